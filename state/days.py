@@ -1,0 +1,81 @@
+"""The partition key: an ISO date, or a non-negative integer for sources that number their days.
+
+A day is a plain string everywhere (paths, JSON, Redis), so its order and its arithmetic live here alone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from state.errors import ConfigurationError
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INTEGER = re.compile(r"0|[1-9][0-9]{0,17}")
+
+
+def order(day: str) -> tuple[int, str]:
+    """The sort key of a day: 10 after 9, and ISO dates as the calendar has them (all are ten characters long)."""
+    return len(day), day
+
+
+def is_date(day: str) -> bool:
+    """Whether ``day`` is a date of the calendar, written ``YYYY-MM-DD``."""
+    if not _DATE.fullmatch(day):
+        return False
+    try:
+        dt.date.fromisoformat(day)
+    except ValueError:
+        return False
+    return True
+
+
+def is_day(day: str) -> bool:
+    """Whether ``day`` is a day key at all. What comes from a folder's name, a footer or Redis is asked this first."""
+    return bool(_INTEGER.fullmatch(day)) or is_date(day)
+
+
+def ordinal(day: str) -> int:
+    """The day as a whole number whose neighbours are the neighbouring days."""
+    return dt.date.fromisoformat(day).toordinal() if is_date(day) else int(day)
+
+
+def gaps(days: Iterable[str]) -> int:
+    """How many days between the first and the last of ``days`` are not among them. Counted, never enumerated."""
+    ordinals = {ordinal(day) for day in days}
+    return max(ordinals) - min(ordinals) + 1 - len(ordinals) if ordinals else 0
+
+
+@dataclass(frozen=True, slots=True)
+class DayRange:
+    """An inclusive range of days, open at either end: what ``--days A..B`` says."""
+
+    first: str | None
+    last: str | None
+
+    def __contains__(self, day: str) -> bool:
+        for bound in (self.first, self.last):
+            if bound is not None and is_date(bound) != is_date(day):
+                return False
+        return (self.first is None or order(self.first) <= order(day)) and (
+            self.last is None or order(day) <= order(self.last)
+        )
+
+
+def parse_range(text: str) -> DayRange:
+    """Read ``A``, ``A..B``, ``A..`` or ``..B``. Raises ConfigurationError where that is no range of days."""
+    first, dots, last = text.partition("..")
+    bounds = (first, last) if dots else (first, first)
+    if not any(bounds):
+        raise ConfigurationError(f"--days {text!r} names no day; expected A, A..B, A.. or ..B")
+    for bound in bounds:
+        if bound and not is_day(bound):
+            raise ConfigurationError(
+                f"--days {text!r}: {bound!r} is no day; expected a date such as 2013-01-31, or a number such as 12"
+            )
+    start, end = (bound or None for bound in bounds)
+    if start and end and (is_date(start) != is_date(end) or order(start) > order(end)):
+        raise ConfigurationError(f"--days {text!r} holds no day: {start} does not come before {end}")
+    return DayRange(start, end)

@@ -1,0 +1,58 @@
+"""The errors that a person meets: each says what was found, what was expected, and the command that helps.
+
+Every one knows the exit code of the contract, so a command line only has to print it and leave.
+"""
+
+from __future__ import annotations
+
+
+class NoonmarkError(Exception):
+    """Base of every error that Noonmark raises on purpose.
+
+    ``message`` names the thing, what was found and what was expected; ``command`` is the next command to type,
+    where there is one. ``kind`` is the short name that ``--json`` shows.
+    """
+
+    kind = "error"
+    exit_code = 4
+
+    def __init__(self, message: str, *, command: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.command = command
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  try: {self.command}" if self.command else self.message
+
+
+class ConfigurationError(NoonmarkError):
+    """A setting, an option or a declaration that cannot be meant: exit 2, nothing was started."""
+
+    kind = "configuration"
+    exit_code = 2
+
+
+class DeclarationError(ConfigurationError):
+    """A source or an aggregation that contradicts itself; raised while the user's module is imported."""
+
+    kind = "declaration"
+
+
+class Refused(NoonmarkError):
+    """Going on could harm what is there (an unmounted output, a foreign index): exit 3, nothing was touched."""
+
+    kind = "refused"
+    exit_code = 3
+
+
+class StorageError(NoonmarkError):
+    """The input or the output could not be listed, read or written. Unknown is never taken for absent: exit 4."""
+
+    kind = "storage"
+    exit_code = 4
+
+
+class IndexUnavailable(NoonmarkError):
+    """Redis did not answer, or not in time, or not as Redis should. The caller goes on without it."""
+
+    kind = "redis"

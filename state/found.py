@@ -1,0 +1,115 @@
+"""What can stand where a day's result should be, as one open of the file shows it.
+
+A commit, damage, or something that must not be touched because nobody knows what it is: the three are kept apart,
+for unknown is neither absent nor damaged.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from state import layout
+from state.files import exists_not
+from state.record import KEY, CommitRecord, NewerFormat, Unfit, load
+from state.seal import Torn, read_footer
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A published day: its record, and the size (bytes) and mtime (ns) of its file."""
+
+    record: CommitRecord
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A file, link or folder that is no commit of this day. ``why`` completes the sentence "it is damaged: …"."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A commit whose record has a higher format than this code knows. It is never overwritten."""
+
+    format: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The place could not be read. It counts neither as done nor as missing, and nothing is done to it."""
+
+    why: str
+
+
+Found = Commit | Damaged | Newer | Unreadable
+
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def open_result(root_fd: int, aggregation: str, day: str) -> int:
+    """Open a day's file for reading, never through a link and never waiting on a pipe. Raises OSError."""
+    return os.open(layout.data_file(aggregation, day), _OPEN, dir_fd=root_fd)
+
+
+def look(root_fd: int, aggregation: str, day: str) -> Found | None:
+    """What stands in a day's place; None where it is certain that nothing does. Opens the file once."""
+    try:
+        fd = open_result(root_fd, aggregation, day)
+    except OSError as error:
+        if exists_not(error):
+            return None
+        if _is_link(root_fd, aggregation, day):
+            return Damaged("it is a link, not a file")
+        return Unreadable(f"cannot be opened: {error.strerror}")
+    try:
+        return judge(fd, aggregation, day)
+    except OSError as error:
+        return Unreadable(f"cannot be read: {error.strerror}")
+    finally:
+        os.close(fd)
+
+
+def judge(fd: int, aggregation: str, day: str) -> Found:
+    """What an open file is, for this aggregation and day. Raises OSError where it cannot be read."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        return Damaged("it is a folder, not a file" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+    try:
+        record = _record(read_footer(fd, status.st_size))
+    except (Torn, Unfit) as error:
+        return Damaged(str(error))
+    except NewerFormat as newer:
+        return Newer(newer.number)
+    if (record.aggregation, record.day) != (aggregation, day):
+        return Damaged(f"it is the result of {record.aggregation}, day {record.day}")
+    return Commit(record, status.st_size, status.st_mtime_ns)
+
+
+def _record(footer: bytes) -> CommitRecord:
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(footer))
+    except (pa.ArrowException, OSError) as error:
+        raise Torn("its footer is no Parquet footer") from error
+    text = (metadata.metadata or {}).get(KEY)
+    if text is None:
+        raise Torn("it holds no commit record: another program wrote it")
+    record = load(text)
+    if record.rows != metadata.num_rows:
+        raise Torn(f"it holds {metadata.num_rows} rows, its commit record says {record.rows}")
+    return record
+
+
+def _is_link(root_fd: int, aggregation: str, day: str) -> bool:
+    try:
+        status = os.lstat(layout.data_file(aggregation, day), dir_fd=root_fd)
+    except OSError:
+        return False
+    return stat.S_ISLNK(status.st_mode)

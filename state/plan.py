@@ -1,0 +1,135 @@
+"""The planner: a pure function from what is there (input, output, index) to what is to be computed, and why.
+
+No clock and no I/O, so it can be tested by the million, and one planner serves a schedule, a deployment's run, the
+command line and ``--dry-run``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from state.days import DayRange, order, ordinal
+from state.found import Commit, Newer
+from state.verdict import Declared, Facts, Item, Trouble, doubted, verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a run is narrowed to. ``limit`` counts days; an empty ``days`` or ``only`` means all."""
+
+    days: Sequence[DayRange] = ()
+    only: Collection[str] = ()
+    force: bool = False
+    limit: int | None = None
+    newest_first: bool = False
+
+    def covers(self, day: str) -> bool:
+        """Whether a day is among those asked for."""
+        return not self.days or any(day in asked for asked in self.days)
+
+
+@dataclass(slots=True)
+class Plan:
+    """``items`` in the order of computing, ``statuses[aggregation]`` of all days that are not in it, ``troubles``."""
+
+    items: list[Item] = field(default_factory=list)
+    statuses: dict[str, Counter[str]] = field(default_factory=dict)
+    troubles: list[Trouble] = field(default_factory=list)
+    changed_code: dict[str, int] = field(default_factory=dict)
+    """Aggregation to the number of its commits that have its version but were computed by other code."""
+
+    def counts(self) -> Counter[str]:
+        """How many results are planned for each reason."""
+        return Counter(item.reason for item in self.items)
+
+    def skipped(self) -> Counter[str]:
+        """How many days have each status, over all aggregations; days in trouble are not among them."""
+        return sum(self.statuses.values(), Counter())
+
+
+def doubts(declared: Sequence[Declared], facts: Facts, selection: Selection) -> set[tuple[str, str]]:
+    """The (source, day) pairs whose contents must be read before ``plan`` can decide."""
+    return {
+        doubt
+        for aggregation in declared
+        for day in facts.output.get(aggregation.name, ())
+        if selection.covers(day) and not selection.force
+        for doubt in doubted(aggregation, day, facts)
+    }
+
+
+def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Plan:
+    """What to compute, in which order and why, and the status of every other day.
+
+    ``facts.contents`` must answer all ``doubts``. The reasons and statuses are the contract's, and of several reasons
+    the first that holds.
+    """
+    result = Plan()
+    for aggregation in declared:
+        statuses = result.statuses[aggregation.name] = Counter()
+        for day in sorted(_known_days(aggregation, facts), key=order):
+            if selection.covers(day):
+                found = verdict(aggregation, day, facts, force=selection.force)
+                if isinstance(found, Item):
+                    result.items.append(found)
+                elif isinstance(found, Trouble):
+                    result.troubles.append(found)
+                else:
+                    statuses[found] += 1
+        if not selection.days and (missing := _missing(aggregation, facts)):
+            statuses["missing"] = missing
+        if other := _computed_by_other_code(aggregation, facts):
+            result.changed_code[aggregation.name] = other
+    if not selection.only:
+        _add_retired(declared, facts, result)
+    _arrange(result, selection)
+    return result
+
+
+def _known_days(aggregation: Declared, facts: Facts) -> set[str]:
+    sources = aggregation.sources.values()
+    with_input = set.intersection(*(set(facts.inputs.get(source, ())) for source in sources))
+    unreadable = {day for source in sources for day in facts.unreadable.get(source, ())}
+    return (
+        with_input
+        | unreadable
+        | set(facts.output.get(aggregation.name, ()))
+        | set(facts.index.get(aggregation.name, ()))
+    )
+
+
+def _missing(aggregation: Declared, facts: Facts) -> int:
+    """Days between the first and the last that any source has which neither every source nor a commit has."""
+    known = [set(facts.inputs.get(s, ())) | set(facts.unreadable.get(s, ())) for s in aggregation.sources.values()]
+    every = {ordinal(day) for day in set.union(*known)}
+    if not every:
+        return 0
+    there = set.intersection(*known) | set(facts.output.get(aggregation.name, ()))
+    return max(every) - min(every) + 1 - sum(min(every) <= ordinal(day) <= max(every) for day in there)
+
+
+def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:
+    return sum(
+        isinstance(found, Commit)
+        and found.record.version == aggregation.version
+        and found.record.code != aggregation.code
+        for found in facts.output.get(aggregation.name, {}).values()
+    )
+
+
+def _add_retired(declared: Sequence[Declared], facts: Facts, result: Plan) -> None:
+    names = {aggregation.name for aggregation in declared}
+    for name, days in facts.output.items():
+        commits = sum(isinstance(found, Commit | Newer) for found in days.values())
+        if name not in names and commits:
+            result.statuses[name] = Counter(retired=commits)
+
+
+def _arrange(result: Plan, selection: Selection) -> None:
+    result.items.sort(key=lambda item: item.aggregation)
+    result.items.sort(key=lambda item: order(item.day), reverse=selection.newest_first)
+    if selection.limit is not None:
+        first = set(list(dict.fromkeys(item.day for item in result.items))[: selection.limit])
+        result.items = [item for item in result.items if item.day in first]

@@ -1,0 +1,106 @@
+"""The commit record: the JSON in a result's footer that says what the result is and what it was computed from.
+
+It travels inside the file, so one rename publishes the data with its proof, and whoever finds the file can judge it
+without Redis and without a clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from state.seal import OPEN_SEAL
+
+FORMAT = 1
+KEY = b"noonmark"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """What a result was computed from, for one source.
+
+    ``files`` and ``rows`` are counts, ``bytes`` the files' size together. ``contents`` is the digest of names and
+    bytes. ``stat`` is the digest of names, sizes and times, or None where a time was too recent to prove anything.
+    """
+
+    files: int
+    bytes: int
+    rows: int
+    contents: str
+    stat: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRecord:
+    """The commit record of one day of one aggregation; the contract's names.
+
+    ``generation`` rises strictly for a day. ``nonce`` is this commit's own and no other's. ``code`` is the fingerprint
+    of the aggregation's source, ``result`` the digest of the rows, ``committed_at`` a UTC time for reports only.
+    """
+
+    aggregation: str
+    version: int
+    code: str
+    day: str
+    generation: int
+    rows: int
+    inputs: Mapping[str, SourceRecord]
+    result: str
+    libraries: Mapping[str, str]
+    nonce: str
+    committed_at: str
+    format: int = FORMAT
+
+    def fingerprint(self) -> str:
+        """A short digest of the contents of all inputs: what the index keeps of them."""
+        contents = {name: source.contents for name, source in self.inputs.items()}
+        return hashlib.sha256(_canonical(contents)).hexdigest()[:32]
+
+
+class Unfit(Exception):
+    """A text that is no commit record; the message says why."""
+
+
+class NewerFormat(Exception):
+    """A record of a higher format than this code knows: refused as such, never called damaged."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"commit record of format {number}, this code knows {FORMAT}")
+        self.number = number
+
+
+def dump(record: CommitRecord) -> bytes:
+    """The record as it stands in a footer: canonical JSON with its own digest, and the seal still open."""
+    fields = asdict(record)
+    return _canonical({**fields, "check": _check(fields), "seal": OPEN_SEAL})
+
+
+def load(text: bytes) -> CommitRecord:
+    """Read a record back. Raises NewerFormat for a later format's, Unfit for all else that is not a whole record."""
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise Unfit("its commit record is no JSON") from error
+    if not isinstance(fields, dict) or not isinstance(fields.get("format"), int):
+        raise Unfit("its commit record has no format")
+    if fields["format"] > FORMAT:  # before its digest: a later format may compute that in another way
+        raise NewerFormat(fields["format"])
+    check, seal = fields.pop("check", None), fields.pop("seal", None)
+    if check != _check(fields) or not isinstance(seal, str):
+        raise Unfit("its commit record does not match its own digest")
+    try:
+        inputs = {name: SourceRecord(**source) for name, source in fields.pop("inputs").items()}
+        return CommitRecord(inputs=inputs, **fields)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Unfit("its commit record lacks fields, or has unknown ones") from error
+
+
+def _check(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(fields)).hexdigest()
+
+
+def _canonical(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")

@@ -1,0 +1,123 @@
+"""What is to be done about one day of one aggregation, and why: the contract's reasons and statuses.
+
+Pure, like the planner that asks it for every day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from state.found import Commit, Damaged, Found, Newer, Unreadable
+from state.inputs import DayFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An aggregation as the planner sees it. ``sources`` maps the name in the record to the key in ``Facts.inputs``."""
+
+    name: str
+    version: int
+    code: str
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a plan depends on.
+
+    ``inputs[source][day]`` and ``unreadable[source][day]`` come from one listing of each source,
+    ``output[aggregation][day]`` from one scan of the output. ``index[aggregation]`` is the set of days that Redis
+    remembers; it can tell ``lost`` from ``new`` and nothing else. ``contents[source, day]`` holds the digests of those
+    files whose times settle nothing (see ``doubted``).
+    """
+
+    inputs: Mapping[str, Mapping[str, DayFiles]]
+    output: Mapping[str, Mapping[str, Found]]
+    unreadable: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    index: Mapping[str, Collection[str]] = field(default_factory=dict)
+    contents: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def found(self, aggregation: Declared, day: str) -> Found | None:
+        """What stands in the day's place."""
+        return self.output.get(aggregation.name, {}).get(day)
+
+    def has_input(self, aggregation: Declared, day: str) -> bool:
+        """Whether every source has the day."""
+        return all(day in self.inputs.get(source, ()) for source in aggregation.sources.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One result to compute, with its reason; ``over`` is the nonce of the commit that stood there, or empty."""
+
+    aggregation: str
+    day: str
+    reason: str
+    over: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A day that can neither be planned nor called done. ``kind``: ``unreadable`` or ``unrecoverable``."""
+
+    aggregation: str
+    day: str
+    kind: str
+    why: str
+
+
+def verdict(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Item | Trouble | str:
+    """An item to compute, trouble to report, or the day's status. ``facts.contents`` must answer ``doubted``."""
+    found = facts.found(aggregation, day)
+    for source in aggregation.sources.values():
+        if why := facts.unreadable.get(source, {}).get(day):
+            return Trouble(aggregation.name, day, "unreadable", f"its input cannot be read: {why}")
+    if isinstance(found, Unreadable):
+        return Trouble(aggregation.name, day, "unreadable", f"its result {found.why}")
+    if isinstance(found, Newer) or (isinstance(found, Commit) and found.record.version > aggregation.version):
+        return "ahead"
+    if not facts.has_input(aggregation, day):
+        if isinstance(found, Commit):
+            return "orphaned"
+        why = f"its result is damaged ({found.why})" if isinstance(found, Damaged) else "its result is lost"
+        return Trouble(aggregation.name, day, "unrecoverable", f"{why} and its input is gone")
+    if reason := "forced" if force else _reason(aggregation, day, found, facts):
+        return Item(aggregation.name, day, reason, found.record.nonce if isinstance(found, Commit) else "")
+    return "empty" if isinstance(found, Commit) and found.record.rows == 0 else "done"
+
+
+def doubted(aggregation: Declared, day: str, facts: Facts) -> set[tuple[str, str]]:
+    """The (source, day) pairs whose contents must be read to decide: the listing differs, and the sizes do not."""
+    found = facts.found(aggregation, day)
+    if not isinstance(found, Commit) or found.record.version != aggregation.version:
+        return set()
+    doubts = set()
+    for name, source in aggregation.sources.items():
+        then, now = found.record.inputs.get(name), facts.inputs.get(source, {}).get(day)
+        if then and now and then.stat != now.stat and (then.files, then.bytes) == (len(now.files), now.bytes):
+            doubts.add((source, day))
+    return doubts
+
+
+def _reason(aggregation: Declared, day: str, found: Found | None, facts: Facts) -> str | None:
+    if isinstance(found, Damaged):
+        return "corrupt"
+    if not isinstance(found, Commit):
+        return "lost" if day in facts.index.get(aggregation.name, ()) else "new"
+    if found.record.version < aggregation.version:
+        return "outdated"
+    return "changed" if _changed(aggregation, day, found, facts) else None
+
+
+def _changed(aggregation: Declared, day: str, commit: Commit, facts: Facts) -> bool:
+    recorded = commit.record.inputs
+    if set(recorded) != set(aggregation.sources):
+        return True
+    for name, source in aggregation.sources.items():
+        then, now = recorded[name], facts.inputs[source][day]
+        if then.stat == now.stat:
+            continue
+        if (then.files, then.bytes) != (len(now.files), now.bytes) or then.contents != facts.contents[source, day]:
+            return True
+    return False

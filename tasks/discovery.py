@@ -1,0 +1,188 @@
+"""One listing walk for a source: which days have which files, what could not be read, and what strays.
+
+Everything else in Noonmark takes the input from here, so an error here is never shown as an absence: a folder or file
+is absent only where the system says so and no broken link stands in the way.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from state.days import order
+from state.errors import StorageError
+from state.inputs import FileStat
+from tasks.patterns import Matcher, States
+from tasks.templates import NO_DAY, Template
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a source holds. A day stands in ``days`` or in ``unreadable``, never in both.
+
+    ``days``: the files of each day, sorted bytewise by path, the days in their order. ``unreadable``: day → why.
+    ``strays``: paths of the template's shape that are no day, disagree, or are no regular files; for reports only.
+    """
+
+    days: dict[str, tuple[FileStat, ...]]
+    unreadable: dict[str, str]
+    strays: tuple[str, ...]
+
+
+def list_source(root: Path, template: Template) -> Listing:
+    """List all the days of a source below ``root`` (below ``/`` for an absolute template).
+
+    A folder that is missing makes no days. Raises StorageError where something could not be read and its day is
+    not known.
+    """
+    walk = _Walk(root, template, template.matcher)
+    walk.run()
+    days = {day: _sorted(files) for day, files in walk.files.items() if day not in walk.faults}
+    return Listing(
+        days={day: days[day] for day in sorted(days, key=order)},
+        unreadable={day: walk.faults[day] for day in sorted(walk.faults, key=order)},
+        strays=tuple(sorted(walk.strays, key=os.fsencode)),
+    )
+
+
+def list_day(root: Path, template: Template, day: str) -> tuple[FileStat, ...]:
+    """List the files of one day, at the cost of that day's folders alone: what ``list_source`` has in ``days[day]``.
+
+    Nothing for a day that the template cannot name. Raises StorageError where anything of the day could not be read.
+    """
+    if not template.covers(day):
+        return ()
+    walk = _Walk(root, template, template.pinned(day))
+    walk.run()
+    if day in walk.faults:
+        raise StorageError(f"input of day {day}: cannot read {walk.faults[day]}")
+    return _sorted(walk.files.get(day, []))
+
+
+def _sorted(files: list[FileStat]) -> tuple[FileStat, ...]:
+    return tuple(sorted(files, key=lambda file: os.fsencode(file.path)))
+
+
+class _Walk:
+    """The state of one walk. It opens folders only, one at a time, so its depth and its width cost no descriptors."""
+
+    def __init__(self, root: Path, template: Template, matcher: Matcher) -> None:
+        self.files: dict[str, list[FileStat]] = {}
+        self.faults: dict[str, str] = {}
+        self.strays: list[str] = []
+        self._base = "/" if template.absolute else os.fspath(root)
+        self._template = template
+        self._matcher = matcher
+
+    def run(self) -> None:
+        todo: list[tuple[str, States]] = [("", self._matcher.begin)]
+        while todo:
+            path, states = todo.pop()
+            name = self._matcher.only_name(states)
+            todo += self._list(path, states) if name is None else self._descend(path, states, name)
+
+    def _descend(self, path: str, states: States, name: str) -> list[tuple[str, States]]:
+        path = f"{path}/{name}" if path else name
+        ends, deeper = self._matcher.split(self._matcher.step(states, name))
+        if deeper:
+            return [(path, deeper)]
+        try:
+            self._take(path, ends, os.stat(self._full(path)))
+        except OSError as error:
+            self._failed(path, ends, error)
+        return []
+
+    def _list(self, path: str, states: States) -> list[tuple[str, States]]:
+        try:
+            with os.scandir(self._full(path)) as folder:
+                entries = list(folder)
+        except OSError as error:
+            self._failed(path, states, error)
+            return []
+        found: list[tuple[str, States]] = []
+        prefix = f"{path}/" if path else ""
+        for entry in entries:
+            reached = self._matcher.step(states, entry.name)
+            if not reached:
+                continue
+            try:
+                if entry.is_symlink():
+                    reached = self._matcher.step(states, entry.name, link=True)
+                if reached and (deeper := self._visit(prefix + entry.name, entry, reached)):
+                    found.append((prefix + entry.name, deeper))
+            except OSError as error:
+                self._failed(prefix + entry.name, reached, error)
+        return found
+
+    def _visit(self, path: str, entry: os.DirEntry[str], states: States) -> States:
+        """Take the entry where it is a file of a day; the readings that go on below it where it is a folder."""
+        ends, deeper = self._matcher.split(states)
+        if not ends and not entry.is_symlink():
+            return deeper if entry.is_dir(follow_symlinks=False) else ()
+        status = entry.stat()
+        if deeper and stat.S_ISDIR(status.st_mode):
+            return deeper
+        if ends:
+            self._take(path, ends, status)
+        return ()
+
+    def _take(self, path: str, ends: States, status: os.stat_result) -> None:
+        day = self._template.settle(path, ends)
+        if day == NO_DAY or not stat.S_ISREG(status.st_mode):
+            self.strays.append(path)
+            return
+        self.files.setdefault(day, []).append(
+            FileStat(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        )
+
+    def _failed(self, path: str, states: States, error: OSError) -> None:
+        full = self._full(path)
+        if _is_absent(full, error):
+            return
+        ends, deeper = self._matcher.split(states)
+        days = {self._template.known(fields) for _, fields in deeper}
+        if ends:
+            days.add(self._template.settle(path, ends))
+        why = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            why += " (a broken link, or replaced meanwhile)"
+        why = f"{os.fsencode(full).decode(errors='backslashreplace')}: {why}"
+        if None in days:
+            raise StorageError(
+                f"input {self._template.text!r}: cannot read {why}; it may hold any day, so nothing was decided"
+            ) from error
+        real = {day for day in days if day}
+        if not real:
+            self.strays.append(path)
+        for day in real:
+            self.faults.setdefault(day, why)
+
+    def _full(self, path: str) -> str:
+        return f"{self._base.rstrip('/')}/{path}" if path else self._base
+
+
+def _is_absent(path: str, error: OSError) -> bool:
+    """Whether nothing is there (or a file in place of a folder), and not a link to a place that is lost."""
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return False
+    place = path
+    while True:
+        try:
+            status = os.lstat(place)
+            if stat.S_ISLNK(status.st_mode):
+                status = os.stat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(place):
+                return False
+            parent = os.path.dirname(place)
+            if parent == place:
+                return True
+            place = parent
+        except OSError:
+            return False
+        else:
+            # found again under its own name: a race, and no proof of absence
+            return place != path or (error.errno == errno.ENOTDIR and not stat.S_ISDIR(status.st_mode))

@@ -1,0 +1,78 @@
+"""Raw files to a LazyFrame: which polars function reads a suffix, and which options it takes.
+
+Options are polars' own words, checked against its signature when the user's module is imported, so that a typing error
+is found before the first file is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+File = Path | bytes
+"""One raw file: its path, or the bytes that were read and digested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a suffix is read. ``options`` are the names a user may set, ``fixed`` those that only Noonmark may."""
+
+    scan: Callable[..., pl.LazyFrame]
+    options: frozenset[str]
+    fixed: Mapping[str, object]
+
+    def read(self, files: Sequence[File], options: Mapping[str, object]) -> pl.LazyFrame:
+        """The rows of all files, in their order. What is wrong with them shows when it is collected."""
+        return self.scan(list(files), **options, **self.fixed)
+
+
+def _read_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
+    return pl.concat([pl.read_json(_plain(file), **options) for file in files]).lazy()
+
+
+def _plain(file: File) -> bytes:
+    content = file if isinstance(file, bytes) else file.read_bytes()
+    for name, magic in (("gzip", b"\x1f\x8b"), ("zstd", b"\x28\xb5\x2f\xfd")):
+        if content.startswith(magic):
+            with pa.input_stream(pa.py_buffer(content), compression=name) as stream:
+                plain: bytes = stream.read()
+            return plain
+    return content
+
+
+def _format(scan: Callable[..., Any], reader: Callable[..., pl.LazyFrame], fixed: Mapping[str, object]) -> Format:
+    names = [name for name in inspect.signature(scan).parameters if not name.startswith("_")]
+    return Format(reader, frozenset(names[1:]) - set(fixed), fixed)
+
+
+# A name such as "[ab].parquet" is a name and no pattern, and a folder called "n=1" adds no column.
+_CSV = _format(pl.scan_csv, pl.scan_csv, {"glob": False})
+_NDJSON = _format(pl.scan_ndjson, pl.scan_ndjson, {})
+_JSON = _format(pl.read_json, _read_json, {})
+_PARQUET = _format(pl.scan_parquet, pl.scan_parquet, {"glob": False, "hive_partitioning": False})
+_TEXT = {".csv": _CSV, ".ndjson": _NDJSON, ".jsonl": _NDJSON, ".json": _JSON}
+
+FORMATS: Mapping[str, Format] = {
+    **{suffix + packed: form for suffix, form in _TEXT.items() for packed in ("", ".gz", ".zst")},
+    ".parquet": _PARQUET,
+}
+
+
+def unknown_option(form: Format, options: Mapping[str, object]) -> str | None:
+    """What is wrong with the first option that this format does not take; None where all are fine."""
+    for name in options:
+        if name in form.fixed:
+            return f"option {name!r} is Noonmark's to set ({form.fixed[name]!r})"
+        if name not in form.options:
+            near = difflib.get_close_matches(name, sorted(form.options), 1)
+            return f"polars.{form.scan.__name__.lstrip('_')} has no option {name!r}" + (
+                f"; did you mean {near[0]!r}?" if near else ""
+            )
+    return None
