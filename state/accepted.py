@@ -1,0 +1,48 @@
+"""What a person accepted: sources that match no file although their aggregations have commits.
+
+Without this word such a source is an unmounted or wrong input, and a run refuses. Written by ``flows.repair`` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Collection
+
+from state import layout
+from state.errors import StorageError
+from state.files import exists_not, flush, flush_folder, read_whole, write_whole
+from state.root import OutputRoot
+
+
+def read_accepted(root: OutputRoot) -> frozenset[str]:
+    """The templates of the accepted sources. A file that is no such list accepts nothing. Raises StorageError."""
+    try:
+        fd = os.open(layout.ACCEPTED, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root.fd)
+        try:
+            content = read_whole(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if exists_not(error):
+            return frozenset()
+        raise StorageError(f"{root.path / layout.ACCEPTED} cannot be read: {error.strerror}") from error
+    try:
+        accepted = json.loads(content)["empty_sources"]
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
+    return frozenset(name for name in accepted if isinstance(name, str)) if isinstance(accepted, list) else frozenset()
+
+
+def write_accepted(root: OutputRoot, templates: Collection[str]) -> None:
+    """Replace the list of accepted sources, durably. Raises OSError."""
+    temporary = layout.temporary_file(uuid.uuid4().hex)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=root.fd)
+    try:
+        write_whole(fd, json.dumps({"empty_sources": sorted(templates)}).encode() + b"\n")
+        flush(fd)
+    finally:
+        os.close(fd)
+    os.rename(temporary, layout.ACCEPTED, src_dir_fd=root.fd, dst_dir_fd=root.fd)
+    flush_folder(root.fd, layout.OWN)

@@ -1,0 +1,204 @@
+"""Publishes a day: the only writer of results.
+
+Token first, input next, publish last and only over what the token saw. docs/design.md says why each step is there and
+what goes wrong without it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from state import layout
+from state.errors import StorageError
+from state.files import CHUNK, flush_folder, make_folders
+from state.found import Commit, Damaged, Found, Unreadable, look, open_result
+from state.locks import day_lock, generation_of, read_mark
+
+LOCK_DEADLINE_SECONDS = 30.0
+
+
+class Superseded(Exception):
+    """Another writer published since the token was read. Nothing was published; the day is to be planned anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a writer saw in a day's place before it read any input; it may publish over exactly this.
+
+    ``identity`` is empty for nothing, a commit's nonce, or the digest of what is damaged. ``mark`` is the high-water
+    mark's bytes: absent twice is not the same absence.
+    """
+
+    found: Found | None
+    identity: str
+    mark: bytes
+
+    @property
+    def generation(self) -> int:
+        """The generation that comes next: above the commit's and above every one that was ever published here."""
+        current = self.found.record.generation if isinstance(self.found, Commit) else 0
+        return max(current, generation_of(self.mark)) + 1
+
+    @property
+    def nonce(self) -> str:
+        """The nonce of the commit that is replaced, or an empty string."""
+        return self.identity if isinstance(self.found, Commit) else ""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A private file under ``_noonmark/tmp/``, open and locked by its writer until it is published or discarded."""
+
+    nonce: str
+    fd: int
+    published: bool = False
+
+
+def read_token(root_fd: int, aggregation: str, day: str) -> Token:
+    """The token of a day as it is now. Raises StorageError where the place cannot be read: an error is no token."""
+    try:
+        mark = read_mark(root_fd, aggregation, day)
+        found, identity = _identify(root_fd, aggregation, day)
+    except OSError as error:
+        raise StorageError(f"{layout.data_file(aggregation, day)} cannot be read: {error.strerror}") from error
+    return Token(found, identity, mark)
+
+
+@contextmanager
+def draft(root_fd: int) -> Iterator[Draft]:
+    """A new private file on the output's own file system; it is gone afterwards unless it was published."""
+    nonce, fd = _create_locked(root_fd)
+    new = Draft(nonce, fd)
+    try:
+        yield new
+    finally:
+        if not new.published:
+            _unlink(root_fd, layout.temporary_file(nonce))
+        os.close(fd)
+
+
+def publish(root_fd: int, aggregation: str, day: str, token: Token, new: Draft) -> None:
+    """Put a flushed draft in the day's place, durably, if the place is still what the token saw.
+
+    Raises Superseded where it is not, StorageError where the day's lock was not to be had in time, OSError where a
+    step failed. After an OSError the day may be published or not: the next look tells, and both are whole.
+    """
+    folder = layout.day_folder(aggregation, day)
+    with day_lock(root_fd, aggregation, day, LOCK_DEADLINE_SECONDS) as lock:
+        found, identity = _identify(root_fd, aggregation, day)
+        if (identity, lock.mark) != (token.identity, token.mark):
+            raise Superseded
+        make_folders(root_fd, folder)
+        if isinstance(found, Damaged):
+            _set_aside(root_fd, aggregation, day, identity)
+        lock.raise_mark(token.generation)
+        target = layout.data_file(aggregation, day)
+        os.rename(layout.temporary_file(new.nonce), target, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+        new.published = True
+    # Always every parent: another process may have created it and been killed before it flushed it.
+    for parent in (folder, layout.aggregation_folder(aggregation), "."):
+        flush_folder(root_fd, parent)
+
+
+def sweep_drafts(root_fd: int) -> int:
+    """Remove the private files of writers that are gone; a file whose lock is held has a living writer.
+
+    Returns how many were removed.
+    """
+    folder = os.open(layout.DRAFTS, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root_fd)
+    try:
+        names = os.listdir(folder)
+    finally:
+        os.close(folder)
+    return sum(_sweep(root_fd, f"{layout.DRAFTS}/{name}") for name in names)
+
+
+def _sweep(root_fd: int, path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
+    except OSError:
+        return False
+    try:
+        if not _try_lock(fd) or not _is_at(root_fd, path, fd):
+            return False
+        _unlink(root_fd, path)
+        return True
+    finally:
+        os.close(fd)
+
+
+def _create_locked(root_fd: int) -> tuple[str, int]:
+    while True:
+        nonce = uuid.uuid4().hex
+        path = layout.temporary_file(nonce)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=root_fd)
+        # A sweeper may come between creation and lock. Then it has the lock, or the name is gone: begin again.
+        if _try_lock(fd) and _is_at(root_fd, path, fd):
+            return nonce, fd
+        os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(root_fd: int, path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, dir_fd=root_fd, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _unlink(root_fd: int, path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path, dir_fd=root_fd)
+
+
+def _identify(root_fd: int, aggregation: str, day: str) -> tuple[Found | None, str]:
+    found = look(root_fd, aggregation, day)
+    if isinstance(found, Unreadable):
+        raise StorageError(f"{layout.data_file(aggregation, day)} {found.why}; nothing is done to it")
+    if isinstance(found, Commit):
+        return found, found.record.nonce
+    return found, "" if found is None else _digest_of_place(root_fd, aggregation, day)
+
+
+def _digest_of_place(root_fd: int, aggregation: str, day: str) -> str:
+    path = layout.data_file(aggregation, day)
+    status = os.stat(path, dir_fd=root_fd, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
+        return f"{stat.S_IFMT(status.st_mode):o}-{status.st_ino}"
+    digest = hashlib.sha256()
+    fd = open_result(root_fd, aggregation, day)
+    try:
+        with os.fdopen(os.dup(fd), "rb") as file:
+            while piece := file.read(CHUNK):
+                digest.update(piece)
+    finally:
+        os.close(fd)
+    return digest.hexdigest()
+
+
+def _set_aside(root_fd: int, aggregation: str, day: str, identity: str) -> None:
+    """Keep what is damaged, under the day's lock: without it a good commit that lands in between would be moved."""
+    make_folders(root_fd, layout.SET_ASIDE)
+    source = layout.data_file(aggregation, day)
+    kept = layout.set_aside_file(aggregation, day, identity[:16])
+    try:
+        os.link(source, kept, src_dir_fd=root_fd, dst_dir_fd=root_fd, follow_symlinks=False)
+    except FileExistsError:
+        pass  # the same bytes were kept before: the name is their digest
+    except OSError:  # a folder, or a file system without hard links
+        os.rename(source, kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+    flush_folder(root_fd, layout.SET_ASIDE)

@@ -1,0 +1,210 @@
+"""The index: what Redis remembers of the output. Quick, losable, and always rebuildable.
+
+Nothing here decides: whatever Redis holds is untrusted, and whatever it does ends within a deadline. Two writers only,
+each one atomic script: ``commit`` moves an entry forward, ``reconcile`` makes entries equal to the output.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from state import index_keys as keys
+from state.days import is_day
+from state.errors import IndexUnavailable
+from state.found import Commit, Found, Newer, Unreadable
+from state.index_client import connect, safe
+from state.index_scripts import COMMIT, RECONCILE, commit_arguments, reconcile_arguments
+
+_DAYS_A_CALL = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the index holds of one aggregation, as bytes, unchecked: its entries, its set of days, its highest day."""
+
+    entries: Mapping[bytes, bytes] = field(default_factory=dict)
+    processed: frozenset[bytes] = frozenset()
+    last: bytes | None = None
+
+    def days(self) -> set[str]:
+        """The remembered days that are days at all."""
+        names = (name.decode("ascii", "replace") for name in {*self.entries, *self.processed})
+        return {name for name in names if is_day(name)}
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommit:
+    """A commit to tell the index of; ``predecessor`` is the nonce of the commit that it replaced, or empty."""
+
+    commit: Commit
+    predecessor: str
+
+
+@dataclass(slots=True)
+class Repaired:
+    """What a repair did to the index, in entries."""
+
+    added: int = 0
+    updated: int = 0
+    removed: int = 0
+    unchanged: int = 0
+
+
+class Index:
+    """A Redis that remembers the commits of one output.
+
+    Every method raises IndexUnavailable where Redis does not serve.
+    After the first failure the rest of the run goes without it: a server that hangs costs one deadline, not thousands.
+    """
+
+    def __init__(self, url: str, namespace: str) -> None:
+        self._redis = connect(url)
+        self._namespace = namespace
+        self._name = safe(url)
+        self._failure: str | None = None
+
+    def close(self) -> None:
+        """Give the connections back. Never fails."""
+        with suppress(redis.RedisError, OSError):
+            self._redis.close()
+
+    def root(self) -> str | None:
+        """The id of the output that this index belongs to; None where it is bound to none."""
+        [found] = self._call([("GET", keys.root(self._namespace))])
+        return None if found is None else found.decode("utf-8", "replace") if isinstance(found, bytes) else ""
+
+    def bind(self, root_id: str) -> bool:
+        """Bind an unbound index to an output; False where it belongs to another one."""
+        if self.root() is None:
+            self._call([("SET", keys.root(self._namespace), root_id, "NX")])
+        return self.root() == root_id
+
+    def bind_anew(self, root_id: str, aggregations: Iterable[str]) -> None:
+        """Forget what is remembered of these aggregations and belong to this output from now on."""
+        forget = [("DEL", *keys.of_aggregation(self._namespace, name)) for name in aggregations]
+        self._call([*forget, ("DEL", keys.root(self._namespace)), ("SET", keys.root(self._namespace), root_id)])
+
+    def remembers(self, aggregations: Iterable[str]) -> bool:
+        """Whether any commit of these aggregations is remembered."""
+        return any(
+            isinstance(size, int) and size > 0
+            for size in self._call([("HLEN", keys.commits(self._namespace, name)) for name in aggregations])
+        )
+
+    def read(self, aggregations: Sequence[str]) -> dict[str, Remembered]:
+        """What is remembered of each of these aggregations. A key of the wrong type reads as empty."""
+        calls = [
+            (command, key)
+            for name in aggregations
+            for command, key in zip(
+                ("HGETALL", "SMEMBERS", "GET"), keys.of_aggregation(self._namespace, name), strict=True
+            )
+        ]
+        replies = self._call(calls)
+        return {name: _remembered(*replies[3 * at : 3 * at + 3]) for at, name in enumerate(aggregations)}
+
+    def commit(self, commits: Iterable[NewCommit]) -> None:
+        """Remember commits: all three keys of an aggregation in one step, and never an older one over a newer."""
+        by_aggregation: dict[str, list[tuple[str, int, str, bytes]]] = {}
+        for new in commits:
+            record = new.commit.record
+            by_aggregation.setdefault(record.aggregation, []).append(
+                (record.day, record.generation, new.predecessor, entry(new.commit))
+            )
+        self._call([self._script(COMMIT, name, commit_arguments(some)) for name, some in by_aggregation.items()])
+
+    def reconcile(
+        self, then: Mapping[str, Remembered], output: Mapping[str, Mapping[str, Found]], *, dry_run: bool = False
+    ) -> Repaired:
+        """Make the index equal to the output: entries added, corrected, set back or removed.
+
+        ``then`` must have been read before the output was scanned. An entry that changed since was written by a
+        commit that the scan may not have seen, and is left alone: the script compares before it sets.
+        """
+        repaired = Repaired()
+        calls = []
+        for name, remembered in then.items():
+            days = output.get(name, {})
+            commits = {day: found for day, found in days.items() if isinstance(found, Commit)}
+            unknown = {day.encode() for day, found in days.items() if isinstance(found, Unreadable | Newer)}
+            changes = _changes(remembered, commits, unknown, repaired)
+            highest = max(commits, key=lambda day: (len(day), day), default="").encode() or None
+            if not changes and highest != remembered.last:
+                changes = [(b"", b"?", b"")]  # changes nothing by itself; the script then sets the highest day
+            for at in range(0, len(changes), _DAYS_A_CALL):
+                part = changes[at : at + _DAYS_A_CALL]
+                calls.append(self._script(RECONCILE, name, reconcile_arguments(part)))
+        if calls and not dry_run:
+            self._call(calls)
+        return repaired
+
+    def _script(self, script: str, aggregation: str, arguments: Sequence[object]) -> tuple[object, ...]:
+        found = keys.of_aggregation(self._namespace, aggregation)
+        return ("EVAL", script, len(found), *found, *arguments)
+
+    def _call(self, commands: Sequence[tuple[object, ...]]) -> list[Any]:
+        if self._failure:
+            raise IndexUnavailable(self._failure)
+        if not commands:
+            return []
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+            replies = pipeline.execute(raise_on_error=False)
+            for reply in replies:
+                if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
+                    raise reply
+        except (redis.RedisError, OSError) as error:
+            self._failure = f"Redis at {self._name} does not serve: {type(error).__name__}: {error}"
+            raise IndexUnavailable(self._failure) from None
+        return replies
+
+
+def entry(commit: Commit) -> bytes:
+    """A commit as the index keeps it: a function of the output alone, so that it can be rebuilt equal."""
+    record = commit.record
+    kept = {
+        "generation": record.generation,
+        "nonce": record.nonce,
+        "fingerprint": record.fingerprint(),
+        "stat": [commit.size, commit.mtime_ns],
+    }
+    return json.dumps(kept, separators=(",", ":")).encode()
+
+
+def _remembered(entries: object, processed: object, last: object) -> Remembered:
+    return Remembered(
+        _pairs(entries) if isinstance(entries, list | dict) else {},
+        frozenset(processed) if isinstance(processed, list | set) else frozenset(),
+        last if isinstance(last, bytes) else None,
+    )
+
+
+def _pairs(reply: list[bytes] | dict[bytes, bytes]) -> dict[bytes, bytes]:
+    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _changes(
+    then: Remembered, commits: Mapping[str, Commit], unknown: set[bytes], repaired: Repaired
+) -> list[tuple[bytes, bytes, bytes]]:
+    changes = []
+    for day, commit in commits.items():
+        name, wanted = day.encode(), entry(commit)
+        found = then.entries.get(name, b"")
+        if found == wanted and name in then.processed:
+            repaired.unchanged += 1
+            continue
+        repaired.added += not found
+        repaired.updated += bool(found)
+        changes.append((name, found, wanted))
+    for name in sorted({*then.entries, *then.processed} - {day.encode() for day in commits} - unknown):
+        repaired.removed += 1
+        changes.append((name, then.entries.get(name, b""), b""))
+    return changes

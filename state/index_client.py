@@ -1,0 +1,69 @@
+"""Opens Redis connections that answer within their deadline, or not at all.
+
+redis-py retries ten times by default. Against a server that stalled, a retried command was applied twice and a lock was
+reported as lost by its holder: so no hidden retry here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from state.errors import ConfigurationError
+
+CALL_SECONDS = 2.0
+_SENTINEL = "redis+sentinel"
+SCHEMES = ("redis", "rediss", "unix", _SENTINEL)
+
+
+def connect(url: str) -> redis.Redis:
+    """A client for a Redis URL; nothing is sent yet. Raises ConfigurationError for a URL that is none."""
+    options: dict[str, Any] = {
+        "socket_timeout": CALL_SECONDS,
+        "socket_connect_timeout": CALL_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "decode_responses": False,
+        "protocol": 2,
+    }
+    scheme = url.partition("://")[0]
+    try:
+        if scheme == _SENTINEL:
+            return _through_sentinel(url, options)
+        if scheme in SCHEMES:
+            client: redis.Redis = redis.Redis.from_url(url, **options)
+            return client
+    except (ValueError, redis.RedisError) as error:
+        raise ConfigurationError(f"NOONMARK_REDIS_URL {safe(url)} is no Redis URL: {type(error).__name__}") from None
+    raise ConfigurationError(
+        f"NOONMARK_REDIS_URL {safe(url)} has scheme {scheme!r}; expected one of "
+        f"{', '.join(f'{known}://' for known in SCHEMES)}, none, or nothing for the embedded server"
+    )
+
+
+def safe(url: str) -> str:
+    """The URL as it may be shown: without user, password and query."""
+    scheme, _, rest = url.partition("://")
+    place = rest.partition("?")[0].rpartition("@")[2]
+    return f"{scheme}://{place}" if place else f"{scheme}://…"
+
+
+def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
+    """``redis+sentinel://[user:password@]host:port[,host:port…]/service[/db]``; the password is the data server's."""
+    parts = urlsplit(url)
+    credentials, _, places = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    hosts = [(host, int(port or 26379)) for host, _, port in (place.partition(":") for place in places.split(","))]
+    service, _, database = parts.path.strip("/").partition("/")
+    if not service or not all(host for host, _ in hosts):
+        raise ValueError("no service name or no host")
+    deadlines = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry")}
+    sentinel = Sentinel(hosts, **deadlines)  # type: ignore[no-untyped-call]
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        service, db=int(database or 0), username=unquote(user) or None, password=unquote(password) or None, **options
+    )
+    return client

@@ -1,0 +1,35 @@
+"""Every Redis key is built here. The names are part of the contract: dashboards read them.
+
+The literal braces make the keys of one aggregation share a cluster slot, so that one script can write all of them.
+"""
+
+from __future__ import annotations
+
+
+def root(namespace: str) -> str:
+    """String: the id of the output that this index belongs to."""
+    return f"{namespace}:root"
+
+
+def processed_days(namespace: str, aggregation: str) -> str:
+    """Set: the days that have a commit."""
+    return f"{namespace}:{{{aggregation}}}:processed_days"
+
+
+def last_processed_day(namespace: str, aggregation: str) -> str:
+    """String: the highest of the processed days."""
+    return f"{namespace}:{{{aggregation}}}:last_processed_day"
+
+
+def commits(namespace: str, aggregation: str) -> str:
+    """Hash: day to JSON of the commit's generation, nonce, fingerprint and file stat."""
+    return f"{namespace}:{{{aggregation}}}:commits"
+
+
+def of_aggregation(namespace: str, aggregation: str) -> tuple[str, str, str]:
+    """The keys that a commit updates in one atomic step, in the order that the scripts take them."""
+    return (
+        commits(namespace, aggregation),
+        processed_days(namespace, aggregation),
+        last_processed_day(namespace, aggregation),
+    )

@@ -1,0 +1,96 @@
+"""The day's own lock on a file system, with the high-water mark that it guards.
+
+Identity alone is not enough to publish safely: a day that was deleted and published anew looks absent twice. The mark
+remembers the highest generation ever published, and only the holder of the lock writes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from state import layout
+from state.errors import StorageError
+from state.files import exists_not, make_folders
+
+_POLL_SECONDS = 0.005
+_MARK_DIGITS = 20
+
+
+class DayLock:
+    """A held lock. ``mark`` holds the bytes of the high-water mark; ``raise_mark`` writes a new one."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.mark = os.pread(fd, 64, 0)
+
+    def raise_mark(self, generation: int) -> None:
+        """Remember that ``generation`` is about to be published. Must come before the rename."""
+        os.pwrite(self._fd, b"%0*d\n" % (_MARK_DIGITS, generation), 0)
+
+
+def read_mark(root_fd: int, aggregation: str, day: str) -> bytes:
+    """The mark's bytes as they are now, without the lock; empty where none was ever written. Raises OSError."""
+    try:
+        fd = os.open(layout.lock_file(aggregation, day), os.O_RDONLY | os.O_CLOEXEC, dir_fd=root_fd)
+    except OSError as error:
+        if exists_not(error):
+            return b""
+        raise
+    try:
+        return os.pread(fd, 64, 0)
+    finally:
+        os.close(fd)
+
+
+def generation_of(mark: bytes) -> int:
+    """The generation that a mark states; 0 for none, and for one that a power cut left unwritten."""
+    digits = mark.strip()
+    return int(digits) if digits.isdigit() and len(digits) <= _MARK_DIGITS else 0
+
+
+@contextmanager
+def day_lock(root_fd: int, aggregation: str, day: str, deadline_seconds: float) -> Iterator[DayLock]:
+    """Hold the day's lock. Raises StorageError where another holds it for longer than the deadline.
+
+    ``flock`` on a descriptor of its own excludes other processes and other threads alike (``lockf`` lets a second
+    thread in), and the file is never unlinked: two holders of one name would be the price. The deadline bounds the
+    wait only. A lock that were given up while its rename hangs could see that rename land after a successor's.
+    """
+    path = layout.lock_file(aggregation, day)
+    fd = _open(root_fd, path)
+    try:
+        _wait(fd, path, deadline_seconds)
+        yield DayLock(fd)
+    finally:
+        os.close(fd)
+
+
+def _open(root_fd: int, path: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666, dir_fd=root_fd)
+    except FileNotFoundError:
+        make_folders(root_fd, os.path.dirname(path))
+        return os.open(path, flags, 0o666, dir_fd=root_fd)
+
+
+def _wait(fd: int, path: str, deadline_seconds: float) -> None:
+    deadline = time.monotonic() + deadline_seconds
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
+                raise
+        else:
+            return
+        if time.monotonic() >= deadline:
+            raise StorageError(
+                f"{path} stayed locked by another writer for {deadline_seconds:g} s; the day is left as it is"
+            )
+        time.sleep(_POLL_SECONDS)

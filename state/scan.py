@@ -1,0 +1,74 @@
+"""Reads the whole output into what stands in each day's place, in one pass and without writing anything.
+
+The output is the truth. So an error of listing is an error, never an empty list.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from state import layout
+from state.errors import StorageError
+from state.found import Found, look
+from state.root import OutputRoot
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What the output holds: ``days[aggregation][day]``, and ``strays``, paths that are nobody's."""
+
+    days: Mapping[str, Mapping[str, Found]] = field(default_factory=dict)
+    strays: tuple[str, ...] = ()
+
+
+def folders(root: OutputRoot) -> list[str]:
+    """The aggregations' folders under the root, declared or not. Raises StorageError."""
+    return [name for name in sorted(_names(root, ".")) if layout.is_aggregation_name(name) and _is_folder(root, name)]
+
+
+def scan(root: OutputRoot) -> Output:
+    """Everything under the root, each result's file opened once and its footer read. Raises StorageError."""
+    strays: list[str] = []
+    days = {aggregation: _scan_aggregation(root, aggregation, strays) for aggregation in folders(root)}
+    strays += sorted({*_names(root, ".")} - {layout.OWN, *days})
+    return Output(days, tuple(strays))
+
+
+def day_folders(root: OutputRoot, aggregation: str) -> list[str]:
+    """The days that have a folder, in no order; none where the aggregation has no folder. Raises StorageError."""
+    return [day for folder in _names(root, aggregation) if (day := layout.day_of(folder)) is not None]
+
+
+def _scan_aggregation(root: OutputRoot, aggregation: str, strays: list[str]) -> dict[str, Found]:
+    found: dict[str, Found] = {}
+    for folder in _names(root, aggregation):
+        day = layout.day_of(folder)
+        if day is None:
+            strays.append(f"{aggregation}/{folder}")
+        elif (result := look(root.fd, aggregation, day)) is not None:
+            found[day] = result
+    return found
+
+
+def _names(root: OutputRoot, path: str) -> list[str]:
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+        try:
+            return os.listdir(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StorageError(f"the output folder {root.path / path} cannot be listed: {error.strerror}") from error
+
+
+def _is_folder(root: OutputRoot, name: str) -> bool:
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+    except NotADirectoryError:
+        return False
+    except OSError as error:
+        raise StorageError(f"the output folder {root.path / name} cannot be opened: {error.strerror}") from error
+    os.close(fd)
+    return True
