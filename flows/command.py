@@ -1,0 +1,149 @@
+"""What every command does alike: read its options, print for a person or a program, and end with the contract's code.
+
+An interrupted command ends within seconds and leaves no process behind, even where polars computes on in a thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from flows.settings import Settings, read_settings
+from state.errors import ConfigurationError, NoonmarkError
+
+GRACE_SECONDS = 5.0
+BROKEN = 4
+
+
+class DaysFailed(NoonmarkError):
+    """A run that ended with days not committed; ``report`` is the run's JSON object."""
+
+    kind = "failed"
+    exit_code = 1
+
+    def __init__(self, message: str, report: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are the house's own, so that ``--json`` shows them too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigurationError instead of leaving."""
+        raise ConfigurationError(message, command=f"{self.prog} --help")
+
+
+def run_command(
+    parser: Parser,
+    act: Callable[[argparse.Namespace, Settings], Mapping[str, Any]],
+    show: Callable[[Mapping[str, Any], Settings], None],
+    argv: list[str] | None = None,
+) -> NoReturn:
+    """Run a command and leave with its exit code.
+
+    ``act`` returns the JSON object that ``--json`` prints; ``show`` prints the same for a person.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    as_json = "--json" in arguments
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    _speak_on_stderr()
+    _end_soon_when_signalled()
+    try:
+        options = parser.parse_args(arguments)
+        settings = read_settings(strict=True)
+        try:
+            report, code = act(options, settings), 0
+        except DaysFailed as error:
+            report, code = error.report, error.exit_code
+        if as_json:
+            print(json.dumps(report))
+        else:
+            show(report, settings)
+        _leave(code)
+    except NoonmarkError as error:
+        _tell_error(error.kind, error.message, error.command, as_json)
+        _leave(error.exit_code)
+    except KeyboardInterrupt:
+        _tell_interrupted(signal.SIGINT)
+    except Exception as error:  # noqa: BLE001 whatever else happens is a bug or a server's fault: exit 4, with its trace
+        traceback.print_exc()
+        _tell_error("broken", f"the run itself broke: {type(error).__name__}: {error}", None, as_json)
+        _leave(BROKEN)
+    except BaseException as error:
+        if isinstance(error, SystemExit) and not isinstance(error, _Terminated):
+            raise  # argparse's --help
+        _tell_interrupted(signal.SIGTERM)
+
+
+class _Terminated(SystemExit):
+    """SIGTERM, as the main thread meets it."""
+
+
+def _tell_error(kind: str, message: str, command: str | None, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"error": {"kind": kind, "message": message, "command": command}}))
+    print(f"noonmark: {message}" + (f"\n  → {command}" if command else ""), file=sys.stderr)
+
+
+def _tell_interrupted(number: signal.Signals) -> NoReturn:
+    print("noonmark: interrupted; every committed day is safe, and the next run goes on from here", file=sys.stderr)
+    _leave(128 + number)
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _speak_on_stderr() -> None:
+    """Send Noonmark's own lines to stderr as they are.
+
+    Prefect's lines about flow and task runs go to its server alone, unless someone set how Prefect is to log.
+    """
+    logger = logging.getLogger("noonmark")
+    logger.setLevel(logging.INFO)
+    if any(name.startswith("PREFECT_LOGGING_") for name in os.environ):
+        return
+    for console in logging.getLogger().handlers:
+        console.setLevel(logging.WARNING)
+        console.addFilter(lambda record: not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")))
+    logger.propagate = False
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+
+
+def _end_soon_when_signalled() -> None:
+    """End the process a few seconds after SIGINT or SIGTERM at the latest.
+
+    The signals' own exceptions end it at once as a rule. A thread inside polars cannot be interrupted, though, and
+    Python would wait for it. Commits are whole or not there at any instant, so leaving in the middle of one is safe.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, _terminate)
+
+    def watch() -> None:
+        while (number := os.read(read, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
+            pass
+        time.sleep(GRACE_SECONDS)
+        atexit._run_exitfuncs()  # Prefect's temporary server is stopped there
+        os._exit(128 + number)
+
+    threading.Thread(target=watch, name="end-soon", daemon=True).start()
+
+
+def _terminate(number: int, _: object) -> None:
+    raise _Terminated(128 + number)

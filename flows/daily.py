@@ -1,0 +1,132 @@
+"""The daily flow: survey input, output and index, plan, repair the index, compute and commit.
+
+``python -m flows.daily`` on a terminal, ``daily/daily`` as a deployment; one planner serves both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from prefect import flow
+from pydantic import Field
+
+from flows.command import DaysFailed, Parser, run_command
+from flows.opening import opened_memory, opened_root
+from flows.options import add_selection, selection_of
+from flows.settings import Settings, read_settings
+from flows.summary import Summary, plan_to_json, show_daily
+from state.commits import sweep_drafts
+from state.errors import Refused
+from state.files import flush_file_system
+from state.plan import Plan, Selection
+from state.root import ACCEPT, find_root
+from tasks.batches import compute_all
+from tasks.compute import Workshop
+from tasks.loading import Catalog, load
+from tasks.memory import log
+from tasks.survey import survey
+
+
+@flow(name="daily", description="Compute and commit the days whose aggregates are missing, stale or damaged.")
+def daily(
+    days: list[str] | None = None,
+    only: list[str] | None = None,
+    force: bool = False,
+    limit: Annotated[int, Field(ge=1)] | None = None,
+    newest_first: bool = False,
+    workers: Annotated[int, Field(ge=1)] | None = None,
+    retry_quarantined: bool = False,  # noqa: ARG001 nothing is quarantined yet: every run tries every day
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Find the days to compute, compute them, commit each. Returns the JSON object of the contract.
+
+    Args:
+        days: Narrow the run to ranges such as 2013-01-01..2013-01-31, 2013-01-01, 2013-06-01.. or ..12.
+        only: Narrow the run to these aggregations.
+        force: Compute the selected days even where nothing changed; needs days or only.
+        limit: At most this many days.
+        newest_first: Begin with the newest day.
+        workers: Days computed at once; by default NOONMARK_WORKERS.
+        retry_quarantined: Also try days that are quarantined.
+        dry_run: Return the plan and do nothing.
+    """
+    settings = read_settings(strict=False)
+    catalog = load(settings.aggregations)
+    selection = selection_of(catalog, days=days, only=only, force=force, limit=limit, newest_first=newest_first)
+    if dry_run:
+        return look_ahead(settings, catalog, selection)
+    summary = run(settings, catalog, selection, workers or settings.workers)
+    if summary.failed:
+        raise DaysFailed(summary.failures(), summary.to_json())
+    return summary.to_json()
+
+
+def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int) -> Summary:
+    """One whole run, inside a flow run. Raises Refused, StorageError."""
+    began = time.monotonic()
+    with opened_memory(settings) as memory, opened_root(settings, catalog, memory) as root:
+        found = survey(catalog, settings.input, root, memory, selection, workers)
+        tell_plan(found.plan)
+        memory.reconcile(found.remembered, found.output.days)
+        sweep_drafts(root.fd)
+        outcomes = compute_all(Workshop(catalog, settings.input, root), memory, found.plan.items, workers)
+        # What others renamed they may not have lived to flush, and this run is about to call it done.
+        flush_file_system(root.fd)
+    return Summary.of(found.plan, outcomes, time.monotonic() - began)
+
+
+def look_ahead(settings: Settings, catalog: Catalog, selection: Selection) -> dict[str, Any]:
+    """The plan as a run would make it now. Starts no server and writes nothing. Raises Refused, StorageError."""
+    with opened_memory(settings, start=False) as memory:
+        root = find_root(settings.output)
+        if root is None and memory.remembers(catalog):
+            raise Refused(
+                f"the output root {settings.output} has no marker, but the index remembers commits", command=ACCEPT
+            )
+        if root is not None:
+            memory.belongs_to(root.id, bind=False)
+        found = survey(catalog, settings.input, root, memory, selection, settings.workers)
+        tell_plan(found.plan)
+        return plan_to_json(found.plan) | ({"index": "unread"} if memory.absence else {})
+
+
+def tell_plan(plan: Plan) -> None:
+    """Log what is about to be done, and what a person should know of it."""
+    for name, commits in plan.changed_code.items():
+        log.warning(
+            "%s: its code changed since %d of its days were computed, and its version did not; "
+            "raise version= to recompute them",
+            name,
+            commits,
+        )
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(plan.counts().items()))
+    days = len({item.day for item in plan.items})
+    if plan.items:
+        log.info("planned %s results of %s days: %s", f"{len(plan.items):,}", f"{days:,}", reasons)
+
+
+def _act(options: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
+    catalog = load(settings.aggregations)
+    asked = {name: getattr(options, name) for name in ("days", "only", "force", "limit", "newest_first")}
+    selection = selection_of(catalog, **asked)
+    if options.dry_run:
+        return look_ahead(settings, catalog, selection)
+    report: Mapping[str, Any] = daily(**asked, workers=options.workers, retry_quarantined=options.retry_quarantined)
+    return report
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(prog="python -m flows.daily", description="Compute and commit the days that need it.")
+    add_selection(parser)
+    parser.add_argument("--workers", type=int, metavar="N", help="days computed at once (default: NOONMARK_WORKERS)")
+    parser.add_argument("--retry-quarantined", action="store_true", help="also try days that are quarantined")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
+    run_command(parser, _act, show_daily)
+
+
+if __name__ == "__main__":
+    main()

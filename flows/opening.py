@@ -1,0 +1,52 @@
+"""Opens what a run works with: the index, embedded or elsewhere, and the output root that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from flows.settings import WITHOUT_REDIS, Settings
+from state.embedded import EmbeddedServer, running
+from state.errors import IndexUnavailable
+from state.index import Index
+from state.root import OutputRoot, open_root
+from tasks.loading import Catalog
+from tasks.memory import Memory
+
+
+@contextmanager
+def opened_memory(settings: Settings, *, start: bool = True) -> Iterator[Memory]:
+    """The index of these settings. ``start=False`` starts no server: where none runs, there is no index.
+
+    A Redis that cannot be reached is no error: the run goes on without. Raises ConfigurationError for a wrong URL.
+    """
+    with ExitStack() as stack:
+        url = settings.redis_url.get_secret_value()
+        if url == WITHOUT_REDIS:
+            yield Memory(None, "NOONMARK_REDIS_URL=none")
+            return
+        try:
+            if not url:
+                url = _embedded(settings, stack) if start else running(settings.redis_dir) or ""
+        except IndexUnavailable as error:
+            memory = Memory(None)
+            memory.lose(str(error))
+            yield memory
+            return
+        if not url:
+            yield Memory(None, "no embedded server is running")
+            return
+        index = Index(url, settings.namespace)
+        stack.callback(index.close)
+        yield Memory(index)
+
+
+def _embedded(settings: Settings, stack: ExitStack) -> str:
+    return stack.enter_context(EmbeddedServer(settings.redis_dir)).url
+
+
+def opened_root(settings: Settings, catalog: Catalog, memory: Memory) -> OutputRoot:
+    """The output root, created and marked where that is allowed. Raises Refused, StorageError."""
+    root = open_root(settings.output, create=settings.create_output, remembered=memory.remembers(catalog))
+    memory.belongs_to(root.id, bind=True)
+    return root

@@ -1,0 +1,95 @@
+"""The settings: the only reader of the environment.
+
+A name or a value that cannot be meant is an error, not a default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dotenv import dotenv_values
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from state.errors import ConfigurationError
+
+PROJECT = Path(__file__).resolve().parent.parent
+ENV_FILE = PROJECT / ".env"
+PREFIX = "NOONMARK_"
+WITHOUT_REDIS = "none"
+
+log = logging.getLogger("noonmark")
+
+
+def _root(value: object) -> Path:
+    if "://" in str(value):
+        raise ValueError("is an object store, and those come later; expected a path")
+    return PROJECT / os.path.expanduser(str(value))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+Root = Annotated[Path, BeforeValidator(_root)]
+"""A path; a relative one starts at the project's folder, wherever a worker happens to run."""
+
+
+class Settings(BaseSettings):
+    """What can be set, with the contract's defaults. ``NOONMARK_`` and the name in capitals is the variable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", env_ignore_empty=True, validate_default=True, frozen=True
+    )
+
+    input: Root = Field(Path("data/raw"), description="input root")
+    output: Root = Field(Path("data/aggregates"), description="output root")
+    create_output: bool = Field(True, description="whether a missing or empty output root is created")
+    aggregations: str = Field("aggregations", description="module or package that holds sources and aggregations")
+    redis_url: SecretStr = Field(SecretStr(""), description="Redis; empty is the embedded server, none is without")
+    redis_dir: Root = Field(Path(".noonmark/redis"), description="where the embedded server keeps its file")
+    namespace: str = Field("noonmark", pattern=r"^[^{}\s]+$", description="prefix of every Redis key")
+    workers: int = Field(default_factory=_cores, ge=1, description="days computed at once by this process")
+    lease_seconds: int = Field(60, ge=1, description="lifetime of a day's lease")
+    runner: Literal["threads"] = Field("threads", description="what computes the days")
+    single_writer: bool = Field(False, description="the user's word that no other run writes to this output")
+
+
+def read_settings(*, strict: bool) -> Settings:
+    """The settings from the environment and the project's ``.env``.
+
+    ``strict`` is for the command line: an unknown variable with our prefix raises; a deployed run warns. Raises
+    ConfigurationError.
+    """
+    for name in _unknown():
+        near = difflib.get_close_matches(name.upper(), _known(), 1)
+        message = f"{name} is no setting of Noonmark" + (f"; did you mean {near[0]}?" if near else "")
+        if strict:
+            raise ConfigurationError(message, command=f"unset {name}, or see the settings in README.md")
+        log.warning("%s", message)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(_told(error)) from None
+
+
+def _known() -> list[str]:
+    return [PREFIX + name.upper() for name in Settings.model_fields]
+
+
+def _unknown() -> list[str]:
+    names = {*os.environ, *(dotenv_values(ENV_FILE) if ENV_FILE.is_file() else ())}
+    return sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in _known())
+
+
+def _told(error: ValidationError) -> str:
+    told = []
+    for one in error.errors(include_url=False):
+        name = str(one["loc"][0])
+        found = "" if name == "redis_url" else f"={one['input']}"
+        told.append(f"{PREFIX}{name.upper()}{found}: {one['msg'].removeprefix('Value error, ')}")
+    return "; ".join(told)

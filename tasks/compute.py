@@ -1,0 +1,217 @@
+"""Computes a day: its files are read once, all planned aggregations of it run over them, and each result is published.
+
+The order is the commit protocol's: token, input, result, input again, publish. One aggregation that fails harms no
+other, and a day that changes under the computation is begun anew a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import pyarrow as pa
+
+from state.commits import Draft, Superseded, Token, draft, publish, read_token
+from state.errors import StorageError
+from state.found import Commit, Newer
+from state.index import NewCommit
+from state.inputs import InputChanged
+from state.record import CommitRecord, SourceRecord
+from state.results import arrow_table, rows_digest, write_result
+from state.root import OutputRoot
+from state.verdict import Item
+from tasks.evaluate import Evaluated, evaluate
+from tasks.intake import Taken, take
+from tasks.loading import Catalog, key
+from tasks.outcomes import Committed, Failed, Outcome, Skipped
+
+ATTEMPTS = 3
+LIBRARIES = {"polars": pl.__version__, "pyarrow": pa.__version__}
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every computation of a run shares. ``stopping`` is set when the run is told to end."""
+
+    catalog: Catalog
+    input_root: Path
+    root: OutputRoot
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A written and flushed result that waits to be published."""
+
+    item: Item
+    token: Token
+    record: CommitRecord
+    new: Draft
+
+
+def compute_day(shop: Workshop, day: str, items: Sequence[Item]) -> list[Outcome]:
+    """Compute and publish the planned results of one day. What is wrong with the day is an outcome, not an error."""
+    outcomes: list[Outcome] = []
+    pending = list(items)
+    for _ in range(ATTEMPTS):
+        attempt = _Attempt(shop, day)
+        pending = attempt.run(pending)
+        outcomes += attempt.outcomes
+        if not pending:
+            break
+    error = f"its input or its commit changed {ATTEMPTS} times while it was computed; the next run takes it up"
+    return outcomes + [Failed(item.aggregation, day, "unsettled", error, passing=True) for item in pending]
+
+
+class _Attempt:
+    """One pass over a day: each step keeps the items that go on and notes the outcome of those that do not."""
+
+    def __init__(self, shop: Workshop, day: str) -> None:
+        self.outcomes: list[Outcome] = []
+        self._shop = shop
+        self._day = day
+        self._tokens: dict[str, Token] = {}
+        self._taken: dict[str, Taken] = {}
+        self._checked: set[str] = set()
+
+    def run(self, items: list[Item]) -> list[Item]:
+        """Returns the items to be planned anew, because their input or their place changed meanwhile."""
+        items = [item for item in items if self._read_token(item)]
+        try:
+            items = [item for item in items if self._take(item) and not self._done_meanwhile(item)]
+            with ExitStack() as drafts:
+                ready = [one for one in self._compute(items, drafts) if self._still_holds(one)]
+                return [one.item for one in ready if not self._publish(one)]
+        except InputChanged:
+            settled = {outcome.aggregation for outcome in self.outcomes}
+            return [item for item in items if item.aggregation not in settled]
+
+    def _read_token(self, item: Item) -> bool:
+        try:
+            token = read_token(self._shop.root.fd, item.aggregation, self._day)
+        except StorageError as error:
+            return self._fail(item, "storage", str(error), passing=True)
+        found = token.found
+        declared = self._shop.catalog[item.aggregation].version
+        if isinstance(found, Newer) or (isinstance(found, Commit) and found.record.version > declared):
+            return self._skip(item, "ahead")
+        self._tokens[item.aggregation] = token
+        return True
+
+    def _take(self, item: Item) -> bool:
+        for source in self._shop.catalog[item.aggregation].sources.values():
+            if key(source) in self._taken:
+                continue
+            try:
+                taken = take(source, self._shop.input_root, self._day)
+            except (OSError, StorageError) as error:
+                return self._fail(item, "input", str(error), passing=True)
+            if taken is None:
+                return self._skip(item, "orphaned")
+            self._taken[key(source)] = taken
+        return True
+
+    def _sources(self, item: Item) -> dict[str, Taken]:
+        return {name: self._taken[key(one)] for name, one in self._shop.catalog[item.aggregation].sources.items()}
+
+    def _done_meanwhile(self, item: Item) -> bool:
+        """Whether another run has committed the same result since the plan was made."""
+        found = self._tokens[item.aggregation].found
+        if not isinstance(found, Commit) or found.record.version != self._shop.catalog[item.aggregation].version:
+            return False
+        if item.reason == "forced" and found.record.nonce == item.over:
+            return False
+        now = {name: taken.contents.digest for name, taken in self._sources(item).items()}
+        if now != {name: source.contents for name, source in found.record.inputs.items()}:
+            return False
+        self._skip(item, "done" if found.record.rows else "empty")
+        return True
+
+    def _compute(self, items: list[Item], drafts: ExitStack) -> list[_Ready]:
+        if not items:
+            return []
+        needed = {key: taken for item in items for key, taken in self._by_key(item)}
+        results = evaluate([self._shop.catalog[item.aggregation] for item in items], needed)
+        ready = []
+        for item in items:
+            result = results[item.aggregation]
+            if not isinstance(result, Evaluated):
+                self._fail(item, result.kind, result.error)
+                continue
+            try:
+                ready.append(self._write(item, result, drafts))
+            except (OSError, pa.ArrowException) as error:
+                self._fail(
+                    item, "storage", f"its result cannot be written: {error}", passing=isinstance(error, OSError)
+                )
+        return ready
+
+    def _by_key(self, item: Item) -> list[tuple[str, Taken]]:
+        return [(key(taken.source), taken) for taken in self._sources(item).values()]
+
+    def _write(self, item: Item, result: Evaluated, drafts: ExitStack) -> _Ready:
+        token = self._tokens[item.aggregation]
+        new = drafts.enter_context(draft(self._shop.root.fd))
+        table = arrow_table(result.frame)
+        aggregation = self._shop.catalog[item.aggregation]
+        record = CommitRecord(
+            aggregation=item.aggregation,
+            version=aggregation.version,
+            code=aggregation.code,
+            day=self._day,
+            generation=token.generation,
+            rows=table.num_rows,
+            inputs={name: _source_record(taken, result.rows[name]) for name, taken in self._sources(item).items()},
+            result=rows_digest(table),
+            libraries=LIBRARIES,
+            nonce=new.nonce,
+            committed_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        )
+        write_result(new.fd, table, record)
+        return _Ready(item, token, record, new)
+
+    def _still_holds(self, one: _Ready) -> bool:
+        for name, taken in self._by_key(one.item):
+            if name not in self._checked:
+                try:
+                    taken.check()
+                except (OSError, StorageError) as error:
+                    return self._fail(one.item, "input", str(error), passing=True)
+                self._checked.add(name)
+        return True
+
+    def _publish(self, one: _Ready) -> bool:
+        """Whether the item is settled; not so where another writer was first."""
+        item, record = one.item, one.record
+        try:
+            publish(self._shop.root.fd, item.aggregation, self._day, one.token, one.new)
+        except Superseded:
+            return False
+        except (OSError, StorageError) as error:
+            self._fail(item, "storage", f"its result cannot be published: {error}", passing=True)
+            return True
+        status = os.fstat(one.new.fd)
+        news = NewCommit(Commit(record, status.st_size, status.st_mtime_ns), one.token.nonce)
+        self.outcomes.append(Committed(item.aggregation, self._day, record.generation, record.rows, item.reason, news))
+        return True
+
+    def _fail(self, item: Item, kind: str, error: str, *, passing: bool = False) -> Literal[False]:
+        self.outcomes.append(Failed(item.aggregation, self._day, kind, error, passing))
+        return False
+
+    def _skip(self, item: Item, status: str) -> Literal[False]:
+        self.outcomes.append(Skipped(item.aggregation, self._day, status))
+        return False
+
+
+def _source_record(taken: Taken, rows: int) -> SourceRecord:
+    files = taken.files
+    stat = files.stat if taken.proven else None
+    return SourceRecord(len(files.files), files.bytes, rows, taken.contents.digest, stat)

@@ -1,0 +1,81 @@
+"""Takes in a day's raw files: lists, reads and digests them once for all aggregations, and checks them again later.
+
+What is computed from is what was digested. A day of moderate size is read into memory, where nobody can change or
+truncate it; a larger one stays on disk, and the second look is what shows a change.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from state.errors import StorageError
+from state.inputs import RECENT_NS, Contents, DayFiles, InputChanged, day_files, newest_ns, read_contents
+from tasks.catalog import Source
+from tasks.discovery import list_day
+from tasks.formats import File
+
+KEEP_BYTES = 64 << 20
+"""A day's files of one source are read into memory up to this size; beyond it polars streams them from disk."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A day's files of one source as they were read. ``proven`` says that their times are old enough to prove it."""
+
+    source: Source
+    root: Path
+    day: str
+    files: DayFiles
+    contents: Contents
+    proven: bool
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether polars reads from memory, so that the small day's quicker engine serves."""
+        return self.contents.buffers is not None
+
+    def frame(self) -> pl.LazyFrame:
+        """The rows of the files. Raises whatever a ``read=`` function raises."""
+        if self.contents.buffers is not None:
+            return self.source.scan(list(self.contents.buffers))
+        paths: list[File] = [self.root / file.path for file in self.files.files]
+        return self.source.scan(paths)
+
+    def check(self) -> None:
+        """Raise InputChanged where the files are no longer those that were taken; StorageError, OSError as ``take``."""
+        if list_day(self.root, self.source.template, self.day) != self.files.files:
+            raise InputChanged(f"the files of {self.source}, day {self.day}, changed while they were computed from")
+        if self.proven:
+            return
+        if read_contents(self.root, self.files.files, keep=False).digest != self.contents.digest:
+            raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
+
+
+def take(source: Source, input_root: Path, day: str) -> Taken | None:
+    """Read and digest a day's files; None where there is none any more.
+
+    Raises InputChanged where they change under the reader, StorageError or OSError where they cannot be read.
+    """
+    root = Path("/") if source.template.absolute else input_root
+    began = time.time_ns()
+    files = day_files(list_day(root, source.template, day))
+    if not files.files:
+        return None
+    keep = source.read is None and files.bytes <= KEEP_BYTES
+    contents = read_contents(root, files.files, keep=keep)
+    return Taken(source, root, day, files, contents, proven=newest_ns(files.files) + RECENT_NS < began)
+
+
+def contents_digest(source: Source, input_root: Path, files: DayFiles) -> str:
+    """The digest of files that a listing showed. Raises StorageError where they cannot be read or changed since."""
+    root = Path("/") if source.template.absolute else input_root
+    try:
+        return read_contents(root, files.files, keep=False).digest
+    except OSError as error:
+        raise StorageError(f"{source}: {error.filename or root} cannot be read: {error.strerror}") from error
+    except InputChanged as error:
+        raise StorageError(f"{source}: {error}") from error

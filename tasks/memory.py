@@ -1,0 +1,77 @@
+"""The index as a run uses it: there or not, the run goes on, and says once that it goes on without.
+
+This is where "Redis decides nothing" is kept for the flows: no call here fails, and none keeps a run waiting twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+from state.errors import IndexUnavailable
+from state.found import Found
+from state.index import Index, NewCommit, Remembered, Repaired
+
+log = logging.getLogger("noonmark")
+
+
+class Memory:
+    """An index that may be lacking. ``absence`` says why it is, or is None."""
+
+    def __init__(self, index: Index | None, absence: str | None = None) -> None:
+        self._index = index
+        self.absence = absence
+
+    def belongs_to(self, root_id: str, *, bind: bool) -> bool:
+        """Whether the index is this output's; ``bind`` binds one that is nobody's yet. A foreign one is given up."""
+        if self._index is None:
+            return False
+        try:
+            if self._index.bind(root_id) if bind else self._index.root() in (root_id, None):
+                return True
+            self.lose(
+                "the index belongs to another output; this run goes on without it. If it is to serve this output "
+                "from now on: python -m flows.repair --accept-output"
+            )
+        except IndexUnavailable as error:
+            self.lose(str(error))
+        return False
+
+    def remembers(self, aggregations: Iterable[str]) -> bool:
+        """Whether the index knows any commit of these aggregations."""
+        try:
+            return self._index is not None and self._index.remembers(aggregations)
+        except IndexUnavailable as error:
+            self.lose(str(error))
+            return False
+
+    def read(self, aggregations: Sequence[str]) -> dict[str, Remembered]:
+        """What the index holds; nothing where there is none."""
+        try:
+            return {} if self._index is None else self._index.read(aggregations)
+        except IndexUnavailable as error:
+            self.lose(str(error))
+            return {}
+
+    def reconcile(self, then: Mapping[str, Remembered], output: Mapping[str, Mapping[str, Found]]) -> Repaired:
+        """Make the index equal to the output, where there is one."""
+        try:
+            return Repaired() if self._index is None else self._index.reconcile(then, output)
+        except IndexUnavailable as error:
+            self.lose(str(error))
+            return Repaired()
+
+    def tell(self, commits: Sequence[NewCommit]) -> None:
+        """Tell the index of commits. They are committed whether it hears of them or not."""
+        try:
+            if self._index is not None:
+                self._index.commit(commits)
+        except IndexUnavailable as error:
+            self.lose(str(error))
+
+    def lose(self, why: str) -> None:
+        """Go on without the index from here, and say so once."""
+        if self.absence is None:
+            self._index = None
+            self.absence = why
+            log.warning("going on without Redis: %s", why)

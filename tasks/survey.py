@@ -1,0 +1,119 @@
+"""Looks at everything that a plan depends on, in the order that makes the answer safe, and plans.
+
+The index is read before the output is scanned: an entry that changed in between is then never set back. Nothing is
+written here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from state.accepted import read_accepted
+from state.errors import Refused, StorageError
+from state.found import Commit
+from state.index import Remembered
+from state.inputs import day_files
+from state.plan import Plan, Selection, doubts, plan
+from state.root import ACCEPT, OutputRoot
+from state.scan import Output, folders, scan
+from state.verdict import Declared, Facts
+from tasks.catalog import Source
+from tasks.discovery import Listing, list_source
+from tasks.intake import contents_digest
+from tasks.loading import Catalog, key, to_plan
+from tasks.memory import Memory
+
+log = logging.getLogger("noonmark")
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A plan, what was read of the index before it, and what the output held."""
+
+    plan: Plan
+    remembered: Mapping[str, Remembered]
+    output: Output
+
+
+def survey(
+    catalog: Catalog, input_root: Path, root: OutputRoot | None, memory: Memory, selection: Selection, threads: int
+) -> Survey:
+    """Read index, output and input, and plan.
+
+    ``root`` is None where there is no output yet. ``threads`` files are digested at once, where times settle nothing.
+    Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all.
+    """
+    declared = to_plan({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
+    names = sorted({*catalog, *(folders(root) if root else ())})
+    remembered = memory.read(names)
+    output = scan(root) if root else Output()
+    sources = {key(source): source for one in declared for source in catalog[one.name].sources.values()}
+    listings = {name: list_source(input_root, source.template) for name, source in sources.items()}
+    if root:
+        _refuse_vanished_input(declared, listings, output, root, input_root)
+    for name, listing in listings.items():
+        _tell_oddities(name, listing, input_root)
+    facts = Facts(
+        inputs={name: {day: day_files(files) for day, files in one.days.items()} for name, one in listings.items()},
+        unreadable={name: one.unreadable for name, one in listings.items()},
+        output=output.days,
+        index={name: one.days() for name, one in remembered.items()},
+    )
+    facts = _settle_doubts(declared, facts, selection, sources, input_root, threads)
+    return Survey(plan(declared, facts, selection), remembered, output)
+
+
+def _settle_doubts(
+    declared: list[Declared],
+    facts: Facts,
+    selection: Selection,
+    sources: Mapping[str, Source],
+    input_root: Path,
+    threads: int,
+) -> Facts:
+    doubted = sorted(doubts(declared, facts, selection))
+    if not doubted:
+        return facts
+
+    def read(doubt: tuple[str, str]) -> str | StorageError:
+        name, day = doubt
+        try:
+            return contents_digest(sources[name], input_root, facts.inputs[name][day])
+        except StorageError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        answers = dict(zip(doubted, pool.map(read, doubted), strict=True))
+    unreadable = {name: dict(days) for name, days in facts.unreadable.items()}
+    for (name, day), answer in answers.items():
+        if isinstance(answer, StorageError):
+            unreadable[name][day] = answer.message
+    contents = {doubt: answer for doubt, answer in answers.items() if isinstance(answer, str)}
+    return replace(facts, contents=contents, unreadable=unreadable)
+
+
+def _refuse_vanished_input(
+    declared: list[Declared], listings: Mapping[str, Listing], output: Output, root: OutputRoot, input_root: Path
+) -> None:
+    empty = {name for name, listing in listings.items() if not listing.days and not listing.unreadable}
+    for one in declared:
+        commits = sum(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
+        for name in empty.intersection(one.sources.values()) if commits else ():
+            if name not in read_accepted(root):
+                raise Refused(
+                    f"no file matches source {name!r} (below {input_root}), but {one.name} has {commits} committed "
+                    "days: the input looks unmounted, moved or wrong",
+                    command=f"mount it or correct NOONMARK_INPUT; if the raw files are gone for good: {ACCEPT}",
+                )
+
+
+def _tell_oddities(name: str, listing: Listing, input_root: Path) -> None:
+    if not listing.days and not listing.unreadable:
+        log.warning("no file matches source %r below %s", name, input_root)
+    if listing.strays:
+        shown = ", ".join(repr(path) for path in listing.strays[:3])
+        log.warning("source %r: %d paths look like days and are none: %s", name, len(listing.strays), shown)
