@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import json
 import logging
 import os
@@ -25,10 +26,10 @@ GRACE_SECONDS = 5.0
 BROKEN = 4
 
 
-class DaysFailed(NoonmarkError):
-    """A run that ended with days not committed; ``report`` is the run's JSON object."""
+class ProblemsRemain(NoonmarkError):
+    """A run that ended with days not committed, or with problems found; ``report`` is its JSON object."""
 
-    kind = "failed"
+    kind = "problems"
     exit_code = 1
 
     def __init__(self, message: str, report: Mapping[str, Any]) -> None:
@@ -63,8 +64,9 @@ def run_command(
         options = parser.parse_args(arguments)
         settings = read_settings(strict=True)
         try:
-            report, code = act(options, settings), 0
-        except DaysFailed as error:
+            with contextlib.redirect_stdout(sys.stderr):  # a print in an aggregation is no part of the report
+                report, code = act(options, settings), 0
+        except ProblemsRemain as error:
             report, code = error.report, error.exit_code
         if as_json:
             print(json.dumps(report))

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.command import DaysFailed, Parser, run_command
+from flows.command import Parser, ProblemsRemain, run_command
 from flows.opening import opened_memory, opened_root
 from flows.options import add_selection, selection_of
 from flows.settings import Settings, read_settings
-from flows.summary import Summary, plan_to_json, show_daily
+from flows.summary import Summary, counted, plan_to_json, show_daily
+from state.accepted import take_back
 from state.commits import sweep_drafts
 from state.errors import Refused
 from state.files import flush_file_system
@@ -60,7 +61,7 @@ def daily(
         return look_ahead(settings, catalog, selection)
     summary = run(settings, catalog, selection, workers or settings.workers)
     if summary.failed:
-        raise DaysFailed(summary.failures(), summary.to_json())
+        raise ProblemsRemain(summary.failures(), summary.to_json())
     return summary.to_json()
 
 
@@ -71,6 +72,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         found = survey(catalog, settings.input, root, memory, selection, workers)
         tell_plan(found.plan)
         memory.reconcile(found.remembered, found.output.days)
+        take_back(root, found.present)
         sweep_drafts(root.fd)
         outcomes = compute_all(Workshop(catalog, settings.input, root), memory, found.plan.items, workers)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
@@ -102,10 +104,10 @@ def tell_plan(plan: Plan) -> None:
             name,
             commits,
         )
-    reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(plan.counts().items()))
-    days = len({item.day for item in plan.items})
     if plan.items:
-        log.info("planned %s results of %s days: %s", f"{len(plan.items):,}", f"{days:,}", reasons)
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(plan.counts().items()))
+        days = len({item.day for item in plan.items})
+        log.info("planned %s of %s: %s", counted(len(plan.items), "result"), counted(days, "day"), reasons)
 
 
 def _act(options: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:

@@ -48,7 +48,9 @@ class Summary:
         """What failed, in one line: what Prefect shows as the state's message."""
         named = [f"{one.aggregation} {one.day} ({one.kind}): {one.error}" for one in self.failed[:SHOWN_FAILURES]]
         more = f"; and {len(self.failed) - len(named)} more" if len(self.failed) > len(named) else ""
-        return f"{len(self.failed)} results failed, {len(self.committed)} committed: {'; '.join(named)}{more}"
+        return (
+            f"{counted(len(self.failed), 'result')} failed, {len(self.committed)} committed: {'; '.join(named)}{more}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The contract's JSON object."""
@@ -80,6 +82,11 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     }
 
 
+def counted(number: int, thing: str) -> str:
+    """A number with its noun: ``1 day``, ``1,823 results``."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def show_daily(report: Mapping[str, Any], settings: Settings) -> None:
     """Print a run's report, or a plan, for a person."""
     console = Console(highlight=False, soft_wrap=True)
@@ -92,12 +99,12 @@ def show_daily(report: Mapping[str, Any], settings: Settings) -> None:
         days = len({one["day"] for one in committed})
         rows = sum(one["rows"] for one in committed)
         console.print(
-            f"[bold]{len(committed):,}[/] results of [bold]{days:,}[/] days committed, {rows:,} rows, "
-            f"in {report['seconds']:.1f} s"
+            f"[bold]{counted(len(committed), 'result')}[/] of {counted(days, 'day')} committed, "
+            f"{counted(rows, 'row')}, in {report['seconds']:.1f} s"
         )
     elif not failed:
         done = sum(number for status, number in report["skipped"].items() if status in ("done", "empty"))
-        console.print(f"[bold]Nothing to do[/]: {done:,} results are up to date ({report['seconds']:.1f} s)")
+        console.print(f"[bold]Nothing to do[/]: {counted(done, 'result')} up to date ({report['seconds']:.1f} s)")
     _show_failed(console, failed)
     _show_other(console, report["skipped"])
     if committed:
@@ -134,7 +141,7 @@ def _show_plan(console: Console, report: Mapping[str, Any]) -> None:
 
 def _show_failed(console: Console, failed: list[dict[str, Any]]) -> None:
     if failed:
-        console.print(f"[bold red]{len(failed):,} results failed[/]; what was there before is still there:")
+        console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; what was there before is still there:")
     for one in failed[:SHOWN_FAILURES]:
         console.print(Text(f"  {one['aggregation']} {one['day']} ({one['kind']}): {one['error']}"))
     if len(failed) > SHOWN_FAILURES:

@@ -1,6 +1,7 @@
 """What a person accepted: sources that match no file although their aggregations have commits.
 
-Without this word such a source is an unmounted or wrong input, and a run refuses. Written by ``flows.repair`` alone.
+Without this word such a source is an unmounted or wrong input, and a run refuses. ``flows.repair`` writes it down; the
+next run that sees files of the source again takes it back.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ def read_accepted(root: OutputRoot) -> frozenset[str]:
     except (ValueError, KeyError, TypeError):
         return frozenset()
     return frozenset(name for name in accepted if isinstance(name, str)) if isinstance(accepted, list) else frozenset()
+
+
+def take_back(root: OutputRoot, present: Collection[str]) -> None:
+    """Accept no longer the absence of sources that match files again. Raises StorageError, OSError."""
+    accepted = read_accepted(root)
+    if accepted.intersection(present):
+        write_accepted(root, accepted.difference(present))
 
 
 def write_accepted(root: OutputRoot, templates: Collection[str]) -> None:

@@ -7,9 +7,7 @@ what goes wrong without it.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,9 +15,11 @@ from dataclasses import dataclass
 
 from state import layout
 from state.errors import StorageError
-from state.files import CHUNK, flush_folder, make_folders
-from state.found import Commit, Damaged, Found, Unreadable, look, open_result
+from state.files import flush_folder, make_folders
+from state.found import Commit, Damaged, Found
+from state.identity import identify
 from state.locks import day_lock, generation_of, read_mark
+from state.set_aside import set_aside
 
 LOCK_DEADLINE_SECONDS = 30.0
 
@@ -65,7 +65,7 @@ def read_token(root_fd: int, aggregation: str, day: str) -> Token:
     """The token of a day as it is now. Raises StorageError where the place cannot be read: an error is no token."""
     try:
         mark = read_mark(root_fd, aggregation, day)
-        found, identity = _identify(root_fd, aggregation, day)
+        found, identity = identify(root_fd, aggregation, day)
     except OSError as error:
         raise StorageError(f"{layout.data_file(aggregation, day)} cannot be read: {error.strerror}") from error
     return Token(found, identity, mark)
@@ -92,12 +92,12 @@ def publish(root_fd: int, aggregation: str, day: str, token: Token, new: Draft) 
     """
     folder = layout.day_folder(aggregation, day)
     with day_lock(root_fd, aggregation, day, LOCK_DEADLINE_SECONDS) as lock:
-        found, identity = _identify(root_fd, aggregation, day)
+        found, identity = identify(root_fd, aggregation, day)
         if (identity, lock.mark) != (token.identity, token.mark):
             raise Superseded
         make_folders(root_fd, folder)
         if isinstance(found, Damaged):
-            _set_aside(root_fd, aggregation, day, identity)
+            set_aside(root_fd, aggregation, day, identity)
         lock.raise_mark(token.generation)
         target = layout.data_file(aggregation, day)
         os.rename(layout.temporary_file(new.nonce), target, src_dir_fd=root_fd, dst_dir_fd=root_fd)
@@ -163,42 +163,3 @@ def _is_at(root_fd: int, path: str, fd: int) -> bool:
 def _unlink(root_fd: int, path: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(path, dir_fd=root_fd)
-
-
-def _identify(root_fd: int, aggregation: str, day: str) -> tuple[Found | None, str]:
-    found = look(root_fd, aggregation, day)
-    if isinstance(found, Unreadable):
-        raise StorageError(f"{layout.data_file(aggregation, day)} {found.why}; nothing is done to it")
-    if isinstance(found, Commit):
-        return found, found.record.nonce
-    return found, "" if found is None else _digest_of_place(root_fd, aggregation, day)
-
-
-def _digest_of_place(root_fd: int, aggregation: str, day: str) -> str:
-    path = layout.data_file(aggregation, day)
-    status = os.stat(path, dir_fd=root_fd, follow_symlinks=False)
-    if not stat.S_ISREG(status.st_mode):
-        return f"{stat.S_IFMT(status.st_mode):o}-{status.st_ino}"
-    digest = hashlib.sha256()
-    fd = open_result(root_fd, aggregation, day)
-    try:
-        with os.fdopen(os.dup(fd), "rb") as file:
-            while piece := file.read(CHUNK):
-                digest.update(piece)
-    finally:
-        os.close(fd)
-    return digest.hexdigest()
-
-
-def _set_aside(root_fd: int, aggregation: str, day: str, identity: str) -> None:
-    """Keep what is damaged, under the day's lock: without it a good commit that lands in between would be moved."""
-    make_folders(root_fd, layout.SET_ASIDE)
-    source = layout.data_file(aggregation, day)
-    kept = layout.set_aside_file(aggregation, day, identity[:16])
-    try:
-        os.link(source, kept, src_dir_fd=root_fd, dst_dir_fd=root_fd, follow_symlinks=False)
-    except FileExistsError:
-        pass  # the same bytes were kept before: the name is their digest
-    except OSError:  # a folder, or a file system without hard links
-        os.rename(source, kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
-    flush_folder(root_fd, layout.SET_ASIDE)

@@ -97,6 +97,13 @@ def create_root(path: Path) -> OutputRoot:
     return root
 
 
+def set_marker_aside(path: Path) -> None:
+    """Move a marker that is of no use out of the way, to where a person finds it. Raises OSError."""
+    kept = path / layout.SET_ASIDE
+    kept.mkdir(parents=True, exist_ok=True)
+    (path / layout.MARKER).rename(kept / f"root.json.{uuid.uuid4().hex[:8]}")
+
+
 def _mark(fd: int) -> None:
     make_folders(fd, layout.DRAFTS)
     temporary = layout.temporary_file(uuid.uuid4().hex)

@@ -7,6 +7,7 @@ other, and a day that changes under the computation is begun anew a bounded numb
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import Literal
 
 import polars as pl
 import pyarrow as pa
+from polars.exceptions import PanicException, PolarsError
 
 from state.commits import Draft, Superseded, Token, draft, publish, read_token
 from state.errors import StorageError
@@ -33,7 +35,10 @@ from tasks.loading import Catalog, key
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
 
 ATTEMPTS = 3
+"""How often a day is begun that changes while it is computed."""
 LIBRARIES = {"polars": pl.__version__, "pyarrow": pa.__version__}
+
+log = logging.getLogger("noonmark")
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,20 @@ def compute_day(shop: Workshop, day: str, items: Sequence[Item]) -> list[Outcome
     pending = list(items)
     for _ in range(ATTEMPTS):
         attempt = _Attempt(shop, day)
-        pending = attempt.run(pending)
+        try:
+            pending = attempt.run(pending)
+        except Exception as error:
+            log.exception("day %s", day)
+            settled = {outcome.aggregation for outcome in attempt.outcomes}
+            lost = [item for item in pending if item.aggregation not in settled]
+            told = f"{type(error).__name__}: {error}"
+            attempt.outcomes += [Failed(item.aggregation, day, "broken", told) for item in lost]
+            pending = []
         outcomes += attempt.outcomes
         if not pending:
             break
-    error = f"its input or its commit changed {ATTEMPTS} times while it was computed; the next run takes it up"
-    return outcomes + [Failed(item.aggregation, day, "unsettled", error, passing=True) for item in pending]
+    unsettled = f"its input or its commit changed {ATTEMPTS} times while it was computed; the next run takes it up"
+    return outcomes + [Failed(item.aggregation, day, "unsettled", unsettled, passing=True) for item in pending]
 
 
 class _Attempt:
@@ -147,10 +160,10 @@ class _Attempt:
                 continue
             try:
                 ready.append(self._write(item, result, drafts))
-            except (OSError, pa.ArrowException) as error:
-                self._fail(
-                    item, "storage", f"its result cannot be written: {error}", passing=isinstance(error, OSError)
-                )
+            except OSError as error:
+                self._fail(item, "storage", f"its result cannot be written: {error}", passing=True)
+            except (pa.ArrowException, PolarsError, PanicException) as error:
+                self._fail(item, "aggregation", f"its result is nothing that Parquet holds: {error}")
         return ready
 
     def _by_key(self, item: Item) -> list[tuple[str, Taken]]:

@@ -37,6 +37,11 @@ class Memory:
             self.lose(str(error))
         return False
 
+    def bind_anew(self, root_id: str, aggregations: Iterable[str]) -> None:
+        """Let the index forget these aggregations and belong to this output. Raises IndexUnavailable."""
+        if self._index is not None:
+            self._index.bind_anew(root_id, aggregations)
+
     def remembers(self, aggregations: Iterable[str]) -> bool:
         """Whether the index knows any commit of these aggregations."""
         try:
@@ -53,10 +58,12 @@ class Memory:
             self.lose(str(error))
             return {}
 
-    def reconcile(self, then: Mapping[str, Remembered], output: Mapping[str, Mapping[str, Found]]) -> Repaired:
+    def reconcile(
+        self, then: Mapping[str, Remembered], output: Mapping[str, Mapping[str, Found]], *, dry_run: bool = False
+    ) -> Repaired:
         """Make the index equal to the output, where there is one."""
         try:
-            return Repaired() if self._index is None else self._index.reconcile(then, output)
+            return Repaired() if self._index is None else self._index.reconcile(then, output, dry_run=dry_run)
         except IndexUnavailable as error:
             self.lose(str(error))
             return Repaired()

@@ -32,7 +32,7 @@ class Skipped:
 class Failed:
     """Not published; what stood there stands. ``passing`` says that a second try can succeed without any change.
 
-    ``kind``: ``input``, ``aggregation``, ``storage``, ``unsettled``, ``unreadable`` or ``unrecoverable``.
+    ``kind``: ``input``, ``aggregation``, ``storage``, ``unsettled``, ``unreadable``, ``unrecoverable`` or ``broken``.
     """
 
     aggregation: str

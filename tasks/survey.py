@@ -32,11 +32,12 @@ log = logging.getLogger("noonmark")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A plan, what was read of the index before it, and what the output held."""
+    """A plan, what was read of the index before it, what the output held, and which sources match any file."""
 
     plan: Plan
     remembered: Mapping[str, Remembered]
     output: Output
+    present: frozenset[str]
 
 
 def survey(
@@ -64,7 +65,8 @@ def survey(
         index={name: one.days() for name, one in remembered.items()},
     )
     facts = _settle_doubts(declared, facts, selection, sources, input_root, threads)
-    return Survey(plan(declared, facts, selection), remembered, output)
+    present = frozenset(name for name, listing in listings.items() if listing.days)
+    return Survey(plan(declared, facts, selection), remembered, output, present)
 
 
 def _settle_doubts(

@@ -1,0 +1,45 @@
+"""The identity of what stands in a day's place: what a writer compares before it replaces anything.
+
+A generation's number is no identity: a day that was deleted and published anew can bear the same one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+
+from state import layout
+from state.errors import StorageError
+from state.files import CHUNK
+from state.found import Commit, Found, Unreadable, look, open_result
+
+
+def identify(root_fd: int, aggregation: str, day: str) -> tuple[Found | None, str]:
+    """What stands in a day's place, and its identity.
+
+    The identity is empty for nothing, a commit's nonce, or the digest of a file that is no commit. Raises StorageError
+    where the place cannot be read: an error is no identity.
+    """
+    found = look(root_fd, aggregation, day)
+    if isinstance(found, Unreadable):
+        raise StorageError(f"{layout.data_file(aggregation, day)} {found.why}; nothing is done to it")
+    if isinstance(found, Commit):
+        return found, found.record.nonce
+    return found, "" if found is None else _digest_of_place(root_fd, aggregation, day)
+
+
+def _digest_of_place(root_fd: int, aggregation: str, day: str) -> str:
+    path = layout.data_file(aggregation, day)
+    status = os.stat(path, dir_fd=root_fd, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
+        return f"{stat.S_IFMT(status.st_mode):o}-{status.st_ino}"
+    digest = hashlib.sha256()
+    fd = open_result(root_fd, aggregation, day)
+    try:
+        with os.fdopen(os.dup(fd), "rb") as file:
+            while piece := file.read(CHUNK):
+                digest.update(piece)
+    finally:
+        os.close(fd)
+    return digest.hexdigest()

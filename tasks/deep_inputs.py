@@ -1,0 +1,47 @@
+"""Finds inputs that were edited without a trace: same names, sizes and times, other bytes. Only reading them tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from state.found import Commit
+from state.inputs import day_files
+from state.record import SourceRecord
+from state.scan import Output
+from tasks.discovery import list_source
+from tasks.intake import contents_digest
+from tasks.loading import Catalog, key
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A committed day whose input holds other bytes than it was computed from, though its listing says unchanged."""
+
+    aggregation: str
+    day: str
+    source: str
+
+
+def edited_inputs(catalog: Catalog, input_root: Path, output: Output, threads: int) -> Iterator[Edited]:
+    """Digest every input that a commit was computed from. Raises StorageError where one cannot be read."""
+    sources = {key(source): source for one in catalog.values() for source in one.sources.values()}
+    for name, source in sources.items():
+        files = {day: day_files(some) for day, some in list_source(input_root, source.template).days.items()}
+        with ThreadPoolExecutor(threads) as pool:
+            digest = partial(contents_digest, source, input_root)
+            digests = dict(zip(files, pool.map(digest, files.values()), strict=True))
+        for aggregation, day, recorded in _recorded(catalog, output, name):
+            if day in files and recorded.stat == files[day].stat and recorded.contents != digests[day]:
+                yield Edited(aggregation, day, name)
+
+
+def _recorded(catalog: Catalog, output: Output, source: str) -> Iterator[tuple[str, str, SourceRecord]]:
+    for one in catalog.values():
+        for name in (name for name, declared in one.sources.items() if key(declared) == source):
+            for day, found in output.days.get(one.name, {}).items():
+                if isinstance(found, Commit) and name in found.record.inputs:
+                    yield one.name, day, found.record.inputs[name]
