@@ -74,7 +74,8 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         memory.reconcile(found.remembered, found.output.days)
         take_back(root, found.present)
         sweep_drafts(root.fd)
-        outcomes = compute_all(Workshop(catalog, settings.input, root), memory, found.plan.items, workers)
+        shop = Workshop(catalog, settings.input, root)
+        outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
     return Summary.of(found.plan, outcomes, time.monotonic() - began)

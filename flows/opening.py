@@ -9,6 +9,7 @@ from flows.settings import WITHOUT_REDIS, Settings
 from state.embedded import EmbeddedServer, running
 from state.errors import IndexUnavailable
 from state.index import Index
+from state.leases import Leases
 from state.root import OutputRoot, open_root
 from tasks.loading import Catalog
 from tasks.memory import Memory
@@ -38,7 +39,11 @@ def opened_memory(settings: Settings, *, start: bool = True) -> Iterator[Memory]
             return
         index = Index(url, settings.namespace)
         stack.callback(index.close)
-        yield Memory(index)
+        leases = None
+        if start:
+            leases = Leases(url, settings.namespace, settings.lease_seconds)
+            stack.callback(leases.close)
+        yield Memory(index, leases=leases)
 
 
 def _embedded(settings: Settings, stack: ExitStack) -> str:

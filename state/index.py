@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
-
-import redis
 
 from state import index_keys as keys
 from state.days import is_day
 from state.errors import IndexUnavailable
 from state.found import Commit, Found, Newer, Unreadable
-from state.index_client import connect, safe
+from state.index_client import close, connect, safe, send
 from state.index_scripts import COMMIT, RECONCILE, commit_arguments, reconcile_arguments
 
 _DAYS_A_CALL = 500
@@ -71,8 +68,7 @@ class Index:
 
     def close(self) -> None:
         """Give the connections back. Never fails."""
-        with suppress(redis.RedisError, OSError):
-            self._redis.close()
+        close(self._redis)
 
     def root(self) -> str | None:
         """The id of the output that this index belongs to; None where it is bound to none."""
@@ -154,17 +150,10 @@ class Index:
         if not commands:
             return []
         try:
-            pipeline = self._redis.pipeline(transaction=False)
-            for command in commands:
-                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-            replies = pipeline.execute(raise_on_error=False)
-            for reply in replies:
-                if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
-                    raise reply
-        except (redis.RedisError, OSError) as error:
-            self._failure = f"Redis at {self._name} does not serve: {type(error).__name__}: {error}"
-            raise IndexUnavailable(self._failure) from None
-        return replies
+            return send(self._redis, self._name, commands)
+        except IndexUnavailable as error:
+            self._failure = error.message
+            raise
 
 
 def entry(commit: Commit) -> bytes:

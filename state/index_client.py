@@ -6,6 +6,8 @@ reported as lost by its holder: so no hidden retry here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from state.errors import ConfigurationError
+from state.errors import ConfigurationError, IndexUnavailable
 
 CALL_SECONDS = 2.0
 _SENTINEL = "redis+sentinel"
@@ -43,6 +45,30 @@ def connect(url: str) -> redis.Redis:
         f"NOONMARK_REDIS_URL {safe(url)} has scheme {scheme!r}; expected one of "
         f"{', '.join(f'{known}://' for known in SCHEMES)}, none, or nothing for the embedded server"
     )
+
+
+def send(client: redis.Redis, name: str, commands: Iterable[tuple[object, ...]]) -> list[Any]:
+    """Send commands in one round trip; each reply, in order. One about a key of another type is a reply like any other.
+
+    Raises IndexUnavailable, with ``name`` in place of the server's address, where Redis does not serve.
+    """
+    try:
+        pipeline = client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        replies = pipeline.execute(raise_on_error=False)
+        for reply in replies:
+            if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
+                raise reply
+    except (redis.RedisError, OSError) as error:
+        raise IndexUnavailable(f"Redis at {name} does not serve: {type(error).__name__}: {error}") from None
+    return replies
+
+
+def close(client: redis.Redis) -> None:
+    """Give a client's connections back. Never fails: there is nothing to lose on them."""
+    with suppress(redis.RedisError, OSError):
+        client.close()
 
 
 def safe(url: str) -> str:

@@ -33,3 +33,8 @@ def of_aggregation(namespace: str, aggregation: str) -> tuple[str, str, str]:
         processed_days(namespace, aggregation),
         last_processed_day(namespace, aggregation),
     )
+
+
+def lease(namespace: str, aggregation: str, day: str) -> str:
+    """String with a lifetime: the token of the run that computes the day."""
+    return f"{namespace}:{{{aggregation}}}:lease:{day}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -17,15 +18,19 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from state.leases import Place
 from state.verdict import Item
 from tasks.compute import Workshop, compute_day
 from tasks.memory import Memory
-from tasks.outcomes import Committed, Failed, Outcome
+from tasks.outcomes import Committed, Failed, Outcome, Skipped
 
 SINGLE_DAYS = 50
 """Up to so many pending days have a task run each: the nightly case, where a person looks for one day."""
 TASKS = 60
 """About so many task runs serve a longer run. A server on SQLite takes in 60 to 200 task runs a second."""
+
+POLL_SECONDS = 0.2
+"""How often a run looks whether days that another run computes are free."""
 
 log = logging.getLogger("noonmark")
 
@@ -63,48 +68,87 @@ def batches(items: Sequence[Item]) -> Iterator[Batch]:
 # No Prefect retry: a batch tries again by itself, and only what can pass on a second try.
 @task(name="compute days", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False, retries=0)
 def compute_days(label: str, shop: Workshop, memory: Memory, days: Days) -> list[Outcome]:
-    """Compute and commit days, tell the index, and return what became of each. Raises BatchFailed."""
-    outcomes = _settle(shop, memory, days)
-    again = {(one.aggregation, one.day) for one in outcomes if isinstance(one, Failed) and one.passing}
-    if again and not shop.stopping.is_set():
-        log.info("%s: trying %d results again", label, len(again))
-        outcomes = [one for one in outcomes if (one.aggregation, one.day) not in again]
-        retried = [(day, [item for item in items if (item.aggregation, day) in again]) for day, items in days]
-        outcomes += _settle(shop, memory, retried)
+    """Compute and commit days, tell the index, and return what became of each. Raises BatchFailed.
+
+    Days that another run computes are ``leased``, and left to it.
+    """
+    places = [(item.aggregation, day) for day, items in days for item in items]
+    leased = memory.take(places)
+    outcomes: list[Outcome] = [Skipped(*place, "leased") for place in places if place in leased]
+    try:
+        outcomes += _settle(shop, memory, _only(days, set(places) - leased))
+        again = {(one.aggregation, one.day) for one in outcomes if isinstance(one, Failed) and one.passing}
+        if again and not shop.stopping.is_set():
+            log.info("%s: trying %d results again", label, len(again))
+            outcomes = [one for one in outcomes if (one.aggregation, one.day) not in again]
+            outcomes += _settle(shop, memory, _only(days, again))
+    finally:
+        memory.release(set(places) - leased)
     if any(isinstance(one, Failed) for one in outcomes):
         raise BatchFailed(outcomes)
     return outcomes
 
 
-def compute_all(shop: Workshop, memory: Memory, items: Sequence[Item], workers: int) -> list[Outcome]:
+def compute_all(shop: Workshop, memory: Memory, items: Sequence[Item], workers: int, patience: float) -> list[Outcome]:
     """Run a whole plan as Prefect tasks, ``workers`` at once, inside a flow run.
 
+    Days that another run computes come last: they are waited for, ``patience`` seconds at most, and looked at again.
     Where the run is interrupted, the days that are being computed are finished or dropped, and none is begun.
     """
-    outcomes: list[Outcome] = []
     runner: ThreadPoolTaskRunner[list[Outcome]] = ThreadPoolTaskRunner(max_workers=workers)
     with runner:
         try:
-            futures = [
-                runner.submit(
-                    compute_days,
-                    {"label": one.label, "shop": quote(shop), "memory": quote(memory), "days": quote(one.days)},
-                )
-                for one in batches(items)
-            ]
-            for future in futures:
-                result: object = future.result(raise_on_failure=False)
-                if isinstance(result, BatchFailed):
-                    outcomes += result.outcomes
-                elif isinstance(result, BaseException):
-                    raise result
-                else:
-                    assert isinstance(result, list)
-                    outcomes += result
+            outcomes = _run(runner, shop, memory, items)
+            deadline = time.monotonic() + patience
+            while waiting := _leased(outcomes, items):
+                free = _wait_for_some(memory, waiting, deadline)
+                if not free:
+                    break
+                outcomes = [one for one in outcomes if (one.aggregation, one.day) not in free]
+                outcomes += _run(runner, shop, memory, [item for item in items if (item.aggregation, item.day) in free])
         except BaseException:
             shop.stopping.set()
             raise
     return outcomes
+
+
+def _run(
+    runner: ThreadPoolTaskRunner[list[Outcome]], shop: Workshop, memory: Memory, items: Sequence[Item]
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    futures = [
+        runner.submit(
+            compute_days, {"label": one.label, "shop": quote(shop), "memory": quote(memory), "days": quote(one.days)}
+        )
+        for one in batches(items)
+    ]
+    for future in futures:
+        result: object = future.result(raise_on_failure=False)
+        if isinstance(result, BatchFailed):
+            outcomes += result.outcomes
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            assert isinstance(result, list)
+            outcomes += result
+    return outcomes
+
+
+def _leased(outcomes: Sequence[Outcome], items: Sequence[Item]) -> list[Place]:
+    leased = {(one.aggregation, one.day) for one in outcomes if isinstance(one, Skipped) and one.status == "leased"}
+    return [place for item in items if (place := (item.aggregation, item.day)) in leased]
+
+
+def _wait_for_some(memory: Memory, places: list[Place], deadline: float) -> set[Place]:
+    """Those of these days that nobody computes any more; empty once the deadline passed and somebody still does."""
+    while not (free := set(places) - memory.leased(places)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return free
+
+
+def _only(days: Days, places: Collection[Place]) -> Days:
+    chosen = [(day, [item for item in items if (item.aggregation, day) in places]) for day, items in days]
+    return [(day, items) for day, items in chosen if items]
 
 
 def _settle(shop: Workshop, memory: Memory, days: Days) -> list[Outcome]:

@@ -55,14 +55,19 @@ class Taken:
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
 
+def listed(source: Source, input_root: Path, day: str) -> DayFiles:
+    """What a listing shows of a day's files now. Raises StorageError."""
+    return day_files(list_day(_root(source, input_root), source.template, day))
+
+
 def take(source: Source, input_root: Path, day: str) -> Taken | None:
     """Read and digest a day's files; None where there is none any more.
 
     Raises InputChanged where they change under the reader, StorageError or OSError where they cannot be read.
     """
-    root = Path("/") if source.template.absolute else input_root
+    root = _root(source, input_root)
     began = time.time_ns()
-    files = day_files(list_day(root, source.template, day))
+    files = listed(source, input_root, day)
     if not files.files:
         return None
     keep = source.read is None and files.bytes <= KEEP_BYTES
@@ -72,10 +77,14 @@ def take(source: Source, input_root: Path, day: str) -> Taken | None:
 
 def contents_digest(source: Source, input_root: Path, files: DayFiles) -> str:
     """The digest of files that a listing showed. Raises StorageError where they cannot be read or changed since."""
-    root = Path("/") if source.template.absolute else input_root
+    root = _root(source, input_root)
     try:
         return read_contents(root, files.files, keep=False).digest
     except OSError as error:
         raise StorageError(f"{source}: {error.filename or root} cannot be read: {error.strerror}") from error
     except InputChanged as error:
         raise StorageError(f"{source}: {error}") from error
+
+
+def _root(source: Source, input_root: Path) -> Path:
+    return Path("/") if source.template.absolute else input_root

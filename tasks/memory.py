@@ -6,11 +6,12 @@ This is where "Redis decides nothing" is kept for the flows: no call here fails,
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from state.errors import IndexUnavailable
 from state.found import Found
 from state.index import Index, NewCommit, Remembered, Repaired
+from state.leases import Leases, Place
 
 log = logging.getLogger("noonmark")
 
@@ -18,8 +19,9 @@ log = logging.getLogger("noonmark")
 class Memory:
     """An index that may be lacking. ``absence`` says why it is, or is None."""
 
-    def __init__(self, index: Index | None, absence: str | None = None) -> None:
+    def __init__(self, index: Index | None, absence: str | None = None, leases: Leases | None = None) -> None:
         self._index = index
+        self._leases = leases
         self.absence = absence
 
     def belongs_to(self, root_id: str, *, bind: bool) -> bool:
@@ -73,6 +75,30 @@ class Memory:
         try:
             if self._index is not None:
                 self._index.commit(commits)
+        except IndexUnavailable as error:
+            self.lose(str(error))
+
+    def take(self, places: Sequence[Place]) -> set[Place]:
+        """Lease days for this run; returns those that another run computes. Without Redis that is none."""
+        try:
+            return self._leases.take(places) if self._leases and self._index else set()
+        except IndexUnavailable as error:
+            self.lose(str(error))
+            return set()
+
+    def leased(self, places: Sequence[Place]) -> set[Place]:
+        """Those of these days that another run computes now."""
+        try:
+            return self._leases.leased(places) if self._leases and self._index else set()
+        except IndexUnavailable as error:
+            self.lose(str(error))
+            return set()
+
+    def release(self, places: Collection[Place]) -> None:
+        """Give days up, computed or not."""
+        try:
+            if self._leases and self._index:
+                self._leases.release(places)
         except IndexUnavailable as error:
             self.lose(str(error))
 

@@ -1,0 +1,120 @@
+"""Leases on days: who computes what, so that several runs together compute a day once.
+
+They save work and decide nothing. Whatever Redis holds, a lease keeps a run waiting for its own lifetime at most: one
+without a lifetime, with a longer one, of another type, or of a process that is dead, is taken over.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from state import index_keys as keys
+from state.errors import IndexUnavailable
+from state.holder import is_dead, new_token
+from state.index_client import close, connect, safe, send
+
+Place = tuple[str, str]
+"""An aggregation and a day."""
+
+_TAKE_OVER = """
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' then redis.call('DEL', KEYS[1]) end
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
+_RENEW = """
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+_RELEASE = """
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+
+class Leases:
+    """The leases of one run. Every method raises IndexUnavailable where Redis does not serve.
+
+    Held leases are renewed by a thread of its own, three times in a lifetime, until they are released or closed.
+    """
+
+    def __init__(self, url: str, namespace: str, seconds: int) -> None:
+        self._redis = connect(url)
+        self._namespace = namespace
+        self._name = safe(url)
+        self._milliseconds = seconds * 1000
+        self._token = new_token()
+        self._held: set[Place] = set()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._renewer = threading.Thread(target=self._renew_until_closed, name="lease-renewer", daemon=True)
+        self._renewer.start()
+
+    def close(self) -> None:
+        """Release what is still held, and give the connections back. Never fails."""
+        self._closing.set()
+        self._renewer.join()
+        with suppress(IndexUnavailable):
+            self.release(self._held.copy())
+        close(self._redis)
+
+    def take(self, places: Sequence[Place]) -> set[Place]:
+        """Take the leases of these days; returns those that somebody alive holds."""
+        claims = [("SET", self._key(place), self._token, "NX", "PX", self._milliseconds) for place in places]
+        refused = [place for place, reply in zip(places, self._call(claims), strict=True) if not _granted(reply)]
+        leased = {place for place, token in self._holders(refused).items() if not self._take_over(place, token)}
+        with self._lock:
+            self._held |= set(places) - leased
+        return leased
+
+    def leased(self, places: Sequence[Place]) -> set[Place]:
+        """Those of these days whose lease somebody else, alive, holds now. Takes none."""
+        return {place for place, token in self._holders(places).items() if token not in (None, self._token)}
+
+    def release(self, places: Collection[Place]) -> None:
+        """Give up the leases of these days, where they are still this run's."""
+        with self._lock:
+            self._held -= set(places)
+        self._call([("EVAL", _RELEASE, 1, self._key(place), self._token) for place in places])
+
+    def _holders(self, places: Sequence[Place]) -> dict[Place, bytes | None]:
+        """The token of each lease that counts; None for one that may be taken over, or is not there."""
+        asked = [(command, self._key(place)) for place in places for command in ("GET", "PTTL")]
+        replies = iter(self._call(asked))
+        return {place: self._counting(next(replies), next(replies)) for place in places}
+
+    def _counting(self, token: object, milliseconds: object) -> bytes | None:
+        if not isinstance(token, bytes) or not isinstance(milliseconds, int):
+            return None
+        bounded = 0 <= milliseconds <= self._milliseconds
+        return token if bounded and not is_dead(token) else None
+
+    def _take_over(self, place: Place, token: bytes | None) -> bool:
+        """Whether the lease is ours: because it was all along, or because nobody who counts holds it."""
+        if token is not None:
+            return token == self._token
+        [found] = self._call([("GET", self._key(place))])
+        seen = found if isinstance(found, bytes) else b""
+        [taken] = self._call([("EVAL", _TAKE_OVER, 1, self._key(place), seen, self._token, self._milliseconds)])
+        return bool(taken)
+
+    def _renew_until_closed(self) -> None:
+        while not self._closing.wait(self._milliseconds / 3000):
+            with self._lock:
+                held = list(self._held)
+            # A lease that was lost meanwhile costs a day computed twice, so there is nobody to tell.
+            with suppress(IndexUnavailable):
+                self._call([("EVAL", _RENEW, 1, self._key(place), self._token, self._milliseconds) for place in held])
+
+    def _key(self, place: Place) -> str:
+        return keys.lease(self._namespace, *place)
+
+    def _call(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
+        return send(self._redis, self._name, commands)
+
+
+def _granted(reply: object) -> bool:
+    return reply is True or reply in (b"OK", "OK")
