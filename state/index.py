@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from state import index_keys as keys
 from state.days import is_day
+from state.durability import Durability, durability_of
 from state.errors import IndexUnavailable
 from state.found import Commit, Found, Newer, Unreadable
 from state.index_client import close, connect, safe, send
@@ -104,6 +106,16 @@ class Index:
         ]
         replies = self._call(calls)
         return {name: _remembered(*replies[3 * at : 3 * at + 3]) for at, name in enumerate(aggregations)}
+
+    def durability(self) -> Durability:
+        """What the server says of its append-only file, flushes, evictions and replicas."""
+        [info] = self._call([("INFO",)])
+        told = {str(name): str(value) for name, value in info.items()} if isinstance(info, dict) else {}
+        flush = None
+        with suppress(IndexUnavailable):  # many a server keeps CONFIG from its users
+            [found] = send(self._redis, self._name, [("CONFIG", "GET", "appendfsync")])
+            flush = found[1].decode() if isinstance(found, list) and len(found) == 2 else None
+        return durability_of(told, flush)
 
     def commit(self, commits: Iterable[NewCommit]) -> None:
         """Remember commits: all three keys of an aggregation in one step, and never an older one over a newer."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from state.durability import Durability
 from state.errors import IndexUnavailable
 from state.found import Found
 from state.index import Index, NewCommit, Remembered, Repaired
@@ -17,12 +18,13 @@ log = logging.getLogger("noonmark")
 
 
 class Memory:
-    """An index that may be lacking. ``absence`` says why it is, or is None."""
+    """An index that may be lacking. ``absence`` says why, or is None; ``foreign``: it belongs to another output."""
 
     def __init__(self, index: Index | None, absence: str | None = None, leases: Leases | None = None) -> None:
         self._index = index
         self._leases = leases
         self.absence = absence
+        self.foreign = False
 
     def belongs_to(self, root_id: str, *, bind: bool) -> bool:
         """Whether the index is this output's; ``bind`` binds one that is nobody's yet. A foreign one is given up."""
@@ -31,6 +33,7 @@ class Memory:
         try:
             if self._index.bind(root_id) if bind else self._index.root() in (root_id, None):
                 return True
+            self.foreign = True
             self.lose(
                 "the index belongs to another output; this run goes on without it. If it is to serve this output "
                 "from now on: python -m flows.repair --accept-output"
@@ -77,6 +80,14 @@ class Memory:
                 self._index.commit(commits)
         except IndexUnavailable as error:
             self.lose(str(error))
+
+    def durability(self) -> Durability | None:
+        """How much the server would remember after a crash; None without one."""
+        try:
+            return self._index.durability() if self._index else None
+        except IndexUnavailable as error:
+            self.lose(str(error))
+            return None
 
     def take(self, places: Sequence[Place]) -> set[Place]:
         """Lease days for this run; returns those that another run computes. Without Redis that is none."""

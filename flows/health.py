@@ -1,0 +1,144 @@
+"""The health flow: compare input, output and index, and name what is wrong with the command that mends it. Read-only.
+
+``python -m flows.health`` on a terminal, ``health/health`` as a deployment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+from prefect import flow
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.command import Parser, ProblemsRemain, run_command
+from flows.opening import opened_memory
+from flows.settings import WITHOUT_REDIS, Settings, read_settings
+from flows.summary import SHOWN_FAILURES, counted
+from state.durability import Durability
+from state.errors import Refused
+from state.plan import Plan, Selection
+from state.root import ACCEPT, find_root
+from tasks.diagnosis import DAILY, Problem, counts_of, problem_of_index, problems_of
+from tasks.loading import Catalog, load
+from tasks.memory import Memory
+from tasks.survey import survey
+
+HEALTH = "python -m flows.health"
+
+
+@flow(name="health", description="Compare input, output and index, and name what is wrong. Writes nothing.")
+def health() -> dict[str, Any]:
+    """Look at everything and change nothing. Returns the JSON object of the contract."""
+    settings = read_settings(strict=False)
+    report = examine(settings, load(settings.aggregations))
+    if not report["healthy"]:
+        raise ProblemsRemain(f"{counted(len(report['problems']), 'problem')} found", report)
+    return report
+
+
+def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
+    """One whole examination. Starts no server and writes nothing. Raises StorageError where something is unreadable."""
+    began = time.monotonic()
+    with opened_memory(settings, start=False) as memory:
+        plan, problems = _look(settings, catalog, memory)
+        durability = memory.durability()
+        problems += _problems_of_redis(settings, memory)
+    skipped = plan.skipped()
+    commits = sum(skipped[status] for status in ("done", "empty", "ahead", "orphaned", "retired"))
+    cost = f"losing it costs a scan of {counted(commits, 'commit')}, about {time.monotonic() - began:.1f} s"
+    return {
+        "healthy": not problems,
+        "problems": [asdict(problem) for problem in problems],
+        "counts": counts_of(plan),
+        "warnings": _warnings(plan, durability),
+        "redis": (asdict(durability) if durability else {"absence": memory.absence}) | {"cost": cost},
+    }
+
+
+def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, list[Problem]]:
+    root = find_root(settings.output)
+    if root is None and memory.remembers(catalog):
+        detail = f"the output root {settings.output} has no marker, but the index remembers commits"
+        return Plan(), [Problem("refused", "", "", detail, f"mount it or correct NOONMARK_OUTPUT; or: {ACCEPT}")]
+    with root or nullcontext():
+        if root is not None:
+            memory.belongs_to(root.id, bind=False)
+        try:
+            found = survey(catalog, settings.input, root, memory, Selection(), settings.workers)
+        except Refused as error:
+            return Plan(), [Problem("refused", "", "", error.message, error.command or ACCEPT)]
+        problems = list(problems_of(found.plan))
+        if index := problem_of_index(memory.reconcile(found.remembered, found.output.days, dry_run=True)):
+            problems.append(index)
+        return found.plan, problems
+
+
+def _problems_of_redis(settings: Settings, memory: Memory) -> list[Problem]:
+    if memory.foreign:
+        return [Problem("foreign_index", "", "", "the index belongs to another output", ACCEPT)]
+    if memory.absence and settings.redis_url.get_secret_value() not in ("", WITHOUT_REDIS):
+        return [Problem("redis", "", "", memory.absence, "start it, or correct NOONMARK_REDIS_URL; then: " + HEALTH)]
+    return []
+
+
+def _warnings(plan: Plan, durability: Durability | None) -> list[dict[str, str]]:
+    warnings = [
+        (
+            f"{name}: its code changed since {counted(commits, 'day')} of it were computed, and its version did not",
+            f"raise version= of {name}, then: {DAILY}",
+        )
+        for name, commits in plan.changed_code.items()
+    ]
+    warnings += [(f"Redis: {what}", command) for what, command in (durability.shortcomings() if durability else ())]
+    return [{"detail": detail, "command": command} for detail, command in warnings]
+
+
+def _act(_: argparse.Namespace, __: Settings) -> Mapping[str, Any]:
+    report: Mapping[str, Any] = health()
+    return report
+
+
+def _show(report: Mapping[str, Any], _: Settings) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    statuses = sorted({status for counts in report["counts"].values() for status in counts})
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("aggregation")
+    for status in statuses:
+        table.add_column(status, justify="right")
+    for name, counts in sorted(report["counts"].items()):
+        table.add_row(name, *(f"{counts[status]:,}" if status in counts else "" for status in statuses))
+    console.print(table)
+    problems = report["problems"]
+    if problems:
+        console.print(f"[bold red]{counted(len(problems), 'problem')}[/]")
+    for one in problems[:SHOWN_FAILURES]:
+        place = " ".join(part for part in (one["aggregation"], one["day"]) if part)
+        console.print(Text(f"  {one['kind']}: {place + ': ' if place else ''}{one['detail']}\n    → {one['command']}"))
+    if len(problems) > SHOWN_FAILURES:
+        console.print(f"  … and {len(problems) - SHOWN_FAILURES:,} more; --json names all, and {DAILY} mends most")
+    for one in report["warnings"]:
+        console.print(Text(f"Warning: {one['detail']}\n    → {one['command']}"))
+    redis = report["redis"]
+    told = redis.get("absence") or f"version {redis['version']}, append-only file: {redis['append_only']}"
+    console.print(Text(f"Redis: {told}; {redis['cost']}"), style="dim")
+    if not problems:
+        console.print(
+            "[bold]Healthy[/]: the output agrees with the input" + ("" if redis.get("absence") else " and the index")
+        )
+
+
+def main() -> None:
+    """The command line."""
+    parser = Parser(prog="python -m flows.health", description="Name what is wrong, and the command that mends it.")
+    run_command(parser, _act, _show)
+
+
+if __name__ == "__main__":
+    main()

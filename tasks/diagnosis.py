@@ -1,0 +1,70 @@
+"""What is wrong, and the command that mends it: the comparison of input, output and index as a list of problems.
+
+Healthy means that a run would find nothing to do and that the index equals the output. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from state.index import Repaired
+from state.plan import Plan
+
+DAILY = "python -m flows.daily"
+REPAIR = "python -m flows.repair"
+
+_DETAILS = {
+    "new": "its input has no result yet",
+    "changed": "its input changed since its result was computed",
+    "outdated": "its result is of a lower version",
+    "corrupt": "its result is damaged",
+    "lost": "its result was committed and is gone",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong. ``aggregation`` and ``day`` are empty where it concerns no single one."""
+
+    kind: str
+    aggregation: str
+    day: str
+    detail: str
+    command: str
+
+
+def problems_of(plan: Plan) -> Iterator[Problem]:
+    """What a plan says is wrong: each result that a run would compute, and each day in trouble."""
+    for item in plan.items:
+        one = f"{DAILY} --days {item.day} --only {item.aggregation}"
+        yield Problem(item.reason, item.aggregation, item.day, _DETAILS[item.reason], one)
+    for trouble in plan.troubles:
+        # A damaged result whose input is gone can only be put away; one that the index remembers, forgotten.
+        mend = f"{REPAIR} --deep" if trouble.kind == "unrecoverable" else f"{DAILY} --days {trouble.day}"
+        yield Problem(trouble.kind, trouble.aggregation, trouble.day, trouble.why, mend)
+
+
+def problem_of_index(differences: Repaired) -> Problem | None:
+    """The index's differences from the output, as one problem."""
+    told = [
+        f"{number:,} {what}"
+        for number, what in (
+            (differences.added, "missing"),
+            (differences.updated, "wrong"),
+            (differences.removed, "too many"),
+        )
+        if number
+    ]
+    return Problem("index", "", "", f"the index differs from the output: {', '.join(told)}", REPAIR) if told else None
+
+
+def counts_of(plan: Plan) -> dict[str, dict[str, int]]:
+    """How many days of each aggregation have each status or reason."""
+    counts = {name: Counter(statuses) for name, statuses in plan.statuses.items()}
+    for item in plan.items:
+        counts[item.aggregation][item.reason] += 1
+    for trouble in plan.troubles:
+        counts[trouble.aggregation][trouble.kind] += 1
+    return {name: dict(statuses) for name, statuses in counts.items()}
