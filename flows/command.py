@@ -74,18 +74,31 @@ def run_command(
             show(report, settings)
         _leave(code)
     except NoonmarkError as error:
-        _tell_error(error.kind, error.message, error.command, as_json)
+        usage = f"{parser.prog} --help" if error.kind == ConfigurationError.kind else None
+        _tell_error(error.kind, error.message, error.command or usage, as_json)
         _leave(error.exit_code)
     except KeyboardInterrupt:
         _tell_interrupted(signal.SIGINT)
     except Exception as error:  # noqa: BLE001 whatever else happens is a bug or a server's fault: exit 4, with its trace
-        traceback.print_exc()
-        _tell_error("broken", f"the run itself broke: {type(error).__name__}: {error}", None, as_json)
+        if _is_prefects(error):
+            mend = "start that server, or unset PREFECT_API_URL to use a temporary one"
+            _tell_error("prefect", f"Prefect does not serve: {error}", mend, as_json)
+        else:
+            traceback.print_exc()
+            _tell_error("broken", f"the run itself broke: {type(error).__name__}: {error}", None, as_json)
         _leave(BROKEN)
     except BaseException as error:
         if isinstance(error, SystemExit) and not isinstance(error, _Terminated):
             raise  # argparse's --help
         _tell_interrupted(signal.SIGTERM)
+
+
+def _is_prefects(error: BaseException) -> bool:
+    """Whether Prefect's client raised it: its server is away, and a trace through the client tells nobody anything."""
+    innermost = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        innermost = str(frame.f_globals.get("__name__"))
+    return innermost.partition(".")[0] in {"prefect", "httpx", "httpcore"}
 
 
 class _Terminated(SystemExit):

@@ -19,7 +19,7 @@ from flows.options import add_selection, selection_of
 from flows.settings import Settings, read_settings
 from flows.summary import Summary, counted, plan_to_json, show_daily
 from state.accepted import take_back
-from state.commits import sweep_drafts
+from state.drafts import sweep_drafts
 from state.errors import Refused
 from state.files import flush_file_system
 from state.plan import Plan, Selection

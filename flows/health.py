@@ -52,6 +52,7 @@ def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
         problems += _problems_of_redis(settings, memory)
     skipped = plan.skipped()
     commits = sum(skipped[status] for status in ("done", "empty", "ahead", "orphaned", "retired"))
+    commits += sum(bool(item.over) for item in plan.items)
     cost = f"losing it costs a scan of {counted(commits, 'commit')}, about {time.monotonic() - began:.1f} s"
     return {
         "healthy": not problems,
@@ -63,28 +64,39 @@ def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
 
 
 def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, list[Problem]]:
-    root = find_root(settings.output)
-    if root is None and memory.remembers(catalog):
-        detail = f"the output root {settings.output} has no marker, but the index remembers commits"
-        return Plan(), [Problem("refused", "", "", detail, f"mount it or correct NOONMARK_OUTPUT; or: {ACCEPT}")]
+    try:
+        root = find_root(settings.output)
+    except Refused as error:
+        return Plan(), [_refused(error)]
+    if root is None and (memory.remembers(catalog) or not settings.create_output):
+        why = "the index remembers commits" if settings.create_output else "NOONMARK_CREATE_OUTPUT is false"
+        told = f"the output root {settings.output} is missing or has no marker, but {why}"
+        return Plan(), [_refused(Refused(told, command=f"mount it or correct NOONMARK_OUTPUT; or: {ACCEPT}"))]
     with root or nullcontext():
         if root is not None:
             memory.belongs_to(root.id, bind=False)
         try:
             found = survey(catalog, settings.input, root, memory, Selection(), settings.workers)
         except Refused as error:
-            return Plan(), [Problem("refused", "", "", error.message, error.command or ACCEPT)]
+            return Plan(), [_refused(error)]
         problems = list(problems_of(found.plan))
         if index := problem_of_index(memory.reconcile(found.remembered, found.output.days, dry_run=True)):
             problems.append(index)
         return found.plan, problems
 
 
+def _refused(error: Refused) -> Problem:
+    """What every run refuses, as a problem. Raises the error again where no command of ours mends it (newer code's)."""
+    if error.command is None:
+        raise error
+    return Problem("refused", "", "", f"{error.message}; {error.command}", ACCEPT)
+
+
 def _problems_of_redis(settings: Settings, memory: Memory) -> list[Problem]:
     if memory.foreign:
         return [Problem("foreign_index", "", "", "the index belongs to another output", ACCEPT)]
     if memory.absence and settings.redis_url.get_secret_value() not in ("", WITHOUT_REDIS):
-        return [Problem("redis", "", "", memory.absence, "start it, or correct NOONMARK_REDIS_URL; then: " + HEALTH)]
+        return [Problem("redis", "", "", f"{memory.absence}; start it, or correct NOONMARK_REDIS_URL", HEALTH)]
     return []
 
 

@@ -25,7 +25,10 @@ def selection_of(
         if name not in catalog:
             near = difflib.get_close_matches(name, list(catalog), 1)
             hint = f"; did you mean {near[0]}?" if near else f"; declared are {', '.join(sorted(catalog))}"
-            raise ConfigurationError(f"--only {name}: there is no such aggregation{hint}")
+            raise ConfigurationError(
+                f"--only {name}: there is no such aggregation{hint}",
+                command=f"python -m flows.daily --only {near[0] if near else min(catalog)}",
+            )
     if force and not (days or only):
         raise ConfigurationError(
             "--force would recompute every day of every aggregation; say which with --days or --only"

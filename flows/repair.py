@@ -21,8 +21,9 @@ from state.accepted import write_accepted
 from state.deep import broken_results, take_away
 from state.errors import Refused
 from state.found import Commit
-from state.root import OutputRoot, create_root, find_root, set_marker_aside
+from state.root import ACCEPT, OutputRoot, create_root, find_root, set_marker_aside
 from state.scan import folders, scan
+from tasks.catalog import Source
 from tasks.deep_inputs import edited_inputs
 from tasks.discovery import list_source
 from tasks.loading import Catalog, key, load
@@ -51,6 +52,10 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
         if accept and not dry_run:
             _accept(settings, catalog, memory)
         root = find_root(settings.output) if dry_run else opened_root(settings, catalog, memory)
+        if root is None and not accept and memory.remembers(catalog):
+            raise Refused(
+                f"the output root {settings.output} has no marker, but the index remembers commits", command=ACCEPT
+            )
         if root is None:
             return {"added": 0, "updated": 0, "removed": 0, "unchanged": 0, "set_aside": []}
         with root:
@@ -66,29 +71,37 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
                 edited = edited_inputs(catalog, settings.input, output, settings.workers)
                 report["edited"] = [asdict(one) for one in edited]
                 output = scan(root)
-            return asdict(memory.reconcile(remembered, output.days, dry_run=dry_run)) | report
+            repaired = asdict(memory.reconcile(remembered, output.days, dry_run=dry_run))
+            return repaired | report | ({"index": "unread"} if memory.absence else {})
 
 
 def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> None:
     """Take what is there for what is meant: a person said so."""
     try:
         root = find_root(settings.output) or create_root(settings.output)
-    except Refused:  # its marker is damaged
+    except Refused as error:
+        if error.command is None:  # a marker of newer code's: it is not damaged
+            raise
         set_marker_aside(settings.output)
         root = create_root(settings.output)
     with root:
-        memory.bind_anew(root.id, sorted({*catalog, *folders(root)}))
         write_accepted(root, _vanished_sources(settings, catalog, root))
+        memory.bind_anew(root.id, sorted({*catalog, *folders(root)}))  # last: it alone needs Redis
 
 
 def _vanished_sources(settings: Settings, catalog: Catalog, root: OutputRoot) -> set[str]:
     output = scan(root)
+
+    def vanished(source: Source) -> bool:
+        listing = list_source(settings.input, source.template)
+        return not listing.days and not listing.unreadable
+
     return {
         key(source)
         for one in catalog.values()
         if any(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
         for source in one.sources.values()
-        if not list_source(settings.input, source.template).days
+        if vanished(source)
     }
 
 
@@ -101,7 +114,10 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
     console = Console(highlight=False, soft_wrap=True)
     changed = {name: report[name] for name in ("added", "updated", "removed") if report[name]}
     told = ", ".join(f"{number:,} {name}" for name, number in changed.items()) or "nothing to repair"
-    console.print(f"Index: [bold]{told}[/], {report['unchanged']:,} entries were right")
+    if report.get("index") == "unread":
+        console.print("Index: [bold]not there[/], so nothing was repaired; python -m flows.health tells why")
+    else:
+        console.print(f"Index: [bold]{told}[/], {report['unchanged']:,} entries were right")
     for one in report["set_aside"]:
         console.print(
             Text(f"  {one['aggregation']} {one['day']} is damaged: {one['why']}; kept as {one['kept'] or '-'}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,6 +22,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
 PREFIX = "NOONMARK_"
 WITHOUT_REDIS = "none"
+_CREDENTIALS = re.compile(r"//[^/]*@")
 
 log = logging.getLogger("noonmark")
 
@@ -74,7 +76,9 @@ def read_settings(*, strict: bool) -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigurationError(_told(error)) from None
+        raise ConfigurationError(
+            _told(error), command="correct it in the environment or in .env; README.md has the settings"
+        ) from None
 
 
 def _known() -> list[str]:
@@ -90,6 +94,6 @@ def _told(error: ValidationError) -> str:
     told = []
     for one in error.errors(include_url=False):
         name = str(one["loc"][0])
-        found = "" if name == "redis_url" else f"={one['input']}"
+        found = "" if name == "redis_url" else "=" + _CREDENTIALS.sub("//…@", str(one["input"]))
         told.append(f"{PREFIX}{name.upper()}{found}: {one['msg'].removeprefix('Value error, ')}")
     return "; ".join(told)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Collection
 
 from state import layout
+from state.drafts import draft
 from state.errors import StorageError
 from state.files import exists_not, flush, flush_folder, read_whole, write_whole
 from state.root import OutputRoot
@@ -45,12 +45,10 @@ def take_back(root: OutputRoot, present: Collection[str]) -> None:
 
 def write_accepted(root: OutputRoot, templates: Collection[str]) -> None:
     """Replace the list of accepted sources, durably. Raises OSError."""
-    temporary = layout.temporary_file(uuid.uuid4().hex)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=root.fd)
-    try:
-        write_whole(fd, json.dumps({"empty_sources": sorted(templates)}).encode() + b"\n")
-        flush(fd)
-    finally:
-        os.close(fd)
-    os.rename(temporary, layout.ACCEPTED, src_dir_fd=root.fd, dst_dir_fd=root.fd)
+    with draft(root.fd) as new:
+        write_whole(new.fd, json.dumps({"empty_sources": sorted(templates)}).encode() + b"\n")
+        flush(new.fd)
+        place = layout.temporary_file(new.nonce)
+        os.rename(place, layout.ACCEPTED, src_dir_fd=root.fd, dst_dir_fd=root.fd)
+        new.published = True
     flush_folder(root.fd, layout.OWN)

@@ -6,14 +6,11 @@ what goes wrong without it.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from state import layout
+from state.drafts import Draft
 from state.errors import StorageError
 from state.files import flush_folder, make_folders
 from state.found import Commit, Damaged, Found
@@ -52,15 +49,6 @@ class Token:
         return self.identity if isinstance(self.found, Commit) else ""
 
 
-@dataclass(slots=True)
-class Draft:
-    """A private file under ``_noonmark/tmp/``, open and locked by its writer until it is published or discarded."""
-
-    nonce: str
-    fd: int
-    published: bool = False
-
-
 def read_token(root_fd: int, aggregation: str, day: str) -> Token:
     """The token of a day as it is now. Raises StorageError where the place cannot be read: an error is no token."""
     try:
@@ -69,19 +57,6 @@ def read_token(root_fd: int, aggregation: str, day: str) -> Token:
     except OSError as error:
         raise StorageError(f"{layout.data_file(aggregation, day)} cannot be read: {error.strerror}") from error
     return Token(found, identity, mark)
-
-
-@contextmanager
-def draft(root_fd: int) -> Iterator[Draft]:
-    """A new private file on the output's own file system; it is gone afterwards unless it was published."""
-    nonce, fd = _create_locked(root_fd)
-    new = Draft(nonce, fd)
-    try:
-        yield new
-    finally:
-        if not new.published:
-            _unlink(root_fd, layout.temporary_file(nonce))
-        os.close(fd)
 
 
 def publish(root_fd: int, aggregation: str, day: str, token: Token, new: Draft) -> None:
@@ -105,61 +80,3 @@ def publish(root_fd: int, aggregation: str, day: str, token: Token, new: Draft) 
     # Always every parent: another process may have created it and been killed before it flushed it.
     for parent in (folder, layout.aggregation_folder(aggregation), "."):
         flush_folder(root_fd, parent)
-
-
-def sweep_drafts(root_fd: int) -> int:
-    """Remove the private files of writers that are gone; a file whose lock is held has a living writer.
-
-    Returns how many were removed.
-    """
-    folder = os.open(layout.DRAFTS, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root_fd)
-    try:
-        names = os.listdir(folder)
-    finally:
-        os.close(folder)
-    return sum(_sweep(root_fd, f"{layout.DRAFTS}/{name}") for name in names)
-
-
-def _sweep(root_fd: int, path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
-    except OSError:
-        return False
-    try:
-        if not _try_lock(fd) or not _is_at(root_fd, path, fd):
-            return False
-        _unlink(root_fd, path)
-        return True
-    finally:
-        os.close(fd)
-
-
-def _create_locked(root_fd: int) -> tuple[str, int]:
-    while True:
-        nonce = uuid.uuid4().hex
-        path = layout.temporary_file(nonce)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=root_fd)
-        # A sweeper may come between creation and lock. Then it has the lock, or the name is gone: begin again.
-        if _try_lock(fd) and _is_at(root_fd, path, fd):
-            return nonce, fd
-        os.close(fd)
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(root_fd: int, path: str, fd: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path, dir_fd=root_fd, follow_symlinks=False), os.fstat(fd))
-    except FileNotFoundError:
-        return False
-
-
-def _unlink(root_fd: int, path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path, dir_fd=root_fd)

@@ -14,7 +14,6 @@ import shlex
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -25,28 +24,13 @@ from urllib.parse import quote
 
 from state import embedded_reaper as reaper
 from state.errors import IndexUnavailable
+from state.flocks import close_lockable, open_lockable, try_lock
 
 _POLL_SECONDS = 0.01
 _LEAVE_SECONDS = 6.0  # leaves the reaper time to kill a server that hangs
 _SHUTDOWN_SECONDS = 1.0
 _ATTEMPTS = 3
 _INHERITED = ("HOME", "PATH", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-
-# A process forked by another thread would keep these locks alive after their holder's death.
-_descriptors: set[int] = set()
-_descriptors_guard = threading.RLock()  # reentrant: a signal handler may fork
-
-
-def _close_in_child() -> None:
-    for descriptor in _descriptors:
-        os.close(descriptor)
-    _descriptors.clear()
-    _descriptors_guard.release()
-
-
-os.register_at_fork(
-    before=_descriptors_guard.acquire, after_in_parent=_descriptors_guard.release, after_in_child=_close_in_child
-)
 
 
 def running(directory: Path) -> str | None:
@@ -113,7 +97,7 @@ class EmbeddedServer:
         except OSError:
             others = False  # the reaper gets its lock below, and does the rest
         finally:
-            _close(users)
+            close_lockable(users)
         if not others:
             _wait(until, lambda: self._is_gone(path, identity))
 
@@ -139,7 +123,7 @@ class EmbeddedServer:
         while True:
             users = _open(path)
             try:
-                shared = partial(_flock, users, fcntl.LOCK_SH)
+                shared = partial(try_lock, users, fcntl.LOCK_SH)
                 if not _wait(until, shared):
                     raise IndexUnavailable(
                         f"The embedded Redis server in {self.directory} is being shut down, and that did not end within"
@@ -148,9 +132,9 @@ class EmbeddedServer:
                 if os.path.samestat(os.fstat(users), os.stat(path)):
                     return users
             except BaseException:
-                _close(users)
+                close_lockable(users)
                 raise
-            _close(users)  # the directory was deleted and made anew in the meantime
+            close_lockable(users)  # the directory was deleted and made anew in the meantime
 
     def _connect(self, until: float) -> str:
         attempts = 0
@@ -219,14 +203,14 @@ class EmbeddedServer:
         """
         door = _open(self.directory / reaper.LEAVING_LOCK)
         try:
-            _wait(until, lambda: _flock(door, fcntl.LOCK_EX))
-            if _flock(users, fcntl.LOCK_EX):
+            _wait(until, lambda: try_lock(door, fcntl.LOCK_EX))
+            if try_lock(users, fcntl.LOCK_EX):
                 return False, True
-            others = _flock(users, fcntl.LOCK_SH)
+            others = try_lock(users, fcntl.LOCK_SH)
             fcntl.flock(users, fcntl.LOCK_UN)
             return others, False
         finally:
-            _close(door)
+            close_lockable(door)
 
     def _shut_down(self, path: str, identity: int) -> None:
         """End the server without its reaper, which may have been killed. New users wait meanwhile."""
@@ -267,16 +251,7 @@ def _binary() -> str:
 
 
 def _open(path: Path) -> int:
-    with _descriptors_guard:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        _descriptors.add(descriptor)
-    return descriptor
-
-
-def _close(descriptor: int) -> None:
-    with _descriptors_guard:
-        _descriptors.discard(descriptor)
-        os.close(descriptor)
+    return open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
 
 
 @contextlib.contextmanager
@@ -284,17 +259,9 @@ def _server_lock(directory: Path) -> Iterator[int | None]:
     """The lock of reaper and server, or None where they hold it. Only ever closed: an unlock would free theirs too."""
     lock = _open(directory / reaper.SERVER_LOCK)
     try:
-        yield lock if _flock(lock, fcntl.LOCK_EX) else None
+        yield lock if try_lock(lock, fcntl.LOCK_EX) else None
     finally:
-        _close(lock)
-
-
-def _flock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        close_lockable(lock)
 
 
 def _wait(until: float, condition: Callable[[], bool]) -> bool:

@@ -66,8 +66,8 @@ def look(root_fd: int, aggregation: str, day: str) -> Found | None:
     except OSError as error:
         if exists_not(error):
             return None
-        if _is_link(root_fd, aggregation, day):
-            return Damaged("it is a link, not a file")
+        if kind := _foreign_kind(root_fd, aggregation, day):
+            return Damaged(f"it is a {kind}, not a file")
         return Unreadable(f"cannot be opened: {error.strerror}")
     try:
         return judge(fd, aggregation, day)
@@ -96,7 +96,7 @@ def judge(fd: int, aggregation: str, day: str) -> Found:
 def _record(footer: bytes) -> CommitRecord:
     try:
         metadata = pq.read_metadata(pa.BufferReader(footer))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:  # a flipped bit can make text that is no UTF-8
         raise Torn("its footer is no Parquet footer") from error
     text = (metadata.metadata or {}).get(KEY)
     if text is None:
@@ -107,9 +107,10 @@ def _record(footer: bytes) -> CommitRecord:
     return record
 
 
-def _is_link(root_fd: int, aggregation: str, day: str) -> bool:
+def _foreign_kind(root_fd: int, aggregation: str, day: str) -> str | None:
+    """What stands there and can never be opened as a file."""
     try:
-        status = os.lstat(layout.data_file(aggregation, day), dir_fd=root_fd)
+        mode = os.lstat(layout.data_file(aggregation, day), dir_fd=root_fd).st_mode
     except OSError:
-        return False
-    return stat.S_ISLNK(status.st_mode)
+        return None
+    return "link" if stat.S_ISLNK(mode) else "socket" if stat.S_ISSOCK(mode) else None

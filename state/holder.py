@@ -20,7 +20,7 @@ def new_token() -> bytes:
 def is_dead(token: bytes) -> bool:
     """Whether the process that wrote a token ran on this machine and runs no more. In doubt it lives."""
     parts = token.decode("utf-8", "replace").split("|")
-    if len(parts) != 4 or parts[0] != _machine() or not parts[1].isdigit() or len(parts[1]) > 9:
+    if len(parts) != 4 or parts[0] != _machine() or not parts[1].isdecimal() or len(parts[1]) > 9:
         return False
     pid = int(parts[1])
     try:
@@ -30,7 +30,7 @@ def is_dead(token: bytes) -> bool:
     except OSError:
         return False
     began = _began(pid)
-    return began is not None and parts[2] != "?" and began != parts[2]
+    return _is_zombie(pid) or (began is not None and parts[2] != "?" and began != parts[2])
 
 
 def _machine() -> str:
@@ -43,7 +43,18 @@ def _machine() -> str:
 
 def _began(pid: int) -> str | None:
     """When a process began, in the kernel's ticks since boot; None where the system does not tell."""
+    fields = _fields(pid)
+    return fields[19] if len(fields) > 19 else None
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process ended and its parent did not ask yet: in a container without an init it never does."""
+    return _fields(pid)[:1] == ["Z"]
+
+
+def _fields(pid: int) -> list[str]:
+    """What the kernel says of a process, from its state on; nothing where it does not tell."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None
+        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -6,6 +6,7 @@ reported as lost by its holder: so no hidden retry here.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -19,6 +20,9 @@ from redis.sentinel import Sentinel
 from state.errors import ConfigurationError, IndexUnavailable
 
 CALL_SECONDS = 2.0
+"""How long a connection, and each read of a reply, may take."""
+WHOLE_CALL = 3
+"""How many times that long a whole call may take."""
 _SENTINEL = "redis+sentinel"
 SCHEMES = ("redis", "rediss", "unix", _SENTINEL)
 
@@ -42,7 +46,7 @@ def connect(url: str) -> redis.Redis:
     except (ValueError, redis.RedisError) as error:
         raise ConfigurationError(f"NOONMARK_REDIS_URL {safe(url)} is no Redis URL: {type(error).__name__}") from None
     raise ConfigurationError(
-        f"NOONMARK_REDIS_URL {safe(url)} has scheme {scheme!r}; expected one of "
+        f"NOONMARK_REDIS_URL {safe(url)} is no Redis URL; expected one of "
         f"{', '.join(f'{known}://' for known in SCHEMES)}, none, or nothing for the embedded server"
     )
 
@@ -52,6 +56,13 @@ def send(client: redis.Redis, name: str, commands: Iterable[tuple[object, ...]])
 
     Raises IndexUnavailable, with ``name`` in place of the server's address, where Redis does not serve.
     """
+    commands = list(commands)
+    if not commands:
+        return []
+    # A time-out of redis-py is one of each read, and a server that dribbles renews it for ever.
+    overdue = threading.Timer(WHOLE_CALL * CALL_SECONDS, client.connection_pool.disconnect)
+    overdue.daemon = True
+    overdue.start()
     try:
         pipeline = client.pipeline(transaction=False)
         for command in commands:
@@ -60,8 +71,10 @@ def send(client: redis.Redis, name: str, commands: Iterable[tuple[object, ...]])
         for reply in replies:
             if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
                 raise reply
-    except (redis.RedisError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 what a stranger answers makes redis-py raise anything
         raise IndexUnavailable(f"Redis at {name} does not serve: {type(error).__name__}: {error}") from None
+    finally:
+        overdue.cancel()
     return replies
 
 
@@ -72,10 +85,12 @@ def close(client: redis.Redis) -> None:
 
 
 def safe(url: str) -> str:
-    """The URL as it may be shown: without user, password and query."""
+    """The URL as it may be shown: its server, without user, password and query; nothing of what is no URL of Redis."""
     scheme, _, rest = url.partition("://")
-    place = rest.partition("?")[0].rpartition("@")[2]
-    return f"{scheme}://{place}" if place else f"{scheme}://…"
+    credentials, _, place = rest.rpartition("@")
+    if scheme not in SCHEMES or "?" in credentials or not place:
+        return "…"  # a password may stand anywhere in it
+    return f"{scheme}://{place.partition('?')[0]}"
 
 
 def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
@@ -88,7 +103,8 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     if not service or not all(host for host, _ in hosts):
         raise ValueError("no service name or no host")
     deadlines = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry")}
-    sentinel = Sentinel(hosts, **deadlines)  # type: ignore[no-untyped-call]
+    # Given as its own: of what it gets for the server, a Sentinel's client takes the time-outs and not the retries.
+    sentinel = Sentinel(hosts, sentinel_kwargs=deadlines)  # type: ignore[no-untyped-call]
     client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
         service, db=int(database or 0), username=unquote(user) or None, password=unquote(password) or None, **options
     )

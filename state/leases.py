@@ -7,8 +7,9 @@ without a lifetime, with a longer one, of another type, or of a process that is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from state import index_keys as keys
@@ -33,6 +34,14 @@ _RELEASE = """
 if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """A lease as it was found; ``counts`` says that somebody alive holds it. No token: none is there, or no string."""
+
+    token: bytes
+    counts: bool
 
 
 class Leases:
@@ -65,14 +74,14 @@ class Leases:
         """Take the leases of these days; returns those that somebody alive holds."""
         claims = [("SET", self._key(place), self._token, "NX", "PX", self._milliseconds) for place in places]
         refused = [place for place, reply in zip(places, self._call(claims), strict=True) if not _granted(reply)]
-        leased = {place for place, token in self._holders(refused).items() if not self._take_over(place, token)}
+        leased = self._not_taken_over(self._look(refused))
         with self._lock:
             self._held |= set(places) - leased
         return leased
 
     def leased(self, places: Sequence[Place]) -> set[Place]:
         """Those of these days whose lease somebody else, alive, holds now. Takes none."""
-        return {place for place, token in self._holders(places).items() if token not in (None, self._token)}
+        return {place for place, found in self._look(places).items() if found.counts and found.token != self._token}
 
     def release(self, places: Collection[Place]) -> None:
         """Give up the leases of these days, where they are still this run's."""
@@ -80,26 +89,28 @@ class Leases:
             self._held -= set(places)
         self._call([("EVAL", _RELEASE, 1, self._key(place), self._token) for place in places])
 
-    def _holders(self, places: Sequence[Place]) -> dict[Place, bytes | None]:
-        """The token of each lease that counts; None for one that may be taken over, or is not there."""
+    def _look(self, places: Sequence[Place]) -> dict[Place, _Lease]:
         asked = [(command, self._key(place)) for place in places for command in ("GET", "PTTL")]
         replies = iter(self._call(asked))
-        return {place: self._counting(next(replies), next(replies)) for place in places}
+        return {place: self._judged(next(replies), next(replies)) for place in places}
 
-    def _counting(self, token: object, milliseconds: object) -> bytes | None:
+    def _judged(self, token: object, milliseconds: object) -> _Lease:
         if not isinstance(token, bytes) or not isinstance(milliseconds, int):
-            return None
-        bounded = 0 <= milliseconds <= self._milliseconds
-        return token if bounded and not is_dead(token) else None
+            return _Lease(b"", counts=False)
+        return _Lease(token, counts=0 <= milliseconds <= self._milliseconds and not is_dead(token))
 
-    def _take_over(self, place: Place, token: bytes | None) -> bool:
-        """Whether the lease is ours: because it was all along, or because nobody who counts holds it."""
-        if token is not None:
-            return token == self._token
-        [found] = self._call([("GET", self._key(place))])
-        seen = found if isinstance(found, bytes) else b""
-        [taken] = self._call([("EVAL", _TAKE_OVER, 1, self._key(place), seen, self._token, self._milliseconds)])
-        return bool(taken)
+    def _not_taken_over(self, found: Mapping[Place, _Lease]) -> set[Place]:
+        """Take over the leases that do not count; returns the places whose lease is not ours after that.
+
+        Exactly what was judged is taken over: another run may have taken the same lease over in between, and lives.
+        """
+        ours = {place for place, lease in found.items() if lease.counts and lease.token == self._token}
+        void = [place for place, lease in found.items() if not lease.counts]
+        replies = self._call(
+            ("EVAL", _TAKE_OVER, 1, self._key(place), found[place].token, self._token, self._milliseconds)
+            for place in void
+        )
+        return set(found) - ours - {place for place, taken in zip(void, replies, strict=True) if taken}
 
     def _renew_until_closed(self) -> None:
         while not self._closing.wait(self._milliseconds / 3000):

@@ -6,7 +6,6 @@ remembers the highest generation ever published, and only the holder of the lock
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import time
@@ -16,6 +15,7 @@ from contextlib import contextmanager
 from state import layout
 from state.errors import StorageError
 from state.files import exists_not, make_folders
+from state.flocks import close_lockable, open_lockable, try_lock
 
 _POLL_SECONDS = 0.005
 _MARK_DIGITS = 20
@@ -67,28 +67,22 @@ def day_lock(root_fd: int, aggregation: str, day: str, deadline_seconds: float) 
         _wait(fd, path, deadline_seconds)
         yield DayLock(fd)
     finally:
-        os.close(fd)
+        fcntl.flock(fd, fcntl.LOCK_UN)  # not by closing alone: a child that was just forked may share it
+        close_lockable(fd)
 
 
 def _open(root_fd: int, path: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_CREAT
     try:
-        return os.open(path, flags, 0o666, dir_fd=root_fd)
+        return open_lockable(path, flags, dir_fd=root_fd)
     except FileNotFoundError:
         make_folders(root_fd, os.path.dirname(path))
-        return os.open(path, flags, 0o666, dir_fd=root_fd)
+        return open_lockable(path, flags, dir_fd=root_fd)
 
 
 def _wait(fd: int, path: str, deadline_seconds: float) -> None:
     deadline = time.monotonic() + deadline_seconds
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EINTR):
-                raise
-        else:
-            return
+    while not try_lock(fd):
         if time.monotonic() >= deadline:
             raise StorageError(
                 f"{path} stayed locked by another writer for {deadline_seconds:g} s; the day is left as it is"

@@ -13,7 +13,7 @@ import polars as pl
 from state.days import is_date, order, parse_range
 from state.errors import StorageError
 from state.files import exists_not, read_whole
-from state.found import Commit, judge, open_result
+from state.found import Commit, Newer, judge, open_result
 from state.root import OutputRoot, find_root
 from state.scan import day_folders, folders
 from state.seal import broken_seal
@@ -57,8 +57,9 @@ def _read(root: OutputRoot, aggregation: str, day: str) -> pl.LazyFrame | None:
         raise StorageError(f"{place} cannot be opened: {error.strerror}") from error
     try:
         found = judge(fd, aggregation, day)
-        wrong = "" if isinstance(found, Commit) else str(found)
-        wrong = wrong or broken_seal(fd, os.fstat(fd).st_size) or ""
+        if isinstance(found, Newer):
+            raise StorageError(f"{place} was committed by newer code (format {found.format}): read it with that code")
+        wrong = broken_seal(fd, os.fstat(fd).st_size) if isinstance(found, Commit) else found.why
         content = read_whole(fd)
     except OSError as error:
         raise StorageError(f"{place} cannot be read: {error.strerror}") from error

@@ -107,7 +107,8 @@ def _missing(aggregation: Declared, facts: Facts) -> int:
     if not every:
         return 0
     there = set.intersection(*known) | set(facts.output.get(aggregation.name, ()))
-    return max(every) - min(every) + 1 - sum(min(every) <= ordinal(day) <= max(every) for day in there)
+    first, last = min(every), max(every)
+    return last - first + 1 - sum(first <= ordinal(day) <= last for day in there)
 
 
 def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:

@@ -82,7 +82,7 @@ def load(text: bytes) -> CommitRecord:
     """Read a record back. Raises NewerFormat for a later format's, Unfit for all else that is not a whole record."""
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unfit("its commit record is no JSON") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("format"), int):
         raise Unfit("its commit record has no format")

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from state.files import flush, write_whole
@@ -21,16 +22,27 @@ from state.seal import set_seal
 
 
 def arrow_table(frame: pl.DataFrame) -> pa.Table:
-    """A result as the Arrow table that is written, in types that every Parquet reader knows."""
+    """A result as the Arrow table that is written, in types that every Parquet reader knows.
+
+    Raises TypeError for Python objects: what polars would hand over are addresses in memory.
+    """
+    for name, dtype in frame.schema.items():
+        if dtype.is_object():
+            raise TypeError(f"column {name!r} holds Python objects; expected a type of polars' own")
     return frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def rows_digest(table: pa.Table) -> str:
     """SHA-256 over names, types and rows of a table, in order, whatever its chunks were."""
     digest = hashlib.sha256()
-    sink = pa.PythonFile(_Digesting(None, digest.update), mode="w")
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table.combine_chunks())
+    digest.update(table.schema.serialize())
+    for column in table.columns:
+        whole = column.combine_chunks()
+        # What lies in memory beneath a null is nobody's value.
+        for part in (whole,) if not whole.null_count else (pc.is_valid(whole), whole.drop_null()):
+            sink = pa.PythonFile(_Digesting(None, digest.update), mode="w")
+            with pa.ipc.new_stream(sink, pa.schema([("", part.type)])) as stream:
+                stream.write_batch(pa.record_batch([part], names=[""]))
     return digest.hexdigest()
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from state import layout
-from state.errors import Refused, StorageError
+from state.drafts import draft
+from state.errors import ConfigurationError, Refused, StorageError
 from state.files import exists_not, flush, flush_folder, make_folders, read_whole, write_whole
 
 FORMAT = 1
 ACCEPT = "python -m flows.repair --accept-output"
+_WRITABLE = "make it writable for the user of this run, or correct NOONMARK_OUTPUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,20 @@ class OutputRoot:
 def find_root(path: Path) -> OutputRoot | None:
     """Open an output root without writing anything; None where there is no folder, or no marker in it.
 
-    Raises StorageError where that cannot be told, and Refused where the marker is of no use.
+    Raises StorageError where that cannot be told, ConfigurationError where it is a file, and Refused where the marker
+    is of no use.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             return None
-        raise StorageError(f"the output root {path} cannot be opened: {error.strerror}") from error
+        if isinstance(error, NotADirectoryError):
+            raise ConfigurationError(
+                f"the output root {path} is a file, or lies below one; expected a folder",
+                command="set NOONMARK_OUTPUT to the folder for the results",
+            ) from error
+        raise StorageError(f"the output root {path} cannot be opened: {error.strerror}", command=_WRITABLE) from error
     try:
         identity = _read_marker(fd, path)
     except BaseException:
@@ -63,8 +72,7 @@ def open_root(path: Path, *, create: bool, remembered: bool) -> OutputRoot:
     without its marker is an unmounted or wrong directory. Raises Refused, StorageError.
     """
     if root := find_root(path):
-        _make_own_folders(root)
-        return root
+        return _made_ready(root)
     if remembered:
         raise Refused(
             f"the output root {path} has no {layout.MARKER}, but the index remembers commits: "
@@ -89,12 +97,11 @@ def create_root(path: Path) -> OutputRoot:
         finally:
             os.close(fd)
     except OSError as error:
-        raise StorageError(f"the output root {path} cannot be created: {error.strerror}") from error
+        raise StorageError(f"the output root {path} cannot be created: {error.strerror}", command=_WRITABLE) from error
     root = find_root(path)
     if root is None:
         raise StorageError(f"the output root {path} lost its {layout.MARKER} as soon as it had it")
-    _make_own_folders(root)
-    return root
+    return _made_ready(root)
 
 
 def set_marker_aside(path: Path) -> None:
@@ -106,19 +113,23 @@ def set_marker_aside(path: Path) -> None:
 
 def _mark(fd: int) -> None:
     make_folders(fd, layout.DRAFTS)
-    temporary = layout.temporary_file(uuid.uuid4().hex)
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=fd)
-    try:
-        write_whole(file, json.dumps({"format": FORMAT, "root": uuid.uuid4().hex}).encode() + b"\n")
-        flush(file)
-        os.link(temporary, layout.MARKER, src_dir_fd=fd, dst_dir_fd=fd)
-    except FileExistsError:
-        pass  # another run was first: its marker is read back
-    finally:
-        os.close(file)
-        os.unlink(temporary, dir_fd=fd)
-    for folder in (layout.OWN, ".", ".."):
-        flush_folder(fd, folder)
+    with draft(fd) as new:
+        write_whole(new.fd, json.dumps({"format": FORMAT, "root": uuid.uuid4().hex}).encode() + b"\n")
+        flush(new.fd)
+        with suppress(FileExistsError):  # another run was first: its marker is read back
+            os.link(layout.temporary_file(new.nonce), layout.MARKER, src_dir_fd=fd, dst_dir_fd=fd)
+
+
+def _flush_parents(root: OutputRoot) -> None:
+    """Make the way to the marker durable. Always: who made a folder may have been killed before it flushed that."""
+    flush_folder(root.fd, layout.OWN)
+    flush(root.fd)
+    device = os.fstat(root.fd).st_dev
+    for parent in root.path.absolute().parents:
+        if parent.stat().st_dev != device:
+            break  # beyond a mount point, which was there before us
+        with suppress(PermissionError):  # then it was not ours to create
+            flush_folder(root.fd, str(parent))
 
 
 def _read_marker(fd: int, path: Path) -> str | None:
@@ -145,9 +156,13 @@ def _read_marker(fd: int, path: Path) -> str | None:
     return identity
 
 
-def _make_own_folders(root: OutputRoot) -> None:
+def _made_ready(root: OutputRoot) -> OutputRoot:
     try:
         for folder in (layout.DRAFTS, layout.LOCKS, layout.SET_ASIDE):
             make_folders(root.fd, folder)
+        _flush_parents(root)
     except OSError as error:
-        raise StorageError(f"{root.path / layout.OWN} cannot be written: {error.strerror}") from error
+        os.close(root.fd)
+        told = f"{root.path / layout.OWN} cannot be written: {error.strerror}"
+        raise StorageError(told, command=_WRITABLE) from error
+    return root

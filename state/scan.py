@@ -66,7 +66,7 @@ def _names(root: OutputRoot, path: str) -> list[str]:
 def _is_folder(root: OutputRoot, name: str) -> bool:
     try:
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
-    except NotADirectoryError:
+    except (NotADirectoryError, FileNotFoundError):  # a file, or a link that leads nowhere
         return False
     except OSError as error:
         raise StorageError(f"the output folder {root.path / name} cannot be opened: {error.strerror}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -101,6 +102,12 @@ class Aggregation:
         """Where it is declared, for messages."""
         return _place(self.function)
 
+    def place_of(self, error: BaseException) -> str:
+        """The line of the aggregation's own file that an error came from; where none is, the declaration's."""
+        file = inspect.unwrap(self.function).__code__.co_filename
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        return f"{Path(file).name}:{lines[-1]}" if lines else self.place
+
 
 def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Function]:
     """Declare a function from one day's LazyFrames, one for each source in order, to a LazyFrame.
@@ -126,7 +133,8 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
 
 def declared(value: object) -> Aggregation | None:
     """The aggregation that a module's attribute is, or None."""
-    found = getattr(value, _MARK, None) if inspect.isfunction(value) else None
+    # Another decorator on top, such as functools.cache, leaves a function below.
+    found = getattr(value, _MARK, None) if callable(value) and inspect.isfunction(inspect.unwrap(value)) else None
     return found if isinstance(found, Aggregation) else None
 
 
@@ -149,9 +157,9 @@ def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: o
 
 
 def _positional(function: Callable[..., Any]) -> list[str]:
-    taken = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(function).parameters.values()
-    return [one.name for one in parameters if one.kind in taken and one.default is inspect.Parameter.empty]
+    return [one.name for one in parameters if one.kind not in several and one.default is inspect.Parameter.empty]
 
 
 def _source_names(function: Callable[..., Any], sources: tuple[Source, ...]) -> list[str]:

@@ -20,7 +20,8 @@ import polars as pl
 import pyarrow as pa
 from polars.exceptions import PanicException, PolarsError
 
-from state.commits import Draft, Superseded, Token, draft, publish, read_token
+from state.commits import Superseded, Token, publish, read_token
+from state.drafts import Draft, draft
 from state.errors import StorageError
 from state.found import Commit, Newer
 from state.index import NewCommit
@@ -29,9 +30,10 @@ from state.record import CommitRecord, SourceRecord
 from state.results import arrow_table, rows_digest, write_result
 from state.root import OutputRoot
 from state.verdict import Item
+from tasks.catalog import Source
 from tasks.evaluate import Evaluated, evaluate
 from tasks.intake import Taken, listed, take
-from tasks.loading import Catalog, key
+from tasks.loading import Catalog
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
 
 ATTEMPTS = 3
@@ -68,15 +70,15 @@ def compute_day(shop: Workshop, day: str, items: Sequence[Item]) -> list[Outcome
     for _ in range(ATTEMPTS):
         attempt = _Attempt(shop, day)
         try:
-            pending = attempt.run(pending)
+            attempt.run(pending)
         except Exception as error:
             log.exception("day %s", day)
-            settled = {outcome.aggregation for outcome in attempt.outcomes}
-            lost = [item for item in pending if item.aggregation not in settled]
+            settled = {one.aggregation for one in (*attempt.outcomes, *attempt.anew)}
             told = f"{type(error).__name__}: {error}"
-            attempt.outcomes += [Failed(item.aggregation, day, "broken", told) for item in lost]
-            pending = []
+            lost = [item.aggregation for item in pending if item.aggregation not in settled]
+            outcomes += [Failed(name, day, "broken", told) for name in lost]
         outcomes += attempt.outcomes
+        pending = attempt.anew
         if not pending:
             break
     unsettled = f"its input or its commit changed {ATTEMPTS} times while it was computed; the next run takes it up"
@@ -84,27 +86,27 @@ def compute_day(shop: Workshop, day: str, items: Sequence[Item]) -> list[Outcome
 
 
 class _Attempt:
-    """One pass over a day: each step keeps the items that go on and notes the outcome of those that do not."""
+    """One pass over a day: each step keeps the items that go on, and notes what becomes of those that do not.
+
+    ``anew`` holds the items to be begun anew, because their input or their place changed meanwhile.
+    """
 
     def __init__(self, shop: Workshop, day: str) -> None:
         self.outcomes: list[Outcome] = []
+        self.anew: list[Item] = []
         self._shop = shop
         self._day = day
         self._tokens: dict[str, Token] = {}
-        self._taken: dict[str, Taken] = {}
-        self._checked: set[str] = set()
+        self._taken: dict[Source, Taken] = {}
+        self._checked: set[Source] = set()
 
-    def run(self, items: list[Item]) -> list[Item]:
-        """Returns the items to be planned anew, because their input or their place changed meanwhile."""
+    def run(self, items: list[Item]) -> None:
+        """Take the items as far as they go."""
         items = [item for item in items if self._read_token(item) and not self._done_by_another(item)]
-        try:
-            items = [item for item in items if self._take(item) and not self._done_meanwhile(item)]
-            with ExitStack() as drafts:
-                ready = [one for one in self._compute(items, drafts) if self._still_holds(one)]
-                return [one.item for one in ready if not self._publish(one)]
-        except InputChanged:
-            settled = {outcome.aggregation for outcome in self.outcomes}
-            return [item for item in items if item.aggregation not in settled]
+        items = [item for item in items if self._take(item) and not self._done_meanwhile(item)]
+        with ExitStack() as drafts:
+            for one in [one for one in self._compute(items, drafts) if self._still_holds(one.item)]:
+                self._publish(one)
 
     def _read_token(self, item: Item) -> bool:
         try:
@@ -140,19 +142,21 @@ class _Attempt:
 
     def _take(self, item: Item) -> bool:
         for source in self._shop.catalog[item.aggregation].sources.values():
-            if key(source) in self._taken:
+            if source in self._taken:
                 continue
             try:
                 taken = take(source, self._shop.input_root, self._day)
-            except (OSError, StorageError) as error:
-                return self._fail(item, "input", str(error), passing=True)
+            except InputChanged:
+                return self._begin_anew(item)
+            except StorageError as error:
+                return self._fail(item, "input", error.message, passing=True)
             if taken is None:
                 return self._skip(item, "orphaned")
-            self._taken[key(source)] = taken
+            self._taken[source] = taken
         return True
 
     def _sources(self, item: Item) -> dict[str, Taken]:
-        return {name: self._taken[key(one)] for name, one in self._shop.catalog[item.aggregation].sources.items()}
+        return {name: self._taken[one] for name, one in self._shop.catalog[item.aggregation].sources.items()}
 
     def _done_meanwhile(self, item: Item) -> bool:
         """Whether another run has committed the same result since the plan was made."""
@@ -170,24 +174,23 @@ class _Attempt:
     def _compute(self, items: list[Item], drafts: ExitStack) -> list[_Ready]:
         if not items:
             return []
-        needed = {key: taken for item in items for key, taken in self._by_key(item)}
+        needed = {taken.source: taken for item in items for taken in self._sources(item).values()}
         results = evaluate([self._shop.catalog[item.aggregation] for item in items], needed)
         ready = []
         for item in items:
             result = results[item.aggregation]
             if not isinstance(result, Evaluated):
-                self._fail(item, result.kind, result.error)
+                # What was read while it was being replaced is no fault of anybody's.
+                if self._still_holds(item):
+                    self._fail(item, result.kind, result.error)
                 continue
             try:
                 ready.append(self._write(item, result, drafts))
             except OSError as error:
                 self._fail(item, "storage", f"its result cannot be written: {error}", passing=True)
-            except (pa.ArrowException, PolarsError, PanicException) as error:
+            except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
                 self._fail(item, "aggregation", f"its result is nothing that Parquet holds: {error}")
         return ready
-
-    def _by_key(self, item: Item) -> list[tuple[str, Taken]]:
-        return [(key(taken.source), taken) for taken in self._sources(item).values()]
 
     def _write(self, item: Item, result: Evaluated, drafts: ExitStack) -> _Ready:
         token = self._tokens[item.aggregation]
@@ -210,30 +213,36 @@ class _Attempt:
         write_result(new.fd, table, record)
         return _Ready(item, token, record, new)
 
-    def _still_holds(self, one: _Ready) -> bool:
-        for name, taken in self._by_key(one.item):
-            if name not in self._checked:
-                try:
-                    taken.check()
-                except (OSError, StorageError) as error:
-                    return self._fail(one.item, "input", str(error), passing=True)
-                self._checked.add(name)
+    def _still_holds(self, item: Item) -> bool:
+        for taken in self._sources(item).values():
+            if taken.source in self._checked:
+                continue
+            try:
+                taken.check()
+            except InputChanged:
+                return self._begin_anew(item)
+            except (OSError, StorageError) as error:
+                return self._fail(item, "input", str(error), passing=True)
+            self._checked.add(taken.source)
         return True
 
-    def _publish(self, one: _Ready) -> bool:
-        """Whether the item is settled; not so where another writer was first."""
+    def _publish(self, one: _Ready) -> None:
         item, record = one.item, one.record
         try:
             publish(self._shop.root.fd, item.aggregation, self._day, one.token, one.new)
         except Superseded:
-            return False
+            self._begin_anew(item)
+            return
         except (OSError, StorageError) as error:
             self._fail(item, "storage", f"its result cannot be published: {error}", passing=True)
-            return True
+            return
         status = os.fstat(one.new.fd)
         news = NewCommit(Commit(record, status.st_size, status.st_mtime_ns), one.token.nonce)
         self.outcomes.append(Committed(item.aggregation, self._day, record.generation, record.rows, item.reason, news))
-        return True
+
+    def _begin_anew(self, item: Item) -> Literal[False]:
+        self.anew.append(item)
+        return False
 
     def _fail(self, item: Item, kind: str, error: str, *, passing: bool = False) -> Literal[False]:
         self.outcomes.append(Failed(item.aggregation, self._day, kind, error, passing))

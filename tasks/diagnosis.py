@@ -42,8 +42,11 @@ def problems_of(plan: Plan) -> Iterator[Problem]:
         yield Problem(item.reason, item.aggregation, item.day, _DETAILS[item.reason], one)
     for trouble in plan.troubles:
         # A damaged result whose input is gone can only be put away; one that the index remembers, forgotten.
-        mend = f"{REPAIR} --deep" if trouble.kind == "unrecoverable" else f"{DAILY} --days {trouble.day}"
-        yield Problem(trouble.kind, trouble.aggregation, trouble.day, trouble.why, mend)
+        if trouble.kind == "unrecoverable":
+            yield Problem(trouble.kind, trouble.aggregation, trouble.day, trouble.why, f"{REPAIR} --deep")
+        else:
+            one = f"{DAILY} --days {trouble.day} --only {trouble.aggregation}"
+            yield Problem(trouble.kind, trouble.aggregation, trouble.day, f"{trouble.why}; mend that, then run", one)
 
 
 def problem_of_index(differences: Repaired) -> Problem | None:

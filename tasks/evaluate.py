@@ -6,19 +6,21 @@ returns something else is an answer like any other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import polars as pl
-from polars.exceptions import PanicException
+from polars.exceptions import PanicException, PolarsError
 
-from tasks.catalog import Aggregation
+from tasks.catalog import Aggregation, Source
 from tasks.intake import Taken
-from tasks.loading import key
 
 Kind = Literal["input", "aggregation"]
 _ROWS = "rows"
+_TOLD = 240
+"""How much of a foreign error is shown, in characters: garbage that is read as a header makes long ones."""
 # polars' panics are no Exceptions; the process is sound after one, and the other days go on.
 _CAUGHT = (Exception, PanicException)
 
@@ -39,79 +41,85 @@ class Misfit:
     error: str
 
 
-def evaluate(aggregations: list[Aggregation], taken: Mapping[str, Taken]) -> dict[str, Evaluated | Misfit]:
-    """The result of each aggregation by name; ``taken`` holds the day's files of every source by its key."""
-    frames: dict[str, pl.LazyFrame] = {}
-    unread: dict[str, Misfit] = {}
-    for name, one in taken.items():
+def evaluate(aggregations: list[Aggregation], taken: Mapping[Source, Taken]) -> dict[str, Evaluated | Misfit]:
+    """The result of each aggregation by name; ``taken`` holds the day's files of every source that they have.
+
+    Two sources may read the same files differently, so each has a frame of its own.
+    """
+    frames: dict[Source, pl.LazyFrame] = {}
+    unread: dict[Source, Misfit] = {}
+    for source, one in taken.items():
         try:
-            frames[name] = one.frame()
+            frames[source] = one.frame()
         except _CAUGHT as error:
-            unread[name] = _unreadable(one, error)
+            unread[source] = _unreadable(one, error)
     results: dict[str, Evaluated | Misfit] = {}
     plans: dict[str, pl.LazyFrame] = {}
+    failed: dict[str | Source, BaseException] = {}
     for aggregation in aggregations:
-        sources = [key(source) for source in aggregation.sources.values()]
-        bad = next((unread[source] for source in sources if source in unread), None)
-        planned = bad or _planned(aggregation, [frames[source] for source in sources])
-        if isinstance(planned, Misfit):
-            results[aggregation.name] = planned
-        else:
+        sources = aggregation.sources.values()
+        if bad := next((unread[source] for source in sources if source in unread), None):
+            results[aggregation.name] = bad
+            continue
+        try:
+            planned: object = aggregation.function(*(frames[source] for source in sources))
+        except _CAUGHT as error:
+            failed[aggregation.name] = error
+            continue
+        if isinstance(planned, pl.LazyFrame):
             plans[aggregation.name] = planned
-    counts = {name: frame.select(pl.len().alias(_ROWS)) for name, frame in frames.items()}
-    collected = _collect(plans, counts, taken)
+        else:
+            told = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
+            results[aggregation.name] = Misfit("aggregation", told)
+    counts = {source: frame.select(pl.len().alias(_ROWS)) for source, frame in frames.items()}
+    collected: _Collected = {**failed, **_collect(plans, counts, taken)}
+    fault = cache(lambda source: _fault(taken[source], frames[source]))
     for aggregation in aggregations:
-        if aggregation.name in plans:
-            results[aggregation.name] = _result(aggregation, collected)
+        if aggregation.name not in results:
+            results[aggregation.name] = _result(aggregation, collected, fault)
     return results
 
 
-_Collected = Mapping[str, pl.DataFrame | Misfit]
-
-
-def _planned(aggregation: Aggregation, frames: list[pl.LazyFrame]) -> pl.LazyFrame | Misfit:
-    try:
-        planned: object = aggregation.function(*frames)
-    except _CAUGHT as error:
-        return _raised(aggregation.place, error)
-    if not isinstance(planned, pl.LazyFrame):
-        found = type(planned).__name__
-        return Misfit("aggregation", f"it returned {found}, expected a polars LazyFrame ({aggregation.place})")
-    return planned
+_Collected = Mapping[str | Source, pl.DataFrame | BaseException]
+"""What came of each query: of an aggregation by its name, of the rows of a source by itself."""
 
 
 def _collect(
-    plans: Mapping[str, pl.LazyFrame], counts: Mapping[str, pl.LazyFrame], taken: Mapping[str, Taken]
+    plans: Mapping[str, pl.LazyFrame], counts: Mapping[Source, pl.LazyFrame], taken: Mapping[Source, Taken]
 ) -> _Collected:
     # The in-memory engine takes half the streaming engine's time for a small day, and no bound on memory is lost.
     engine: Literal["in-memory", "streaming"] = (
-        "in-memory" if all(taken[name].in_memory for name in counts) else "streaming"
+        "in-memory" if all(taken[source].in_memory for source in counts) else "streaming"
     )
-    names = [*plans, *counts]
+    names: list[str | Source] = [*plans, *counts]
     queries = [*plans.values(), *counts.values()]
     try:
         return dict(zip(names, pl.collect_all(queries, engine=engine), strict=True))
     except _CAUGHT:
-        collected: dict[str, pl.DataFrame | Misfit] = {}
+        collected: dict[str | Source, pl.DataFrame | BaseException] = {}
         for name, query in zip(names, queries, strict=True):
             try:
                 collected[name] = query.collect(engine=engine)
             except _CAUGHT as error:
-                one = taken.get(name)
-                collected[name] = _unreadable(one, error) if one else _raised(name, error)
+                collected[name] = error
         return collected
 
 
-def _result(aggregation: Aggregation, collected: _Collected) -> Evaluated | Misfit:
+def _result(
+    aggregation: Aggregation, collected: _Collected, fault: Callable[[Source], Misfit | None]
+) -> Evaluated | Misfit:
+    frame = collected[aggregation.name]
     rows = {}
     for name, source in aggregation.sources.items():
-        counted = collected[key(source)]
-        if isinstance(counted, Misfit):
-            return counted
+        counted = collected[source]
+        bad = fault(source) if isinstance(frame, BaseException) or isinstance(counted, BaseException) else None
+        if bad:
+            return _both(bad, frame, aggregation)
+        if isinstance(counted, BaseException):  # it could be read a moment later: a disk's whim
+            return Misfit("input", f"{source} cannot be read: {_told(counted)}")
         rows[name] = int(counted.item())
-    frame = collected[aggregation.name]
-    if isinstance(frame, Misfit):
-        return frame
+    if isinstance(frame, BaseException):
+        return _raised(aggregation, frame, rows)
     if "day" in frame.columns:
         return Misfit(
             "aggregation", f"its result has a column 'day': the day lies in the path alone ({aggregation.place})"
@@ -121,15 +129,45 @@ def _result(aggregation: Aggregation, collected: _Collected) -> Evaluated | Misf
     return Evaluated(frame, rows)
 
 
+def _fault(taken: Taken, frame: pl.LazyFrame) -> Misfit | None:
+    """What is wrong with the input itself, told after the fact: polars parses no column that a query leaves out."""
+    try:
+        _read_through(frame)
+    except _CAUGHT as error:
+        return _unreadable(taken, error)
+    return None
+
+
 def _unreadable(taken: Taken, error: BaseException) -> Misfit:
-    pattern = taken.source.template.pattern(taken.day)
-    return Misfit("input", f"{pattern} cannot be read as declared: {_told(error)}")
+    unreadable = f"{taken.source.template.pattern(taken.day)} cannot be read as declared"
+    for file, content in taken.each():
+        try:
+            _read_through(taken.source.scan([content]))
+        except _CAUGHT as own:
+            return Misfit("input", f"{unreadable}: {_told(own)} (in {file.path!r}, {file.size:,} bytes)")
+    number = len(taken.files.files)
+    together = f", its {number:,} files together" if number > 1 else ""
+    return Misfit("input", f"{unreadable}{together}: {_told(error)}")
 
 
-def _raised(place: str, error: BaseException) -> Misfit:
-    return Misfit("aggregation", f"it failed: {_told(error)} ({place})")
+def _read_through(frame: pl.LazyFrame) -> None:
+    frame.select(pl.all().count()).collect(engine="streaming")
+
+
+def _both(bad: Misfit, met: pl.DataFrame | BaseException, aggregation: Aggregation) -> Misfit:
+    if isinstance(met, BaseException) and (told := _told(met)) not in bad.error:
+        return Misfit(bad.kind, f"{bad.error}; the aggregation met {told} ({aggregation.place_of(met)})")
+    return bad
+
+
+def _raised(aggregation: Aggregation, error: BaseException, rows: Mapping[str, int]) -> Misfit:
+    empty = [name for name, number in rows.items() if not number and isinstance(error, PolarsError)]
+    hint = f"; {empty[0]} has no row, and a column without values is text unless its type is declared" if empty else ""
+    return Misfit("aggregation", f"it failed: {_told(error)} ({aggregation.place_of(error)}){hint}")
 
 
 def _told(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    told = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in told[:_TOLD])
+    return shown + "…" * (len(told) > _TOLD)

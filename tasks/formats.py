@@ -7,6 +7,7 @@ is found before the first file is read.
 from __future__ import annotations
 
 import difflib
+import glob
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,12 @@ class Format:
         return self.scan(list(files), **options, **self.fixed)
 
 
+def _scan_ndjson(files: Sequence[File], **options: Any) -> pl.LazyFrame:
+    # It has no glob=False, and would read other files for a name such as "[ab].ndjson".
+    given: list[Any] = [file if isinstance(file, bytes) else glob.escape(str(file)) for file in files]
+    return pl.scan_ndjson(given, **options)
+
+
 def _read_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
     return pl.concat([pl.read_json(_plain(file), **options) for file in files]).lazy()
 
@@ -54,7 +61,7 @@ def _format(scan: Callable[..., Any], reader: Callable[..., pl.LazyFrame], fixed
 
 # A name such as "[ab].parquet" is a name and no pattern, and a folder called "n=1" adds no column.
 _CSV = _format(pl.scan_csv, pl.scan_csv, {"glob": False})
-_NDJSON = _format(pl.scan_ndjson, pl.scan_ndjson, {})
+_NDJSON = _format(pl.scan_ndjson, _scan_ndjson, {})
 _JSON = _format(pl.read_json, _read_json, {})
 _PARQUET = _format(pl.scan_parquet, pl.scan_parquet, {"glob": False, "hive_partitioning": False})
 _TEXT = {".csv": _CSV, ".ndjson": _NDJSON, ".jsonl": _NDJSON, ".json": _JSON}

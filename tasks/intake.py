@@ -6,14 +6,16 @@ truncate it; a larger one stays on disk, and the second look is what shows a cha
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from state.errors import StorageError
-from state.inputs import RECENT_NS, Contents, DayFiles, InputChanged, day_files, newest_ns, read_contents
+from state.inputs import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, day_files, newest_ns, read_contents
 from tasks.catalog import Source
 from tasks.discovery import list_day
 from tasks.formats import File
@@ -45,6 +47,12 @@ class Taken:
         paths: list[File] = [self.root / file.path for file in self.files.files]
         return self.source.scan(paths)
 
+    def each(self) -> Iterator[tuple[FileStat, File]]:
+        """Every file by itself, to tell which of them is bad. None for ``read=``: it may need them all."""
+        if self.source.read is None:
+            for at, file in enumerate(self.files.files):
+                yield file, self.contents.buffers[at] if self.contents.buffers else self.root / file.path
+
     def check(self) -> None:
         """Raise InputChanged where the files are no longer those that were taken; StorageError, OSError as ``take``."""
         if list_day(self.root, self.source.template, self.day) != self.files.files:
@@ -63,7 +71,7 @@ def listed(source: Source, input_root: Path, day: str) -> DayFiles:
 def take(source: Source, input_root: Path, day: str) -> Taken | None:
     """Read and digest a day's files; None where there is none any more.
 
-    Raises InputChanged where they change under the reader, StorageError or OSError where they cannot be read.
+    Raises InputChanged where they change under the reader, StorageError where they cannot be read.
     """
     root = _root(source, input_root)
     began = time.time_ns()
@@ -71,7 +79,10 @@ def take(source: Source, input_root: Path, day: str) -> Taken | None:
     if not files.files:
         return None
     keep = source.read is None and files.bytes <= KEEP_BYTES
-    contents = read_contents(root, files.files, keep=keep)
+    try:
+        contents = read_contents(root, files.files, keep=keep)
+    except OSError as error:
+        raise _unreadable(source, root, error) from error
     return Taken(source, root, day, files, contents, proven=newest_ns(files.files) + RECENT_NS < began)
 
 
@@ -81,9 +92,14 @@ def contents_digest(source: Source, input_root: Path, files: DayFiles) -> str:
     try:
         return read_contents(root, files.files, keep=False).digest
     except OSError as error:
-        raise StorageError(f"{source}: {error.filename or root} cannot be read: {error.strerror}") from error
+        raise _unreadable(source, root, error) from error
     except InputChanged as error:
         raise StorageError(f"{source}: {error}") from error
+
+
+def _unreadable(source: Source, root: Path, error: OSError) -> StorageError:
+    place = os.fsencode(error.filename or root).decode(errors="backslashreplace")
+    return StorageError(f"{source}: {place} cannot be read: {error.strerror}")
 
 
 def _root(source: Source, input_root: Path) -> Path:

@@ -6,13 +6,17 @@ Everything wrong with it is said here, before anything is listed, computed or wr
 from __future__ import annotations
 
 import importlib
-import pkgutil
+import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 
 from state.errors import ConfigurationError, DeclarationError, NoonmarkError
 from state.verdict import Declared
 from tasks.catalog import Aggregation, Source, declared
+
+CHECK = "python -m flows.daily --dry-run"
+"""What checks every declaration again and does nothing."""
 
 Catalog = Mapping[str, Aggregation]
 """The declared aggregations by name, in alphabetical order."""
@@ -31,7 +35,8 @@ def load(module: str) -> Catalog:
                 _add(found, one)
     if not found:
         raise ConfigurationError(
-            f"NOONMARK_AGGREGATIONS={module} declares no aggregation; expected functions with @aggregation(source)"
+            f"NOONMARK_AGGREGATIONS={module} declares no aggregation; expected functions with @aggregation(source)",
+            command=CHECK,
         )
     return dict(sorted(found.items()))
 
@@ -54,7 +59,8 @@ def _add(found: dict[str, Aggregation], one: Aggregation) -> None:
         if other.name.lower() == one.name.lower() and other.function is not one.function:
             raise DeclarationError(
                 f"two aggregations are called {one.name} ({one.place}) and {other.name} ({other.place}): "
-                "their results would share a folder; expected names that differ by more than case"
+                "their results would share a folder; expected names that differ by more than case",
+                command=CHECK,
             )
     found[one.name] = one
 
@@ -62,23 +68,52 @@ def _add(found: dict[str, Aggregation], one: Aggregation) -> None:
 def _modules(module: str) -> Iterator[ModuleType]:
     top = _import(module, module)
     yield top
-    for info in pkgutil.walk_packages(getattr(top, "__path__", ()), f"{module}."):
-        yield _import(info.name, module)
+    for folder in getattr(top, "__path__", ()):
+        for name in _modules_below(Path(folder)):
+            yield _import(f"{module}.{name}", module)
+
+
+def _modules_below(folder: Path) -> Iterator[str]:
+    """Every module of a package's folder, also in folders without ``__init__.py``: none is left out silently."""
+    for entry in sorted(folder.iterdir()):
+        if entry.suffix == ".py" and entry.stem.isidentifier() and entry.stem != "__init__":
+            yield entry.stem
+        elif entry.name.isidentifier() and entry.name != "__pycache__" and entry.is_dir():
+            below = list(_modules_below(entry))
+            yield from ([entry.name] if (entry / "__init__.py").exists() else [])
+            yield from (f"{entry.name}.{name}" for name in below)
 
 
 def _import(name: str, setting: str) -> ModuleType:
     try:
         return importlib.import_module(name)
+    except DeclarationError as error:
+        place = _place_of(error)
+        # An aggregation's own errors name the place already; a source does not know where it stands.
+        told = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
+        raise DeclarationError(told, command=error.command or CHECK) from None
     except NoonmarkError:
         raise
     except ModuleNotFoundError as error:
         if error.name and f"{name}.".startswith(f"{error.name}."):
             raise ConfigurationError(
                 f"NOONMARK_AGGREGATIONS={setting}: there is no module {error.name}; "
-                "expected a Python module or package that can be imported from the project's folder"
+                "expected a Python module or package that can be imported from the project's folder",
+                command=f"correct NOONMARK_AGGREGATIONS or PYTHONPATH, then: {CHECK}",
             ) from None
-        raise ConfigurationError(f"NOONMARK_AGGREGATIONS={setting}: {name} needs {error.name}: {error}") from error
-    except Exception as error:
         raise ConfigurationError(
-            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {type(error).__name__}: {error}"
+            f"NOONMARK_AGGREGATIONS={setting}: {name} needs {error.name}: {error} ({_place_of(error)})",
+            command=f"pip install what it needs, then: {CHECK}",
         ) from error
+    except (Exception, SystemExit) as error:
+        place = "" if isinstance(error, SyntaxError) else f" ({_place_of(error)})"  # that one names its own line
+        told = f"{type(error).__name__}: {error}{place}"
+        raise ConfigurationError(
+            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {told}", command=CHECK
+        ) from error
+
+
+def _place_of(error: BaseException) -> str:
+    """The line of the innermost module that was being imported: as a rule the user's own."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.name == "<module>"]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no line known"

@@ -28,10 +28,11 @@ class Memory:
 
     def belongs_to(self, root_id: str, *, bind: bool) -> bool:
         """Whether the index is this output's; ``bind`` binds one that is nobody's yet. A foreign one is given up."""
-        if self._index is None:
+        index = self._index
+        if index is None:
             return False
         try:
-            if self._index.bind(root_id) if bind else self._index.root() in (root_id, None):
+            if index.bind(root_id) if bind else index.root() in (root_id, None):
                 return True
             self.foreign = True
             self.lose(
@@ -44,13 +45,13 @@ class Memory:
 
     def bind_anew(self, root_id: str, aggregations: Iterable[str]) -> None:
         """Let the index forget these aggregations and belong to this output. Raises IndexUnavailable."""
-        if self._index is not None:
-            self._index.bind_anew(root_id, aggregations)
+        if (index := self._index) is not None:
+            index.bind_anew(root_id, aggregations)
 
     def remembers(self, aggregations: Iterable[str]) -> bool:
         """Whether the index knows any commit of these aggregations."""
         try:
-            return self._index is not None and self._index.remembers(aggregations)
+            return (index := self._index) is not None and index.remembers(aggregations)
         except IndexUnavailable as error:
             self.lose(str(error))
             return False
@@ -58,7 +59,7 @@ class Memory:
     def read(self, aggregations: Sequence[str]) -> dict[str, Remembered]:
         """What the index holds; nothing where there is none."""
         try:
-            return {} if self._index is None else self._index.read(aggregations)
+            return {} if (index := self._index) is None else index.read(aggregations)
         except IndexUnavailable as error:
             self.lose(str(error))
             return {}
@@ -68,7 +69,7 @@ class Memory:
     ) -> Repaired:
         """Make the index equal to the output, where there is one."""
         try:
-            return Repaired() if self._index is None else self._index.reconcile(then, output, dry_run=dry_run)
+            return Repaired() if (index := self._index) is None else index.reconcile(then, output, dry_run=dry_run)
         except IndexUnavailable as error:
             self.lose(str(error))
             return Repaired()
@@ -76,15 +77,15 @@ class Memory:
     def tell(self, commits: Sequence[NewCommit]) -> None:
         """Tell the index of commits. They are committed whether it hears of them or not."""
         try:
-            if self._index is not None:
-                self._index.commit(commits)
+            if (index := self._index) is not None:
+                index.commit(commits)
         except IndexUnavailable as error:
             self.lose(str(error))
 
     def durability(self) -> Durability | None:
         """How much the server would remember after a crash; None without one."""
         try:
-            return self._index.durability() if self._index else None
+            return index.durability() if (index := self._index) else None
         except IndexUnavailable as error:
             self.lose(str(error))
             return None

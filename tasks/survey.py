@@ -7,13 +7,15 @@ written here.
 from __future__ import annotations
 
 import logging
+import os
+import stat
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from state.accepted import read_accepted
-from state.errors import Refused, StorageError
+from state.errors import ConfigurationError, Refused, StorageError
 from state.found import Commit
 from state.index import Remembered
 from state.inputs import day_files
@@ -46,7 +48,8 @@ def survey(
     """Read index, output and input, and plan.
 
     ``root`` is None where there is no output yet. ``threads`` files are digested at once, where times settle nothing.
-    Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all.
+    Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all,
+    ConfigurationError where there is no input root.
     """
     declared = to_plan({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
     names = sorted({*catalog, *(folders(root) if root else ())})
@@ -56,6 +59,9 @@ def survey(
     listings = {name: list_source(input_root, source.template) for name, source in sources.items()}
     if root:
         _refuse_vanished_input(declared, listings, output, root, input_root)
+    accepted = read_accepted(root) if root else frozenset()
+    if any(name not in accepted for name, source in sources.items() if not source.template.absolute):
+        _require_folder(input_root)
     for name, listing in listings.items():
         _tell_oddities(name, listing, input_root)
     facts = Facts(
@@ -113,9 +119,31 @@ def _refuse_vanished_input(
                 )
 
 
+def _require_folder(input_root: Path) -> None:
+    """Raise ConfigurationError where there is no input root. Where commits came from it, it was refused before."""
+    try:
+        if stat.S_ISDIR(os.stat(input_root).st_mode):
+            return
+        found = "is a file"
+    except (FileNotFoundError, NotADirectoryError):
+        found = "does not exist"
+    except OSError as error:
+        raise StorageError(f"the input root {input_root} cannot be opened: {error.strerror}") from error
+    raise ConfigurationError(
+        f"the input root {input_root} {found}; expected the folder that holds the raw files",
+        command="set NOONMARK_INPUT to that folder, or create it",
+    )
+
+
 def _tell_oddities(name: str, listing: Listing, input_root: Path) -> None:
     if not listing.days and not listing.unreadable:
         log.warning("no file matches source %r below %s", name, input_root)
     if listing.strays:
         shown = ", ".join(repr(path) for path in listing.strays[:3])
-        log.warning("source %r: %d paths look like days and are none: %s", name, len(listing.strays), shown)
+        log.warning(
+            "source %r: %s passed over, no day of the calendar or no regular file: %s%s",
+            name,
+            "1 path is" if len(listing.strays) == 1 else f"{len(listing.strays):,} paths are",
+            shown,
+            ", …" * (len(listing.strays) > 3),
+        )

@@ -1,0 +1,148 @@
+"""What the tests of the commit protocol build again and again: outputs, commits, children, and faults."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from state import layout
+from state.commits import Token, publish, read_token
+from state.drafts import Draft, draft
+from state.record import CommitRecord, SourceRecord
+from state.results import arrow_table, rows_digest, write_result
+from state.root import OutputRoot
+
+PROJECT = Path(__file__).resolve().parent.parent
+NAME = "totals"
+DAY = "2013-01-01"
+DEADLINE = 30.0
+
+RECORD = CommitRecord(
+    aggregation=NAME,
+    version=1,
+    code="c" * 32,
+    day=DAY,
+    generation=1,
+    rows=0,
+    inputs={"sales": SourceRecord(files=1, bytes=2, rows=3, contents="d" * 64, stat="e" * 64)},
+    result="f" * 64,
+    libraries={"polars": "2.1"},
+    nonce="0" * 32,
+    committed_at="2026-11-23T00:00:00.000+00:00",
+)
+
+
+def rows_of(generation: int, rows: int = 3) -> pl.DataFrame:
+    """A result whose every row tells its generation, so that a mixture of two shows."""
+    schema = {"generation": pl.Int64, "row": pl.Int64}
+    return pl.DataFrame({"generation": [generation] * rows, "row": list(range(rows))}, schema)
+
+
+@contextmanager
+def written(root: OutputRoot, token: Token, frame: pl.DataFrame | None = None, **fields: Any) -> Iterator[Draft]:
+    """A flushed draft that waits to be published over ``token``; ``fields`` are the record's."""
+    with draft(root.fd) as new:
+        table = arrow_table(rows_of(token.generation) if frame is None else frame)
+        record = replace(
+            RECORD,
+            **{"generation": token.generation, "rows": table.num_rows, "result": rows_digest(table), **fields},
+            nonce=new.nonce,
+        )
+        write_result(new.fd, table, record)
+        yield new
+
+
+def commit(
+    root: OutputRoot, frame: pl.DataFrame | None = None, *, name: str = NAME, day: str = DAY, **fields: Any
+) -> Token:
+    """Publish a day as a run does; what is returned is the token that the next writer would read."""
+    token = read_token(root.fd, name, day)
+    with written(root, token, frame, aggregation=name, day=day, **fields) as new:
+        publish(root.fd, name, day, token, new)
+    return read_token(root.fd, name, day)
+
+
+def place(root: OutputRoot, name: str = NAME, day: str = DAY) -> Path:
+    """The path of a day's result."""
+    return root.path / layout.data_file(name, day)
+
+
+def kept(root: OutputRoot) -> dict[str, bytes]:
+    """What was set aside, by name."""
+    return {file.name: file.read_bytes() for file in (root.path / layout.SET_ASIDE).iterdir() if file.is_file()}
+
+
+def drafts(root: OutputRoot) -> list[str]:
+    """The names of the private files that are there."""
+    return os.listdir(root.path / layout.DRAFTS)
+
+
+def flip(file: Path, bit: int) -> None:
+    """Turn one bit of a file over."""
+    content = bytearray(file.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(content)
+
+
+@contextmanager
+def child(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that runs ``code`` in the project; it and all its children are killed at the end."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def heard(process: subprocess.Popen[str]) -> str:
+    """The next line that a child says. A child says one line, and then waits."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], DEADLINE)
+    assert ready, "the child said nothing in time"
+    return process.stdout.readline().strip()
+
+
+def tell(process: subprocess.Popen[str], line: str = "go") -> None:
+    """Say a line to a child."""
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def fail(
+    monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[..., bool], number: int = errno.EIO
+) -> list[tuple[Any, ...]]:
+    """Let ``os.<name>`` raise where ``when(*arguments)`` holds, as a bad disk does. Returns the calls that failed."""
+    real = getattr(os, name)
+    failed: list[tuple[Any, ...]] = []
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if when(*arguments):
+            failed.append(arguments)
+            raise OSError(number, os.strerror(number))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(os, name, call)
+    return failed

@@ -1,0 +1,88 @@
+"""What all tests share: one real Prefect server for the session, and a project whose days are committed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.project import CHECKOUT, Finished, Project, dates, wait_until
+
+
+@pytest.fixture(scope="session")
+def api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API of a Prefect server of this session: with it a run takes seconds less than with one of its own."""
+    home = tmp_path_factory.mktemp("prefect")
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"HOME": str(home), "PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    with (home / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            cwd=CHECKOUT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: server.poll() is not None or _answers(f"{url}/health"))
+        assert server.poll() is None, (home / "server.log").read_text()
+        yield url
+    finally:
+        server.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(15)
+        with suppress(ProcessLookupError):  # what is left of its group, if anything is
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.fixture(scope="session")
+def _first(api_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Finished]:
+    project = Project.create(tmp_path_factory.mktemp("finished") / "project", api_url, dates(10))
+    return project, project.run()
+
+
+@pytest.fixture
+def first_run(_first: tuple[Project, Finished]) -> Finished:
+    """What the run that made ``finished`` gave."""
+    return _first[1]
+
+
+@pytest.fixture
+def finished(_first: tuple[Project, Finished]) -> Project:
+    """Ten days, committed by one run. Not to be changed: tests that change something take ``project``."""
+    assert len(_first[1].committed) == 20
+    return _first[0]
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A project of ten days that are all committed."""
+    return finished.copy(tmp_path / "project")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

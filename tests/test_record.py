@@ -1,0 +1,147 @@
+"""The commit record: what was written is read back, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state import record as record_module
+from state.record import FORMAT, CommitRecord, NewerFormat, SourceRecord, Unfit, dump, load
+from tests.builders import RECORD
+
+words = st.text(max_size=8)
+numbers = st.integers(min_value=0, max_value=2**62)
+source_records = st.builds(
+    SourceRecord, files=numbers, bytes=numbers, rows=numbers, contents=words, stat=words | st.none()
+)
+
+
+@given(
+    st.builds(
+        CommitRecord,
+        aggregation=words,
+        version=numbers,
+        code=words,
+        day=words,
+        generation=numbers,
+        rows=numbers,
+        inputs=st.dictionaries(words, source_records, max_size=3),
+        result=words,
+        libraries=st.dictionaries(words, words, max_size=3),
+        nonce=words,
+        committed_at=words,
+    )
+)
+def test_what_was_written_is_read_back(whole: CommitRecord) -> None:
+    """A record survives its footer, whatever the names of sources hold."""
+    assert load(dump(whole)) == whole
+
+
+def test_the_names_are_the_contracts() -> None:
+    """Dashboards and other programs read the record: its field names are fixed."""
+    fields = json.loads(dump(RECORD))
+    assert set(fields) == {
+        *("format", "aggregation", "version", "code", "day", "generation", "rows", "inputs", "result"),
+        *("libraries", "nonce", "committed_at", "check", "seal"),
+    }
+    assert set(fields["inputs"]["sales"]) == {"files", "bytes", "rows", "contents", "stat"}
+
+
+@pytest.mark.parametrize("name", sorted(set(json.loads(dump(RECORD))) - {"seal", "format"}))
+def test_an_altered_field_fails_the_records_own_digest(name: str) -> None:
+    """Promise 6: a record that says anything else than what was committed is damage, seen without reading the rows."""
+    fields = json.loads(dump(RECORD))
+    value = fields[name]
+    fields[name] = value + 1 if isinstance(value, int) else {**value, "x": {}} if isinstance(value, dict) else "x"
+    with pytest.raises(Unfit):
+        load(json.dumps(fields).encode())
+
+
+def test_no_flipped_bit_passes() -> None:
+    """Each bit of the record, turned over, is refused; only the seal's digits are for the seal to answer for."""
+    whole = dump(RECORD)
+    digits = range(whole.index(b'"seal":"') + 8, whole.index(b'"seal":"') + 72)
+    for at in set(range(len(whole))) - set(digits):
+        for bit in range(8):
+            altered = bytearray(whole)
+            altered[at] ^= 1 << bit
+            with pytest.raises((Unfit, NewerFormat)):
+                load(bytes(altered))
+
+
+def test_a_torn_record_is_refused_at_every_length() -> None:
+    """No beginning of a record is a record."""
+    whole = dump(RECORD)
+    for length in range(len(whole)):
+        with pytest.raises(Unfit):
+            load(whole[:length])
+
+
+def test_a_newer_format_is_refused_as_such() -> None:
+    """A later format may compute its digest in another way and hold other fields: it is newer, never corrupt."""
+    for text in (
+        {**json.loads(dump(RECORD)), "format": FORMAT + 1},
+        {"format": FORMAT + 1, "check": "computed otherwise", "seal": ["not", "text"]},
+        {"format": 2**40},
+    ):
+        with pytest.raises(NewerFormat) as caught:
+            load(json.dumps(text).encode())
+        assert caught.value.number == text["format"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"null", b"1", b"[]", b"{}", b'{"format": "1"}', b'{"format": null}', b"\xff\xfe", b'{"format": 1}', b"{"],
+)
+def test_another_text_is_no_record(text: bytes) -> None:
+    """What another program left under the key is refused, and raises nothing else."""
+    with pytest.raises(Unfit):
+        load(text)
+
+
+def test_a_text_that_nests_without_end_is_no_record() -> None:
+    """A hostile footer makes one damaged day; it does not end the scan."""
+    with pytest.raises(Unfit):
+        load(b'{"format":1,"a":' + b"[" * 100_000)
+
+
+def _without_nonce(fields: dict[str, Any]) -> None:
+    del fields["nonce"]
+
+
+def _with_another(fields: dict[str, Any]) -> None:
+    fields["another"] = 1
+
+
+def _source_lacks_rows(fields: dict[str, Any]) -> None:
+    del fields["inputs"]["sales"]["rows"]
+
+
+def _inputs_are_a_list(fields: dict[str, Any]) -> None:
+    fields["inputs"] = []
+
+
+@pytest.mark.parametrize("alter", [_without_nonce, _with_another, _source_lacks_rows, _inputs_are_a_list])
+def test_a_digest_alone_makes_no_record(alter: Callable[[dict[str, Any]], None]) -> None:
+    """Of this format every field is known: one more or one less is no record, even under a digest that fits."""
+    fields = json.loads(dump(RECORD))
+    del fields["check"], fields["seal"]
+    alter(fields)
+    with pytest.raises(Unfit, match="fields"):
+        load(json.dumps({**fields, "check": record_module._check(fields), "seal": "0" * 64}).encode())
+
+
+def test_the_fingerprint_is_of_contents_alone() -> None:
+    """A touched file is no change: times and sizes do not enter what the index keeps; each source's bytes do."""
+    sales = RECORD.inputs["sales"]
+    touched = replace(RECORD, inputs={"sales": replace(sales, stat=None, rows=9)}, generation=7, nonce="1")
+    edited = replace(RECORD, inputs={"sales": replace(sales, contents="0" * 64)})
+    renamed = replace(RECORD, inputs={"orders": sales})
+    assert touched.fingerprint() == RECORD.fingerprint()
+    assert len({one.fingerprint() for one in (RECORD, edited, renamed)}) == 3
