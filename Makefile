@@ -50,8 +50,8 @@ run: $(READY) ## lay out the sample data and aggregate the days that need it
 	@$(VENV_PYTHON) -m examples.nycflights
 	@$(VENV_PYTHON) -m flows.daily
 
-test: $(READY) ## run the tests
-	@$(VENV_PYTHON) -m pytest $(PYTEST_ARGS)
+test: $(READY) ## run the tests, as many files at once as there are cores
+	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(READY) ## check style, types and the direction of imports
 	@$(VENV_PYTHON) -m ruff check --quiet

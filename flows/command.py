@@ -19,6 +19,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+from prefect.settings import PREFECT_API_URL
+
 from flows.settings import Settings, read_settings
 from state.errors import ConfigurationError, NoonmarkError
 
@@ -91,6 +93,12 @@ def run_command(
         if isinstance(error, SystemExit) and not isinstance(error, _Terminated):
             raise  # argparse's --help
         _tell_interrupted(signal.SIGTERM)
+
+
+def tell_start() -> None:
+    """On a terminal, say what the next seconds go to: without a server to report to, Prefect starts one of its own."""
+    if sys.stderr.isatty() and PREFECT_API_URL.value() is None:
+        print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
 
 
 def _is_prefects(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.command import Parser, ProblemsRemain, run_command
+from flows.command import Parser, ProblemsRemain, run_command, tell_start
 from flows.opening import opened_memory, opened_root
 from flows.options import add_selection, selection_of
 from flows.settings import Settings, read_settings
@@ -117,6 +117,7 @@ def _act(options: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
     selection = selection_of(catalog, **asked)
     if options.dry_run:
         return look_ahead(settings, catalog, selection)
+    tell_start()
     report: Mapping[str, Any] = daily(**asked, workers=options.workers, retry_quarantined=options.retry_quarantined)
     return report
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, run_command
+from flows.command import Parser, ProblemsRemain, run_command, tell_start
 from flows.opening import opened_memory
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
@@ -39,7 +39,7 @@ def health() -> dict[str, Any]:
     settings = read_settings(strict=False)
     report = examine(settings, load(settings.aggregations))
     if not report["healthy"]:
-        raise ProblemsRemain(f"{counted(len(report['problems']), 'problem')} found", report)
+        raise ProblemsRemain(_in_one_line(report["problems"]), report)
     return report
 
 
@@ -112,7 +112,20 @@ def _warnings(plan: Plan, durability: Durability | None) -> list[dict[str, str]]
     return [{"detail": detail, "command": command} for detail, command in warnings]
 
 
+def _in_one_line(problems: Sequence[Mapping[str, str]]) -> str:
+    """What was found and the commands that mend it: what Prefect shows as the state's message."""
+    named = [f"{_named(one)} ({one['command']})" for one in problems[:SHOWN_FAILURES]]
+    more = f"; and {len(problems) - len(named)} more" if len(problems) > len(named) else ""
+    return f"{counted(len(problems), 'problem')} found: {'; '.join(named)}{more}"
+
+
+def _named(one: Mapping[str, str]) -> str:
+    place = " ".join(part for part in (one["aggregation"], one["day"]) if part)
+    return f"{one['kind']}: {place + ': ' if place else ''}{one['detail']}"
+
+
 def _act(_: argparse.Namespace, __: Settings) -> Mapping[str, Any]:
+    tell_start()
     report: Mapping[str, Any] = health()
     return report
 
@@ -131,8 +144,7 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
     if problems:
         console.print(f"[bold red]{counted(len(problems), 'problem')}[/]")
     for one in problems[:SHOWN_FAILURES]:
-        place = " ".join(part for part in (one["aggregation"], one["day"]) if part)
-        console.print(Text(f"  {one['kind']}: {place + ': ' if place else ''}{one['detail']}\n    → {one['command']}"))
+        console.print(Text(f"  {_named(one)}\n    → {one['command']}"))
     if len(problems) > SHOWN_FAILURES:
         console.print(f"  … and {len(problems) - SHOWN_FAILURES:,} more; --json names all, and {DAILY} mends most")
     for one in report["warnings"]:

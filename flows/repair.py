@@ -14,9 +14,10 @@ from prefect import flow
 from rich.console import Console
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, run_command
+from flows.command import Parser, ProblemsRemain, run_command, tell_start
 from flows.opening import opened_memory, opened_root
 from flows.settings import Settings, read_settings
+from flows.summary import SHOWN_FAILURES, counted
 from state.accepted import write_accepted
 from state.deep import broken_results, take_away
 from state.errors import Refused
@@ -41,8 +42,12 @@ def repair(deep: bool = False, accept_output: bool = False, dry_run: bool = Fals
     """
     settings = read_settings(strict=False)
     report = mend(settings, load(settings.aggregations), deep=deep, accept=accept_output, dry_run=dry_run)
-    if problems := len(report["set_aside"]) + len(report.get("edited", ())):
-        raise ProblemsRemain(f"{problems} results are damaged or computed from other bytes", report)
+    if bad := [*report["set_aside"], *report.get("edited", ())]:
+        named = ", ".join(f"{one['aggregation']} {one['day']}" for one in bad[:SHOWN_FAILURES])
+        more = f" and {len(bad) - SHOWN_FAILURES} more" if len(bad) > SHOWN_FAILURES else ""
+        raise ProblemsRemain(
+            f"{counted(len(bad), 'result')} damaged or computed from other bytes: {named}{more}", report
+        )
     return report
 
 
@@ -106,6 +111,7 @@ def _vanished_sources(settings: Settings, catalog: Catalog, root: OutputRoot) ->
 
 
 def _act(options: argparse.Namespace, _: Settings) -> Mapping[str, Any]:
+    tell_start()
     report: Mapping[str, Any] = repair(deep=options.deep, accept_output=options.accept_output, dry_run=options.dry_run)
     return report
 
