@@ -12,11 +12,11 @@ SUPPORTED := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 14)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint pins clean
+.PHONY: help setup run test test-all lint pins clean
 
 help: ## list the targets
 	@echo "Noonmark. Targets:"
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1 |/p' Makefile | awk -F'|' '{ printf "%-17s%s\n", $$1, $$2 }'
 	@echo "Options: PYTHON=python3.12 (for setup), PYTEST_ARGS='-k planner' (for test)."
 
 setup: $(READY) ## create .venv and install the pinned dependencies
@@ -51,6 +51,9 @@ run: $(READY) ## lay out the sample data and aggregate the days that need it
 	@$(VENV_PYTHON) -m flows.daily
 
 test: $(READY) ## run the tests, as many files at once as there are cores
+	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
+
+test-all: $(READY) ## run the slow tests too, with real servers, workers and bad endings (some ten minutes more)
 	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(READY) ## check style, types and the direction of imports

@@ -1,7 +1,11 @@
 """The flows: each is a deployment and a ``python -m``."""
 
+import logging
 import os
 
 # Before Prefect is imported, and the only way that its client knows: on a terminal it would show a newcomer a notice
 # about its telemetry, and without a network it would wait for it. A person who set the variable keeps what was set.
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# Prefect adds its handlers to this logger (prefect.toml) and leaves its level at that of warnings.
+logging.getLogger("noonmark").setLevel(logging.INFO)

@@ -97,8 +97,30 @@ def run_command(
 
 def tell_start() -> None:
     """On a terminal, say what the next seconds go to: without a server to report to, Prefect starts one of its own."""
-    if sys.stderr.isatty() and PREFECT_API_URL.value() is None:
+    if PREFECT_API_URL.value() is not None:
+        return
+    _keep_ctrl_c_from_the_server()
+    if sys.stderr.isatty():
         print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
+
+
+def _keep_ctrl_c_from_the_server() -> None:
+    """A terminal sends Ctrl-C to Prefect's temporary server too; it would die before it took in how the run ended."""
+    from prefect.server.api.server import SubprocessASGIServer  # takes a second, and is needed without a server only
+
+    # Prefect offers no way to start it otherwise. Where this name goes, a Ctrl-C is only noisier.
+    start = getattr(SubprocessASGIServer, "_run_uvicorn_command", None)
+    if start is None:
+        return
+
+    def start_deaf(server: SubprocessASGIServer) -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits the mask
+        try:
+            return start(server)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    SubprocessASGIServer._run_uvicorn_command = start_deaf  # type: ignore[method-assign, assignment]
 
 
 def _is_prefects(error: BaseException) -> bool:
@@ -119,9 +141,20 @@ def _tell_error(kind: str, message: str, command: str | None, as_json: bool) -> 
     print(f"noonmark: {message}" + (f"\n  → {command}" if command else ""), file=sys.stderr)
 
 
-def _tell_interrupted(number: signal.Signals) -> NoReturn:
-    print("noonmark: interrupted; every committed day is safe, and the next run goes on from here", file=sys.stderr)
+def _tell_interrupted(number: int) -> NoReturn:
+    _announce_end()
     _leave(128 + number)
+
+
+_announced = threading.Lock()
+
+
+def _announce_end() -> None:
+    """Say at once, and once, that the run ends. What Prefect logs of its own end is of no use to anyone."""
+    if _announced.acquire(blocking=False):
+        logging.disable(logging.CRITICAL)
+        told = b"noonmark: interrupted; every committed day is safe, and the next run goes on from here\n"
+        os.write(2, told)  # the main thread may be in the middle of a print
 
 
 def _leave(code: int) -> NoReturn:
@@ -135,7 +168,6 @@ def _speak_on_stderr() -> None:
     Prefect's lines about flow and task runs go to its server alone, unless someone set how Prefect is to log.
     """
     logger = logging.getLogger("noonmark")
-    logger.setLevel(logging.INFO)
     if any(name.startswith("PREFECT_LOGGING_") for name in os.environ):
         return
     for console in logging.getLogger().handlers:
@@ -161,6 +193,7 @@ def _end_soon_when_signalled() -> None:
     def watch() -> None:
         while (number := os.read(read, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
             pass
+        _announce_end()
         time.sleep(GRACE_SECONDS)
         atexit._run_exitfuncs()  # Prefect's temporary server is stopped there
         os._exit(128 + number)

@@ -20,7 +20,7 @@ from flows.settings import Settings, read_settings
 from flows.summary import Summary, counted, plan_to_json, show_daily
 from state.accepted import take_back
 from state.drafts import sweep_drafts
-from state.errors import Refused
+from state.errors import ConfigurationError, Refused
 from state.files import flush_file_system
 from state.plan import Plan, Selection
 from state.root import ACCEPT, find_root
@@ -92,6 +92,8 @@ def look_ahead(settings: Settings, catalog: Catalog, selection: Selection) -> di
         if root is not None:
             memory.belongs_to(root.id, bind=False)
         found = survey(catalog, settings.input, root, memory, selection, settings.workers)
+        if root is None:
+            log.warning("there is no output at %s yet", settings.output)
         tell_plan(found.plan)
         return plan_to_json(found.plan) | ({"index": "unread"} if memory.absence else {})
 
@@ -117,6 +119,10 @@ def _act(options: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
     selection = selection_of(catalog, **asked)
     if options.dry_run:
         return look_ahead(settings, catalog, selection)
+    if options.workers is not None and options.workers < 1:
+        raise ConfigurationError(f"--workers {options.workers}: expected a number from 1")
+    with opened_memory(settings, start=False):
+        pass  # a URL that is none is found before a flow run exists
     tell_start()
     report: Mapping[str, Any] = daily(**asked, workers=options.workers, retry_quarantined=options.retry_quarantined)
     return report

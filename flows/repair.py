@@ -65,7 +65,7 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
             return {"added": 0, "updated": 0, "removed": 0, "unchanged": 0, "set_aside": []}
         with root:
             memory.belongs_to(root.id, bind=False)
-            names = sorted({*catalog, *folders(root)})
+            names = sorted({*catalog, *folders(root), *memory.aggregations()})
             remembered = memory.read(names)
             output = scan(root)
             report: dict[str, Any] = {"set_aside": []}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -110,8 +111,8 @@ def show_daily(report: Mapping[str, Any], settings: Settings) -> None:
     if committed:
         where = _shown(settings.output)
         console.print(
-            f"Results lie in {where}; in Python:",
-            f'  pl.read_parquet("{where}/{committed[0]["aggregation"]}")',
+            f"Results lie in {escape(str(where))}; in Python:",
+            escape(f'  pl.read_parquet("{where}/{committed[0]["aggregation"]}")'),
             sep="\n",
         )
 

@@ -107,6 +107,16 @@ class Index:
         replies = self._call(calls)
         return {name: _remembered(*replies[3 * at : 3 * at + 3]) for at, name in enumerate(aggregations)}
 
+    def aggregations(self) -> set[str]:
+        """The aggregations that anything is remembered of, declared or not."""
+        found: set[str] = set()
+        cursor = 0
+        while True:
+            [(reached, names)] = self._call([("SCAN", cursor, "COUNT", 1000)])
+            found |= {name for key in names if (name := keys.aggregation_of(self._namespace, key)) is not None}
+            if not (cursor := int(reached)):
+                return found
+
     def durability(self) -> Durability:
         """What the server says of its append-only file, flushes, evictions and replicas."""
         [info] = self._call([("INFO",)])

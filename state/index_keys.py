@@ -5,6 +5,8 @@ The literal braces make the keys of one aggregation share a cluster slot, so tha
 
 from __future__ import annotations
 
+from state.layout import is_aggregation_name
+
 
 def root(namespace: str) -> str:
     """String: the id of the output that this index belongs to."""
@@ -38,3 +40,10 @@ def of_aggregation(namespace: str, aggregation: str) -> tuple[str, str, str]:
 def lease(namespace: str, aggregation: str, day: str) -> str:
     """String with a lifetime: the token of the run that computes the day."""
     return f"{namespace}:{{{aggregation}}}:lease:{day}"
+
+
+def aggregation_of(namespace: str, key: bytes) -> str | None:
+    """The aggregation whose commits a key holds; None for every other key."""
+    text = key.decode("utf-8", "replace")
+    name = text.removeprefix(f"{namespace}:{{").removesuffix("}:commits")
+    return name if is_aggregation_name(name) and text == commits(namespace, name) else None

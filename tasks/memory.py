@@ -82,6 +82,14 @@ class Memory:
         except IndexUnavailable as error:
             self.lose(str(error))
 
+    def aggregations(self) -> set[str]:
+        """The aggregations that the index knows, declared or not."""
+        try:
+            return index.aggregations() if (index := self._index) else set()
+        except IndexUnavailable as error:
+            self.lose(str(error))
+            return set()
+
     def durability(self) -> Durability | None:
         """How much the server would remember after a crash; None without one."""
         try:

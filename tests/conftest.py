@@ -3,49 +3,59 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.project import CHECKOUT, Finished, Project, dates, wait_until
 
+GUARD = """
+import os, signal, subprocess, sys
+server = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+sys.stdin.read()
+server.send_signal(signal.SIGINT)
+try:
+    server.wait(15)
+finally:
+    try:
+        os.killpg(server.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+"""
+
 
 @pytest.fixture(scope="session")
 def api_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API of a Prefect server of this session: with it a run takes seconds less than with one of its own."""
+    """The API of a Prefect server of this session: with it a run takes seconds less than with one of its own.
+
+    It ends when its guard's stdin does: with this fixture, or with the tests' process, however that one ends.
+    """
     home = tmp_path_factory.mktemp("prefect")
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment |= {"HOME": str(home), "PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment |= {"HOME": str(home), "PREFECT_HOME": str(home)}
+    serve = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            cwd=CHECKOUT,
+        guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", GUARD, *serve],
+            cwd=CHECKOUT,  # where prefect.toml lies
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    try:
-        wait_until(lambda: server.poll() is not None or _answers(f"{url}/health"))
-        assert server.poll() is None, (home / "server.log").read_text()
+    assert guard.stdin
+    with guard, guard.stdin:
+        wait_until(lambda: guard.poll() is not None or _answers(f"{url}/health"))
+        assert guard.poll() is None, (home / "server.log").read_text()
         yield url
-    finally:
-        server.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(15)
-        with suppress(ProcessLookupError):  # what is left of its group, if anything is
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,149 @@
+"""The deep check: any altered byte is found, and set aside unharmed; whatever is good stays where it is."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from state.deep import Broken, broken_results, take_away
+from state.errors import StorageError
+from state.found import Commit, Newer, look
+from state.root import OutputRoot, create_root
+from state.scan import scan
+from tests.builders import DAY, NAME, commit, fail, flip, kept, place
+
+OTHER = "2013-01-02"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[OutputRoot]:
+    """An output with two good results."""
+    with create_root(tmp_path / "output") as root:
+        commit(root)
+        commit(root, day=OTHER)
+        yield root
+
+
+def broken(root: OutputRoot) -> list[Broken]:
+    """What a deep check finds."""
+    return list(broken_results(root, scan(root), 2))
+
+
+def test_a_good_output_has_nothing_broken(root: OutputRoot) -> None:
+    """And looking writes nothing."""
+    before = sorted(root.path.rglob("*"))
+    assert broken(root) == []
+    assert sorted(root.path.rglob("*")) == before
+
+
+def test_any_flipped_bit_is_found(root: OutputRoot) -> None:
+    """One bit of every byte of the file: data pages, footer, seal and magic alike. The other day is not suspected."""
+    file = place(root)
+    good = file.read_bytes()
+    missed = []
+    for at in range(len(good)):
+        flip(file, 8 * at + at % 8)
+        # A bit of the format's digit can make it a later format's record, which this code must not judge.
+        if [one.day for one in broken(root)] != [DAY] and not isinstance(look(root.fd, NAME, DAY), Newer):
+            missed.append(at)
+        file.write_bytes(good)
+    assert missed == []
+    assert broken(root) == []
+
+
+def test_a_bit_of_a_data_page_is_found_by_the_deep_check_alone(root: OutputRoot) -> None:
+    """The everyday scan reads the record and still believes it; that is what the deep check is for."""
+    flip(place(root), 8 * 8)
+    assert isinstance(look(root.fd, NAME, DAY), Commit)
+    [one] = broken(root)
+    assert (one.aggregation, one.day, one.kept) == (NAME, DAY, "")
+    assert one.why
+
+
+def test_what_is_broken_is_kept_whole_and_its_place_is_empty(root: OutputRoot) -> None:
+    """Set aside, never destroyed; the next commit needs no repair."""
+    flip(place(root), 8 * 8)
+    damaged = place(root).read_bytes()
+    [one] = broken(root)
+    taken = take_away(root, one)
+    assert taken is not None
+    assert (root.path / taken.kept).read_bytes() == damaged
+    assert list(kept(root).values()) == [damaged]
+    assert look(root.fd, NAME, DAY) is None
+    assert take_away(root, one) is None
+    assert list(kept(root).values()) == [damaged]
+    assert commit(root).generation == 3
+    assert broken(root) == []
+
+
+def test_a_good_commit_that_landed_meanwhile_is_not_taken_away(root: OutputRoot) -> None:
+    """The place is judged again under the day's lock: between finding and taking away a run may have rebuilt it."""
+    place(root).write_bytes(b"torn")
+    [one] = broken(root)
+    commit(root)
+    good = place(root).read_bytes()
+    assert take_away(root, one) is None
+    assert place(root).read_bytes() == good
+    assert list(kept(root).values()) == [b"torn"]  # by the commit
+    assert broken(root) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe", "text", "empty"])
+def test_whatever_stands_in_a_results_place_is_kept(root: OutputRoot, kind: str, tmp_path: Path) -> None:
+    """A folder with its content, a link as a link: nothing of it is lost, and what it points to is not touched."""
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    where = place(root)
+    where.unlink()
+    if kind == "folder":
+        where.mkdir()
+        (where / "inside").write_text("inside")
+    elif kind == "link":
+        where.symlink_to(target)
+    elif kind == "pipe":
+        os.mkfifo(where)
+    else:
+        where.write_text("" if kind == "empty" else "mine")
+    [one] = broken(root)
+    taken = take_away(root, one)
+    assert taken is not None
+    saved = root.path / taken.kept
+    assert not os.path.lexists(where)
+    assert target.read_text() == "precious"
+    if kind == "folder":
+        assert (saved / "inside").read_text() == "inside"
+    elif kind == "link":
+        assert os.readlink(saved) == str(target)
+    elif kind == "pipe":
+        assert saved.is_fifo()
+    else:
+        assert saved.read_text() == ("" if kind == "empty" else "mine")
+    commit(root)
+    assert broken(root) == []
+
+
+def test_a_result_that_cannot_be_read_is_not_called_broken(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An I/O error says nothing about the bytes: it is an error, and nothing is moved."""
+    output = scan(root)
+    failed = fail(monkeypatch, "open", lambda path, *_: str(path).endswith(f"{DAY}/data.parquet"), errno.EIO)
+    with pytest.raises(StorageError, match="nothing is done to it"):
+        list(broken_results(root, output, 2))
+    with pytest.raises(StorageError):
+        take_away(root, Broken(NAME, DAY, "said so"))
+    assert failed
+    monkeypatch.undo()
+    assert kept(root) == {}
+    assert broken(root) == []
+
+
+def test_a_result_that_vanished_since_the_scan_is_not_broken(root: OutputRoot) -> None:
+    """It is lost, which is another matter: the index is corrected, and the next run computes it."""
+    output = scan(root)
+    place(root).unlink()
+    assert list(broken_results(root, output, 2)) == []
+    assert take_away(root, Broken(NAME, DAY, "it was")) is None
+    assert kept(root) == {}
