@@ -83,10 +83,14 @@ class Leases:
         """Those of these days whose lease somebody else, alive, holds now. Takes none."""
         return {place for place, found in self._look(places).items() if found.counts and found.token != self._token}
 
-    def release(self, places: Collection[Place]) -> None:
-        """Give up the leases of these days, where they are still this run's."""
+    def forget(self, places: Collection[Place]) -> None:
+        """Renew the leases of these days no more: they end by themselves."""
         with self._lock:
             self._held -= set(places)
+
+    def release(self, places: Collection[Place]) -> None:
+        """Give up the leases of these days, where they are still this run's."""
+        self.forget(places)
         self._call([("EVAL", _RELEASE, 1, self._key(place), self._token) for place in places])
 
     def _look(self, places: Sequence[Place]) -> dict[Place, _Lease]:

@@ -117,8 +117,11 @@ class Memory:
     def release(self, places: Collection[Place]) -> None:
         """Give days up, computed or not."""
         try:
-            if self._leases and self._index:
-                self._leases.release(places)
+            if self._leases:
+                if self._index:
+                    self._leases.release(places)
+                else:
+                    self._leases.forget(places)
         except IndexUnavailable as error:
             self.lose(str(error))
 
