@@ -19,6 +19,7 @@ from state.plan import Plan
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
 
 SHOWN_FAILURES = 10
+SHOWN_ITEMS = 40
 
 
 @dataclass(slots=True)
@@ -134,8 +135,17 @@ def _table(committed: list[dict[str, Any]]) -> Table:
 def _show_plan(console: Console, report: Mapping[str, Any]) -> None:
     if not report["plan"]:
         console.print("[bold]Nothing to do[/]")
-    for one in report["plan"]:
-        console.print(f"{one['aggregation']}  {one['day']}  {one['reason']}")
+    if len(report["plan"]) <= SHOWN_ITEMS:
+        for one in report["plan"]:
+            console.print(f"{one['aggregation']}  {one['day']}  {one['reason']}")
+    else:
+        groups: dict[tuple[str, str], list[str]] = {}
+        for one in report["plan"]:
+            groups.setdefault((one["aggregation"], one["reason"]), []).append(one["day"])
+        for (aggregation, reason), days in sorted(groups.items()):
+            first, last = min(days, key=order), max(days, key=order)
+            console.print(f"{aggregation}  {counted(len(days), 'day')} {reason}, {first} to {last}")
+        console.print("--json names each", style="dim")
     if report.get("index") == "unread":
         console.print("The index was not read (no server is running), so lost results show as new", style="dim")
 

@@ -334,7 +334,7 @@ class Project:
         return {
             str(path.relative_to(self.folder)): path.read_bytes() if path.is_file() else None
             for path in sorted((folder or self.folder).rglob("*"))
-            if not path.is_relative_to(self.home)
+            if not path.is_relative_to(self.home) and "__pycache__" not in path.parts
         }
 
     @contextlib.contextmanager
