@@ -113,7 +113,7 @@ def test_after_a_bad_end_the_next_run_goes_on_at_once(server: Server, project: P
         assert server.ended(following) == "COMPLETED", worker.log()
         assert project.rows() == expected
         assert {project.record(*key)["generation"] for key in expected} == {1}
-        assert set(server.task_states(following).values()) <= {"COMPLETED"}
+        wait_until(lambda: set(server.task_states(following).values()) <= {"COMPLETED"})
         assert project.drafts == []
     days = project.index()["noonmark:{totals}:processed_days"]
     assert days == {day.encode() for day in dates(10)}

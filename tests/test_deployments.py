@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployments import POOL, Server, pause_schedules, serving, working
-from tests.project import CHECKOUT, Project, dates
+from tests.project import CHECKOUT, Project, dates, wait_until
 
 pytestmark = pytest.mark.timeout(300)  # real servers, workers and runs, on machines that may be busy
 
@@ -90,8 +90,8 @@ def test_runs_of_a_worker_started_elsewhere(server: Server, tmp_path: Path) -> N
         assert sorted(map(server.ended, late)) == ["CANCELLED", "CANCELLED", "COMPLETED"], worker.log()
         assert project.rows() == project.expected()
         [run] = [one for one in late if server.state(one) == "COMPLETED"]
-        assert server.task_states(run) == dict.fromkeys(dates(6), "COMPLETED")
-        assert "planned 12 results of 6 days: 12 new" in server.log(run)
+        wait_until(lambda: server.task_states(run) == dict.fromkeys(dates(6), "COMPLETED"))
+        wait_until(lambda: "planned 12 results of 6 days: 12 new" in server.log(run))
 
         narrowed = server.prefect(
             *("deployment", "run", "daily/daily", "--watch", "--param", 'days=["2024-01-02..2024-01-03"]'),
