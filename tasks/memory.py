@@ -6,7 +6,8 @@ This is where "Redis decides nothing" is kept for the flows: no call here fails,
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from state.durability import Durability
 from state.errors import IndexUnavailable
@@ -15,6 +16,8 @@ from state.index import Index, NewCommit, Remembered, Repaired
 from state.leases import Leases, Place
 
 log = logging.getLogger("noonmark")
+
+Answer = TypeVar("Answer")
 
 
 class Memory:
@@ -50,69 +53,39 @@ class Memory:
 
     def remembers(self, aggregations: Iterable[str]) -> bool:
         """Whether the index knows any commit of these aggregations."""
-        try:
-            return (index := self._index) is not None and index.remembers(aggregations)
-        except IndexUnavailable as error:
-            self.lose(str(error))
-            return False
+        return self._ask(lambda index: index.remembers(aggregations), False)
 
     def read(self, aggregations: Sequence[str]) -> dict[str, Remembered]:
         """What the index holds; nothing where there is none."""
-        try:
-            return {} if (index := self._index) is None else index.read(aggregations)
-        except IndexUnavailable as error:
-            self.lose(str(error))
-            return {}
+        return self._ask(lambda index: index.read(aggregations), {})
 
     def reconcile(
         self, then: Mapping[str, Remembered], output: Mapping[str, Mapping[str, Found]], *, dry_run: bool = False
     ) -> Repaired:
         """Make the index equal to the output, where there is one."""
-        try:
-            return Repaired() if (index := self._index) is None else index.reconcile(then, output, dry_run=dry_run)
-        except IndexUnavailable as error:
-            self.lose(str(error))
-            return Repaired()
+        return self._ask(lambda index: index.reconcile(then, output, dry_run=dry_run), Repaired())
 
     def tell(self, commits: Sequence[NewCommit]) -> None:
         """Tell the index of commits. They are committed whether it hears of them or not."""
-        try:
-            if (index := self._index) is not None:
-                index.commit(commits)
-        except IndexUnavailable as error:
-            self.lose(str(error))
+        self._ask(lambda index: index.commit(commits), None)
 
     def aggregations(self) -> set[str]:
         """The aggregations that the index knows, declared or not."""
-        try:
-            return index.aggregations() if (index := self._index) else set()
-        except IndexUnavailable as error:
-            self.lose(str(error))
-            return set()
+        return self._ask(Index.aggregations, set())
 
     def durability(self) -> Durability | None:
         """How much the server would remember after a crash; None without one."""
-        try:
-            return index.durability() if (index := self._index) else None
-        except IndexUnavailable as error:
-            self.lose(str(error))
-            return None
+        return self._ask(Index.durability, None)
 
     def take(self, places: Sequence[Place]) -> set[Place]:
         """Lease days for this run; returns those that another run computes. Without Redis that is none."""
-        try:
-            return self._leases.take(places) if self._leases and self._index else set()
-        except IndexUnavailable as error:
-            self.lose(str(error))
-            return set()
+        leases = self._leases
+        return self._ask(lambda _: leases.take(places) if leases else set(), set())
 
     def leased(self, places: Sequence[Place]) -> set[Place]:
         """Those of these days that another run computes now."""
-        try:
-            return self._leases.leased(places) if self._leases and self._index else set()
-        except IndexUnavailable as error:
-            self.lose(str(error))
-            return set()
+        leases = self._leases
+        return self._ask(lambda _: leases.leased(places) if leases else set(), set())
 
     def release(self, places: Collection[Place]) -> None:
         """Give days up, computed or not."""
@@ -124,6 +97,15 @@ class Memory:
                     self._leases.forget(places)
         except IndexUnavailable as error:
             self.lose(str(error))
+
+    def _ask(self, call: Callable[[Index], Answer], otherwise: Answer) -> Answer:
+        """What the index answers, or ``otherwise``. It is looked up once: another thread may lose it meanwhile."""
+        index = self._index
+        try:
+            return otherwise if index is None else call(index)
+        except IndexUnavailable as error:
+            self.lose(str(error))
+            return otherwise
 
     def lose(self, why: str) -> None:
         """Go on without the index from here, and say so once."""
