@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from prefect.settings import PREFECT_API_URL
 
 from flows.settings import Settings, read_settings
-from state.errors import ConfigurationError, NoonmarkError
+from state.errors import ConfigurationError, NoonmarkError, StorageError
 
 GRACE_SECONDS = 5.0
 BROKEN = 4
@@ -76,8 +76,11 @@ def run_command(
             show(report, settings)
         _leave(code)
     except NoonmarkError as error:
-        usage = f"{parser.prog} --help" if error.kind == ConfigurationError.kind else None
-        _tell_error(error.kind, error.message, error.command or usage, as_json)
+        next_step = {
+            ConfigurationError.kind: f"{parser.prog} --help",
+            StorageError.kind: f"mend the storage, then again: {parser.prog}",
+        }
+        _tell_error(error.kind, error.message, error.command or next_step.get(error.kind), as_json)
         _leave(error.exit_code)
     except KeyboardInterrupt:
         _tell_interrupted(signal.SIGINT)

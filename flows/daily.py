@@ -8,22 +8,22 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from prefect import flow
 from pydantic import Field
 
 from flows.command import Parser, ProblemsRemain, run_command, tell_start
-from flows.opening import opened_memory, opened_root
+from flows.opening import opened_memory, opened_root, seen_root
 from flows.options import add_selection, selection_of
 from flows.settings import Settings, read_settings
 from flows.summary import Summary, counted, plan_to_json, show_daily
 from state.accepted import take_back
 from state.drafts import sweep_drafts
-from state.errors import ConfigurationError, Refused
+from state.errors import ConfigurationError
 from state.files import flush_file_system
 from state.plan import Plan, Selection
-from state.root import ACCEPT, find_root
 from tasks.batches import compute_all
 from tasks.compute import Workshop
 from tasks.loading import Catalog, load
@@ -84,16 +84,10 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
 def look_ahead(settings: Settings, catalog: Catalog, selection: Selection) -> dict[str, Any]:
     """The plan as a run would make it now. Starts no server and writes nothing. Raises Refused, StorageError."""
     with opened_memory(settings, start=False) as memory:
-        root = find_root(settings.output)
-        if root is None and memory.remembers(catalog):
-            raise Refused(
-                f"the output root {settings.output} has no marker, but the index remembers commits", command=ACCEPT
-            )
-        if root is not None:
-            memory.belongs_to(root.id, bind=False)
-        found = survey(catalog, settings.input, root, memory, selection, settings.workers)
-        if root is None:
-            log.warning("there is no output at %s yet", settings.output)
+        with seen_root(settings, catalog, memory) or nullcontext() as root:
+            found = survey(catalog, settings.input, root, memory, selection, settings.workers)
+            if root is None:
+                log.warning("there is no output at %s yet", settings.output)
         tell_plan(found.plan)
         return plan_to_json(found.plan) | ({"index": "unread"} if memory.absence else {})
 
@@ -121,8 +115,6 @@ def _act(options: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
         return look_ahead(settings, catalog, selection)
     if options.workers is not None and options.workers < 1:
         raise ConfigurationError(f"--workers {options.workers}: expected a number from 1")
-    with opened_memory(settings, start=False):
-        pass  # a URL that is none is found before a flow run exists
     tell_start()
     report: Mapping[str, Any] = daily(**asked, workers=options.workers, retry_quarantined=options.retry_quarantined)
     return report

@@ -18,19 +18,17 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.command import Parser, ProblemsRemain, run_command, tell_start
-from flows.opening import opened_memory
+from flows.opening import opened_memory, seen_root
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
 from state.durability import Durability
 from state.errors import Refused
 from state.plan import Plan, Selection
-from state.root import ACCEPT, find_root
-from tasks.diagnosis import DAILY, Problem, counts_of, problem_of_index, problems_of
+from state.root import ACCEPT
+from tasks.diagnosis import DAILY, HEALTH, Problem, counts_of, problem_of_index, problems_of
 from tasks.loading import Catalog, load
 from tasks.memory import Memory
 from tasks.survey import survey
-
-HEALTH = "python -m flows.health"
 
 
 @flow(name="health", description="Compare input, output and index, and name what is wrong. Writes nothing.")
@@ -65,24 +63,14 @@ def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
 
 def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, list[Problem]]:
     try:
-        root = find_root(settings.output)
+        with seen_root(settings, catalog, memory) or nullcontext() as root:
+            found = survey(catalog, settings.input, root, memory, Selection(), settings.workers)
     except Refused as error:
         return Plan(), [_refused(error)]
-    if root is None and (memory.remembers(catalog) or not settings.create_output):
-        why = "the index remembers commits" if settings.create_output else "NOONMARK_CREATE_OUTPUT is false"
-        told = f"the output root {settings.output} is missing or has no marker, but {why}"
-        return Plan(), [_refused(Refused(told, command=f"mount it or correct NOONMARK_OUTPUT; or: {ACCEPT}"))]
-    with root or nullcontext():
-        if root is not None:
-            memory.belongs_to(root.id, bind=False)
-        try:
-            found = survey(catalog, settings.input, root, memory, Selection(), settings.workers)
-        except Refused as error:
-            return Plan(), [_refused(error)]
-        problems = list(problems_of(found.plan))
-        if index := problem_of_index(memory.reconcile(found.remembered, found.output.days, dry_run=True)):
-            problems.append(index)
-        return found.plan, problems
+    problems = list(problems_of(found.plan))
+    if index := problem_of_index(memory.reconcile(found.remembered, found.output.days, dry_run=True)):
+        problems.append(index)
+    return found.plan, problems
 
 
 def _refused(error: Refused) -> Problem:

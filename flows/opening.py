@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from flows.settings import WITHOUT_REDIS, Settings
 from state.embedded import EmbeddedServer, running
 from state.errors import IndexUnavailable
 from state.index import Index
 from state.leases import Leases
-from state.root import OutputRoot, open_root
+from state.root import OutputRoot, open_root, see_root
 from tasks.loading import Catalog
 from tasks.memory import Memory
+from tasks.survey import require_input
 
 
 @contextmanager
@@ -51,7 +53,26 @@ def _embedded(settings: Settings, stack: ExitStack) -> str:
 
 
 def opened_root(settings: Settings, catalog: Catalog, memory: Memory) -> OutputRoot:
-    """The output root, created and marked where that is allowed. Raises Refused, StorageError."""
-    root = open_root(settings.output, create=settings.create_output, remembered=memory.remembers(catalog))
+    """The output root for writing, created and marked where that is allowed, and the index bound to it.
+
+    Raises Refused, StorageError, ConfigurationError where nothing is to be made for there is no input either.
+    """
+    root = open_root(
+        settings.output,
+        create=settings.create_output,
+        remembered=memory.remembers(catalog),
+        before_creating=partial(require_input, catalog, settings.input),
+    )
     memory.belongs_to(root.id, bind=True)
+    return root
+
+
+def seen_root(settings: Settings, catalog: Catalog, memory: Memory) -> OutputRoot | None:
+    """The output root for looking: nothing is written, and nothing bound. None where a run would create it.
+
+    Raises Refused, StorageError.
+    """
+    root = see_root(settings.output, create=settings.create_output, remembered=memory.remembers(catalog))
+    if root is not None:
+        memory.belongs_to(root.id, bind=False)
     return root

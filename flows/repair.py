@@ -15,17 +15,19 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.command import Parser, ProblemsRemain, run_command, tell_start
-from flows.opening import opened_memory, opened_root
-from flows.settings import Settings, read_settings
+from flows.opening import opened_memory, opened_root, seen_root
+from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
 from state.accepted import write_accepted
-from state.deep import broken_results, take_away
+from state.deep import Broken, Unread, broken_results, take_away
 from state.errors import Refused
 from state.found import Commit
-from state.root import ACCEPT, OutputRoot, create_root, find_root, set_marker_aside
-from state.scan import folders, scan
+from state.index import Repaired
+from state.root import OutputRoot, create_root, find_root, set_marker_aside
+from state.scan import Output, folders, scan
 from tasks.catalog import Source
-from tasks.deep_inputs import edited_inputs
+from tasks.deep_inputs import Edited, edited_inputs
+from tasks.diagnosis import DAILY, HEALTH, REPAIR
 from tasks.discovery import list_source
 from tasks.loading import Catalog, key, load
 from tasks.memory import Memory
@@ -42,13 +44,22 @@ def repair(deep: bool = False, accept_output: bool = False, dry_run: bool = Fals
     """
     settings = read_settings(strict=False)
     report = mend(settings, load(settings.aggregations), deep=deep, accept=accept_output, dry_run=dry_run)
-    if bad := [*report["set_aside"], *report.get("edited", ())]:
+    wanted = not dry_run and settings.redis_url.get_secret_value() != WITHOUT_REDIS
+    if told := _remaining(report, index_wanted=wanted):
+        raise ProblemsRemain(told, report)
+    return report
+
+
+def _remaining(report: Mapping[str, Any], *, index_wanted: bool) -> str:
+    """What is not in order after all, in one line: what Prefect shows as the state's message."""
+    told = []
+    if index_wanted and report.get("index") == "unread":
+        told.append(f"the index was not repaired; {HEALTH} tells why")
+    if bad := [*report["set_aside"], *report.get("edited", ()), *report.get("unreadable", ())]:
         named = ", ".join(f"{one['aggregation']} {one['day']}" for one in bad[:SHOWN_FAILURES])
         more = f" and {len(bad) - SHOWN_FAILURES} more" if len(bad) > SHOWN_FAILURES else ""
-        raise ProblemsRemain(
-            f"{counted(len(bad), 'result')} damaged or computed from other bytes: {named}{more}", report
-        )
-    return report
+        told.append(f"{counted(len(bad), 'result')} damaged, unreadable or computed from other bytes: {named}{more}")
+    return "; ".join(told)
 
 
 def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_run: bool) -> dict[str, Any]:
@@ -56,28 +67,40 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
     with opened_memory(settings, start=not dry_run) as memory:
         if accept and not dry_run:
             _accept(settings, catalog, memory)
-        root = find_root(settings.output) if dry_run else opened_root(settings, catalog, memory)
-        if root is None and not accept and memory.remembers(catalog):
-            raise Refused(
-                f"the output root {settings.output} has no marker, but the index remembers commits", command=ACCEPT
-            )
+        try:
+            root = seen_root(settings, catalog, memory) if dry_run else opened_root(settings, catalog, memory)
+        except Refused:
+            if not (accept and dry_run):
+                raise
+            root = None  # what is refused now is what would be accepted
         if root is None:
-            return {"added": 0, "updated": 0, "removed": 0, "unchanged": 0, "set_aside": []}
+            return asdict(Repaired()) | {"set_aside": []}
         with root:
-            memory.belongs_to(root.id, bind=False)
             names = sorted({*catalog, *folders(root), *memory.aggregations()})
             remembered = memory.read(names)
             output = scan(root)
             report: dict[str, Any] = {"set_aside": []}
             if deep:
-                broken = list(broken_results(root, output, settings.workers))
-                taken = broken if dry_run else [one for found in broken if (one := take_away(root, found))]
-                report["set_aside"] = [asdict(one) for one in taken]
-                edited = edited_inputs(catalog, settings.input, output, settings.workers)
-                report["edited"] = [asdict(one) for one in edited]
-                output = scan(root)
-            repaired = asdict(memory.reconcile(remembered, output.days, dry_run=dry_run))
-            return repaired | report | ({"index": "unread"} if memory.absence else {})
+                report = _look_deep(settings, catalog, root, output, dry_run=dry_run)
+                output = scan(root) if report["set_aside"] else output
+            report |= asdict(memory.reconcile(remembered, output.days, dry_run=dry_run))
+        report |= {"index": "unread"} if memory.absence else {}
+        return report
+
+
+def _look_deep(
+    settings: Settings, catalog: Catalog, root: OutputRoot, output: Output, *, dry_run: bool
+) -> dict[str, list[dict[str, str]]]:
+    """Compare every byte, and set aside what is damaged."""
+    found = list(broken_results(root, output, settings.workers))
+    broken = [one for one in found if isinstance(one, Broken)]
+    taken = broken if dry_run else [kept for one in broken if (kept := take_away(root, one))]
+    inputs = list(edited_inputs(catalog, settings.input, output, settings.workers))
+    return {
+        "set_aside": [asdict(one) for one in taken],
+        "edited": [asdict(one) for one in inputs if isinstance(one, Edited)],
+        "unreadable": [asdict(one) for one in (*found, *inputs) if isinstance(one, Unread)],
+    }
 
 
 def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> None:
@@ -121,7 +144,7 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
     changed = {name: report[name] for name in ("added", "updated", "removed") if report[name]}
     told = ", ".join(f"{number:,} {name}" for name, number in changed.items()) or "nothing to repair"
     if report.get("index") == "unread":
-        console.print("Index: [bold]not there[/], so nothing was repaired; python -m flows.health tells why")
+        console.print(f"Index: [bold]not there[/], so nothing was repaired; {HEALTH} tells why")
     else:
         console.print(f"Index: [bold]{told}[/], {report['unchanged']:,} entries were right")
     for one in report["set_aside"]:
@@ -129,10 +152,12 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
             Text(f"  {one['aggregation']} {one['day']} is damaged: {one['why']}; kept as {one['kept'] or '-'}")
         )
     if report["set_aside"]:
-        console.print("They are rebuilt by: python -m flows.daily")
+        console.print(f"They are rebuilt by: {DAILY}")
     for one in report.get("edited", ()):
-        command = f"python -m flows.daily --force --days {one['day']} --only {one['aggregation']}"
+        command = f"{DAILY} --force --days {one['day']} --only {one['aggregation']}"
         console.print(Text(f"  {one['aggregation']} {one['day']}: its input was edited without a trace: {command}"))
+    for one in report.get("unreadable", ()):
+        console.print(Text(f"  {one['aggregation']} {one['day']}: {one['why']}; mend that, then: {REPAIR} --deep"))
 
 
 def main() -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from state.errors import ConfigurationError
+from state.index_client import close, connect
 
 PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
@@ -33,12 +34,24 @@ def _root(value: object) -> Path:
     return PROJECT / os.path.expanduser(str(value))
 
 
+def _redis_url(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if url not in ("", WITHOUT_REDIS):
+        try:
+            close(connect(url))
+        except ConfigurationError as error:
+            raise ValueError(error.message) from None
+    return value
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 Root = Annotated[Path, BeforeValidator(_root)]
 """A path; a relative one starts at the project's folder, wherever a worker happens to run."""
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+"""A URL that a client can be made of, ``none``, or nothing. It may hold a password, so it is never shown whole."""
 
 
 class Settings(BaseSettings):
@@ -52,7 +65,7 @@ class Settings(BaseSettings):
     output: Root = Field(Path("data/aggregates"), description="output root")
     create_output: bool = Field(True, description="whether a missing or empty output root is created")
     aggregations: str = Field("aggregations", description="module or package that holds sources and aggregations")
-    redis_url: SecretStr = Field(SecretStr(""), description="Redis; empty is the embedded server, none is without")
+    redis_url: RedisUrl = Field(SecretStr(""), description="Redis; empty is the embedded server, none is without")
     redis_dir: Root = Field(Path(".noonmark/redis"), description="where the embedded server keeps its file")
     namespace: str = Field("noonmark", pattern=r"^[^{}\s]+$", description="prefix of every Redis key")
     workers: int = Field(default_factory=_cores, ge=1, description="days computed at once by this process")

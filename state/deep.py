@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from state import layout
 from state.commits import LOCK_DEADLINE_SECONDS
-from state.errors import StorageError
-from state.files import exists_not, flush_folder
-from state.found import Commit, Damaged, open_result
+from state.files import flush_folder
+from state.found import Commit, Damaged, Found, Newer, Unreadable, judge, look
 from state.identity import identify
 from state.locks import day_lock
 from state.root import OutputRoot
@@ -34,15 +33,26 @@ class Broken:
     kept: str = ""
 
 
-def broken_results(root: OutputRoot, output: Output, threads: int) -> Iterator[Broken]:
-    """Every damaged result of an output that was scanned before. Raises StorageError where one cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A result, or the input of one, that could not be read: neither good nor broken, and nothing is done to it."""
+
+    aggregation: str
+    day: str
+    why: str
+
+
+def broken_results(root: OutputRoot, output: Output, threads: int) -> Iterator[Broken | Unread]:
+    """Every result of an output, scanned before, that is damaged or cannot be read; ``threads`` files at once."""
     places = [(aggregation, day) for aggregation, days in output.days.items() for day in days]
     with ThreadPoolExecutor(threads) as pool:
-        for (aggregation, day), why in zip(
-            places, pool.map(lambda place: _why_broken(root, *place), places), strict=True
+        for (aggregation, day), found in zip(
+            places, pool.map(lambda place: look(root.fd, place[0], place[1], judge_deep), places), strict=True
         ):
-            if why:
-                yield Broken(aggregation, day, why)
+            if isinstance(found, Damaged):
+                yield Broken(aggregation, day, found.why)
+            elif isinstance(found, Unreadable):
+                yield Unread(aggregation, day, f"its result {found.why}")
 
 
 def take_away(root: OutputRoot, broken: Broken) -> Broken | None:
@@ -52,34 +62,22 @@ def take_away(root: OutputRoot, broken: Broken) -> Broken | None:
     """
     aggregation, day = broken.aggregation, broken.day
     with day_lock(root.fd, aggregation, day, LOCK_DEADLINE_SECONDS):
-        why, identity = _judged(root, aggregation, day)
-        if why is None:
+        _, identity = identify(root.fd, aggregation, day)
+        found = look(root.fd, aggregation, day, judged_by=judge_deep)
+        if not isinstance(found, Damaged):
             return None
         kept = set_aside(root.fd, aggregation, day, identity)
         with suppress(FileNotFoundError):  # a folder was moved, not linked
             os.unlink(layout.data_file(aggregation, day), dir_fd=root.fd)
         flush_folder(root.fd, layout.day_folder(aggregation, day))
-    return Broken(aggregation, day, why, kept)
+    return Broken(aggregation, day, found.why, kept)
 
 
-def _why_broken(root: OutputRoot, aggregation: str, day: str) -> str | None:
-    return _judged(root, aggregation, day)[0]
-
-
-def _judged(root: OutputRoot, aggregation: str, day: str) -> tuple[str | None, str]:
-    """Why a result is broken, or None; and its identity."""
-    found, identity = identify(root.fd, aggregation, day)
-    if isinstance(found, Damaged):
-        return found.why, identity
-    if not isinstance(found, Commit):
-        return None, identity
-    try:
-        fd = open_result(root.fd, aggregation, day)
-        try:
-            return broken_seal(fd, os.fstat(fd).st_size), identity
-        finally:
-            os.close(fd)
-    except OSError as error:
-        if exists_not(error):
-            return None, ""
-        raise StorageError(f"{layout.data_file(aggregation, day)} cannot be read: {error.strerror}") from error
+def judge_deep(fd: int, aggregation: str, day: str) -> Found:
+    """What an open file is once every byte of it was compared with its seal. Raises OSError."""
+    found = judge(fd, aggregation, day)
+    if isinstance(found, Newer) and found.altered:
+        return Damaged(f"the format of its commit record was altered to {found.format}")
+    if isinstance(found, Commit) and (wrong := broken_seal(fd, found.size)):
+        return Damaged(wrong)
+    return found

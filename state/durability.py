@@ -21,7 +21,7 @@ class Durability:
     replicas: int | None
 
     def shortcomings(self) -> list[tuple[str, str]]:
-        """What could lose index entries, each with the command that mends it."""
+        """What could lose index entries, each with the command that mends it, for redis-cli pointed at that server."""
         found = []
         if self.append_only is False:
             found.append(("it keeps no append-only file: a restart forgets", "redis-cli CONFIG SET appendonly yes"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,6 +28,11 @@ class Commit:
     size: int
     mtime_ns: int
 
+    @property
+    def status(self) -> str:
+        """The contract's word for a day that is up to date: ``done``, or ``empty`` where it has no rows."""
+        return "done" if self.record.rows else "empty"
+
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
@@ -37,9 +43,13 @@ class Damaged:
 
 @dataclass(frozen=True, slots=True)
 class Newer:
-    """A commit whose record has a higher format than this code knows. It is never overwritten."""
+    """A commit whose record has a higher format than this code knows. It is never overwritten.
+
+    ``altered`` says that this format number is itself damage: only the deep check acts on it.
+    """
 
     format: int
+    altered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +69,6 @@ def open_result(root_fd: int, aggregation: str, day: str) -> int:
     return os.open(layout.data_file(aggregation, day), _OPEN, dir_fd=root_fd)
 
 
-def look(root_fd: int, aggregation: str, day: str) -> Found | None:
-    """What stands in a day's place; None where it is certain that nothing does. Opens the file once."""
-    try:
-        fd = open_result(root_fd, aggregation, day)
-    except OSError as error:
-        if exists_not(error):
-            return None
-        if kind := _foreign_kind(root_fd, aggregation, day):
-            return Damaged(f"it is a {kind}, not a file")
-        return Unreadable(f"cannot be opened: {error.strerror}")
-    try:
-        return judge(fd, aggregation, day)
-    except OSError as error:
-        return Unreadable(f"cannot be read: {error.strerror}")
-    finally:
-        os.close(fd)
-
-
 def judge(fd: int, aggregation: str, day: str) -> Found:
     """What an open file is, for this aggregation and day. Raises OSError where it cannot be read."""
     status = os.fstat(fd)
@@ -87,10 +79,35 @@ def judge(fd: int, aggregation: str, day: str) -> Found:
     except (Torn, Unfit) as error:
         return Damaged(str(error))
     except NewerFormat as newer:
-        return Newer(newer.number)
+        return Newer(newer.number, newer.altered)
     if (record.aggregation, record.day) != (aggregation, day):
         return Damaged(f"it is the result of {record.aggregation}, day {record.day}")
     return Commit(record, status.st_size, status.st_mtime_ns)
+
+
+Judge = Callable[[int, str, str], Found]
+"""Says what an open file is, for an aggregation and a day. Raises OSError."""
+
+
+def look(root_fd: int, aggregation: str, day: str, judged_by: Judge | None = None) -> Found | None:
+    """What stands in a day's place; None where it is certain that nothing does. Opens the file once.
+
+    ``judged_by`` is ``judge`` or a stricter one.
+    """
+    try:
+        fd = open_result(root_fd, aggregation, day)
+    except OSError as error:
+        if exists_not(error):
+            return None
+        if kind := _foreign_kind(root_fd, aggregation, day):
+            return Damaged(f"it is a {kind}, not a file")
+        return Unreadable(f"cannot be opened: {error.strerror}")
+    try:
+        return (judged_by or judge)(fd, aggregation, day)
+    except OSError as error:
+        return Unreadable(f"cannot be read: {error.strerror}")
+    finally:
+        os.close(fd)
 
 
 def _record(footer: bytes) -> CommitRecord:

@@ -152,8 +152,12 @@ class Index:
             commits = {day: found for day, found in days.items() if isinstance(found, Commit)}
             unknown = {day.encode() for day, found in days.items() if isinstance(found, Unreadable | Newer)}
             changes = _changes(remembered, commits, unknown, repaired)
-            highest = max(commits, key=lambda day: (len(day), day), default="").encode() or None
-            if not changes and highest != remembered.last:
+            processed = {*(day.encode() for day in commits), *(unknown & remembered.processed)}
+            if not changes and max(processed, key=_order, default=None) != remembered.last:
+                if commits:  # the highest of them counts as wrong
+                    repaired.unchanged, repaired.updated = repaired.unchanged - 1, repaired.updated + 1
+                else:
+                    repaired.removed += 1
                 changes = [(b"", b"?", b"")]  # changes nothing by itself; the script then sets the highest day
             for at in range(0, len(changes), _DAYS_A_CALL):
                 part = changes[at : at + _DAYS_A_CALL]
@@ -188,6 +192,11 @@ def entry(commit: Commit) -> bytes:
         "stat": [commit.size, commit.mtime_ns],
     }
     return json.dumps(kept, separators=(",", ":")).encode()
+
+
+def _order(day: bytes) -> tuple[int, bytes]:
+    """As ``state.days.order``, for days as Redis holds them."""
+    return len(day), day
 
 
 def _remembered(entries: object, processed: object, last: object) -> Remembered:

@@ -44,9 +44,9 @@ def connect(url: str) -> redis.Redis:
             client: redis.Redis = redis.Redis.from_url(url, **options)
             return client
     except (ValueError, redis.RedisError) as error:
-        raise ConfigurationError(f"NOONMARK_REDIS_URL {safe(url)} is no Redis URL: {type(error).__name__}") from None
+        raise ConfigurationError(f"{safe(url)} is no Redis URL: {type(error).__name__}") from None
     raise ConfigurationError(
-        f"NOONMARK_REDIS_URL {safe(url)} is no Redis URL; expected one of "
+        f"{safe(url)} is no Redis URL; expected one of "
         f"{', '.join(f'{known}://' for known in SCHEMES)}, none, or nothing for the embedded server"
     )
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from state.days import DayRange, order, ordinal
-from state.found import Commit, Newer
-from state.verdict import Declared, Facts, Item, Trouble, doubted, verdict
+from state.found import Commit, Damaged, Newer, Unreadable
+from state.verdict import Declared, Facts, Item, Trouble, doubted, retired_trouble, verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
         if other := _computed_by_other_code(aggregation, facts):
             result.changed_code[aggregation.name] = other
     if not selection.only:
-        _add_retired(declared, facts, result)
+        _add_retired(declared, facts, selection, result)
     _arrange(result, selection)
     return result
 
@@ -120,12 +120,17 @@ def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:
     )
 
 
-def _add_retired(declared: Sequence[Declared], facts: Facts, result: Plan) -> None:
+def _add_retired(declared: Sequence[Declared], facts: Facts, selection: Selection, result: Plan) -> None:
     names = {aggregation.name for aggregation in declared}
     for name, days in facts.output.items():
         commits = sum(isinstance(found, Commit | Newer) for found in days.values())
-        if name not in names and commits:
+        if name in names:
+            continue
+        if commits:
             result.statuses[name] = Counter(retired=commits)
+        for day in sorted(filter(selection.covers, days), key=order):
+            if isinstance(found := days[day], Damaged | Unreadable):
+                result.troubles.append(retired_trouble(name, day, found))
 
 
 def _arrange(result: Plan, selection: Selection) -> None:

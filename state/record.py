@@ -65,11 +65,16 @@ class Unfit(Exception):
 
 
 class NewerFormat(Exception):
-    """A record of a higher format than this code knows: refused as such, never called damaged."""
+    """A record of a higher format than this code knows: refused as such, never called damaged by a run.
 
-    def __init__(self, number: int) -> None:
+    ``altered``: its digest is right for this code's format, so it was written as one, and its number is what was
+    damaged. Only the deep check acts on that.
+    """
+
+    def __init__(self, number: int, *, altered: bool) -> None:
         super().__init__(f"commit record of format {number}, this code knows {FORMAT}")
         self.number = number
+        self.altered = altered
 
 
 def dump(record: CommitRecord) -> bytes:
@@ -86,9 +91,9 @@ def load(text: bytes) -> CommitRecord:
         raise Unfit("its commit record is no JSON") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("format"), int):
         raise Unfit("its commit record has no format")
-    if fields["format"] > FORMAT:  # before its digest: a later format may compute that in another way
-        raise NewerFormat(fields["format"])
     check, seal = fields.pop("check", None), fields.pop("seal", None)
+    if fields["format"] > FORMAT:  # before its digest: a later format may compute that in another way
+        raise NewerFormat(fields["format"], altered=check == _check({**fields, "format": FORMAT}))
     if check != _check(fields) or not isinstance(seal, str):
         raise Unfit("its commit record does not match its own digest")
     try:

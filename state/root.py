@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,14 +66,14 @@ def find_root(path: Path) -> OutputRoot | None:
     return OutputRoot(fd, identity, path)
 
 
-def open_root(path: Path, *, create: bool, remembered: bool) -> OutputRoot:
-    """Open the output root, creating and marking a new one where that is allowed.
+def see_root(path: Path, *, create: bool, remembered: bool) -> OutputRoot | None:
+    """Open the output root without writing anything; None where there is none and a run may create it.
 
     ``create`` is the setting NOONMARK_CREATE_OUTPUT. ``remembered`` says that the index knows commits: then a root
-    without its marker is an unmounted or wrong directory. Raises Refused, StorageError.
+    without its marker is an unmounted or wrong directory. Raises Refused, and what ``find_root`` raises.
     """
     if root := find_root(path):
-        return _made_ready(root)
+        return root
     if remembered:
         raise Refused(
             f"the output root {path} has no {layout.MARKER}, but the index remembers commits: "
@@ -84,6 +85,19 @@ def open_root(path: Path, *, create: bool, remembered: bool) -> OutputRoot:
             f"the output root {path} is missing or has no {layout.MARKER}, and NOONMARK_CREATE_OUTPUT is false",
             command="mount it, correct NOONMARK_OUTPUT, or run once with NOONMARK_CREATE_OUTPUT=true",
         )
+    return None
+
+
+def open_root(
+    path: Path, *, create: bool, remembered: bool, before_creating: Callable[[], object] = lambda: None
+) -> OutputRoot:
+    """Open the output root for writing, creating and marking a new one where ``see_root`` allows it.
+
+    ``before_creating`` may raise what speaks against a new one.
+    """
+    if root := see_root(path, create=create, remembered=remembered):
+        return _made_ready(root)
+    before_creating()
     return create_root(path)
 
 

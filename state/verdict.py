@@ -84,7 +84,16 @@ def verdict(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> It
         return Trouble(aggregation.name, day, "unrecoverable", f"{why} and its input is gone")
     if reason := "forced" if force else _reason(aggregation, day, found, facts):
         return Item(aggregation.name, day, reason, found.record.nonce if isinstance(found, Commit) else "")
-    return "empty" if isinstance(found, Commit) and found.record.rows == 0 else "done"
+    assert isinstance(found, Commit)
+    return found.status
+
+
+def retired_trouble(name: str, day: str, found: Damaged | Unreadable) -> Trouble:
+    """What is wrong with a result that nobody computes any more: no run can rebuild it."""
+    if isinstance(found, Unreadable):
+        return Trouble(name, day, "unreadable", f"its result {found.why}")
+    why = f"its result is damaged ({found.why}) and its aggregation is no longer declared"
+    return Trouble(name, day, "unrecoverable", why)
 
 
 def doubted(aggregation: Declared, day: str, facts: Facts) -> set[tuple[str, str]]:

@@ -137,8 +137,7 @@ class _Attempt:
                     return False
         except StorageError:
             return False
-        self._skip(item, "done" if found.record.rows else "empty")
-        return True
+        return not self._skip(item, found.status)
 
     def _take(self, item: Item) -> bool:
         for source in self._shop.catalog[item.aggregation].sources.values():
@@ -168,8 +167,7 @@ class _Attempt:
         now = {name: taken.contents.digest for name, taken in self._sources(item).items()}
         if now != {name: source.contents for name, source in found.record.inputs.items()}:
             return False
-        self._skip(item, "done" if found.record.rows else "empty")
-        return True
+        return not self._skip(item, found.status)
 
     def _compute(self, items: list[Item], drafts: ExitStack) -> list[_Ready]:
         if not items:

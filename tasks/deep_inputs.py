@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from state.deep import Unread
+from state.errors import StorageError
 from state.found import Commit
-from state.inputs import day_files
+from state.inputs import DayFiles, day_files
 from state.record import SourceRecord
 from state.scan import Output
+from tasks.catalog import Source
 from tasks.discovery import list_source
 from tasks.intake import contents_digest
 from tasks.loading import Catalog, key
@@ -26,17 +29,28 @@ class Edited:
     source: str
 
 
-def edited_inputs(catalog: Catalog, input_root: Path, output: Output, threads: int) -> Iterator[Edited]:
-    """Digest every input that a commit was computed from. Raises StorageError where one cannot be read."""
+def edited_inputs(catalog: Catalog, input_root: Path, output: Output, threads: int) -> Iterator[Edited | Unread]:
+    """Digest every input that a commit was computed from. Raises StorageError where a source cannot be listed."""
     sources = {key(source): source for one in catalog.values() for source in one.sources.values()}
     for name, source in sources.items():
         files = {day: day_files(some) for day, some in list_source(input_root, source.template).days.items()}
         with ThreadPoolExecutor(threads) as pool:
-            digest = partial(contents_digest, source, input_root)
-            digests = dict(zip(files, pool.map(digest, files.values()), strict=True))
+            digests = dict(zip(files, pool.map(partial(_digest, source, input_root), files.values()), strict=True))
         for aggregation, day, recorded in _recorded(catalog, output, name):
-            if day in files and recorded.stat == files[day].stat and recorded.contents != digests[day]:
+            if day not in files or recorded.stat != files[day].stat:
+                continue  # every run sees that
+            found = digests[day]
+            if isinstance(found, StorageError):
+                yield Unread(aggregation, day, f"its input cannot be read: {found.message}")
+            elif found not in (recorded.contents, None):
                 yield Edited(aggregation, day, name)
+
+
+def _digest(source: Source, input_root: Path, files: DayFiles) -> str | StorageError | None:
+    try:
+        return contents_digest(source, input_root, files)
+    except StorageError as error:
+        return error
 
 
 def _recorded(catalog: Catalog, output: Output, source: str) -> Iterator[tuple[str, str, SourceRecord]]:

@@ -14,6 +14,7 @@ from state.plan import Plan
 
 DAILY = "python -m flows.daily"
 REPAIR = "python -m flows.repair"
+HEALTH = "python -m flows.health"
 
 _DETAILS = {
     "new": "its input has no result yet",

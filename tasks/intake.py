@@ -86,15 +86,15 @@ def take(source: Source, input_root: Path, day: str) -> Taken | None:
     return Taken(source, root, day, files, contents, proven=newest_ns(files.files) + RECENT_NS < began)
 
 
-def contents_digest(source: Source, input_root: Path, files: DayFiles) -> str:
-    """The digest of files that a listing showed. Raises StorageError where they cannot be read or changed since."""
+def contents_digest(source: Source, input_root: Path, files: DayFiles) -> str | None:
+    """The digest of files that a listing showed; None where they changed since. Raises StorageError."""
     root = _root(source, input_root)
     try:
         return read_contents(root, files.files, keep=False).digest
     except OSError as error:
         raise _unreadable(source, root, error) from error
-    except InputChanged as error:
-        raise StorageError(f"{source}: {error}") from error
+    except InputChanged:
+        return None
 
 
 def _unreadable(source: Source, root: Path, error: OSError) -> StorageError:

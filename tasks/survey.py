@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,8 +60,7 @@ def survey(
     if root:
         _refuse_vanished_input(declared, listings, output, root, input_root)
     accepted = read_accepted(root) if root else frozenset()
-    if any(name not in accepted for name, source in sources.items() if not source.template.absolute):
-        _require_folder(input_root)
+    require_input({one.name: catalog[one.name] for one in declared}, input_root, accepted)
     for name, listing in listings.items():
         _tell_oddities(name, listing, input_root)
     facts = Facts(
@@ -90,7 +89,8 @@ def _settle_doubts(
     def read(doubt: tuple[str, str]) -> str | StorageError:
         name, day = doubt
         try:
-            return contents_digest(sources[name], input_root, facts.inputs[name][day])
+            # What changes at this moment has no digest: the day is planned, and looked at anew as it is computed.
+            return contents_digest(sources[name], input_root, facts.inputs[name][day]) or ""
         except StorageError as error:
             return error
 
@@ -119,8 +119,14 @@ def _refuse_vanished_input(
                 )
 
 
-def _require_folder(input_root: Path) -> None:
-    """Raise ConfigurationError where there is no input root. Where commits came from it, it was refused before."""
+def require_input(catalog: Catalog, input_root: Path, accepted: Collection[str] = ()) -> None:
+    """Raise ConfigurationError where a source needs the input root, and there is none.
+
+    ``accepted`` sources are known to be gone. Where commits came from the input root, its absence was refused before.
+    """
+    sources = [source for one in catalog.values() for source in one.sources.values()]
+    if all(source.template.absolute or key(source) in accepted for source in sources):
+        return
     try:
         if stat.S_ISDIR(os.stat(input_root).st_mode):
             return

@@ -89,7 +89,7 @@ CASES = {
     ),
     "no Redis URL": Case(
         ("NOONMARK_REDIS_URL", "expected one of redis://", "none"),
-        "python -m flows.daily --help",
+        "correct it in the environment or in .env",
         env={"NOONMARK_REDIS_URL": "http://me:hush@somewhere"},
     ),
     "no such module": Case(

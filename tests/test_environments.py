@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +18,10 @@ import pytest
 from flows import settings as settings_module
 from flows.daily import look_ahead
 from flows.health import examine
+from flows.opening import opened_memory, opened_root
 from flows.repair import mend
 from flows.settings import PROJECT, read_settings
-from state.errors import Refused
+from state.errors import ConfigurationError, Refused
 from state.plan import Selection
 from state.root import open_root
 from tasks.loading import Catalog, load
@@ -125,6 +127,8 @@ def test_a_missing_output_is_refused_where_it_must_not_be_made(
         before = project.tree()
         with pytest.raises(Refused, match="NOONMARK_CREATE_OUTPUT is false") as caught:
             mend(settings, catalog, deep=False, accept=False, dry_run=False)
+        with pytest.raises(Refused, match="NOONMARK_CREATE_OUTPUT is false"):
+            look_ahead(settings, catalog, Selection())  # what a run would refuse has no plan
         assert str(project.output) in caught.value.message
         assert "mount it, correct NOONMARK_OUTPUT" in (caught.value.command or "")
         [problem] = examine(settings, catalog)["problems"]
@@ -132,6 +136,19 @@ def test_a_missing_output_is_refused_where_it_must_not_be_made(
         assert "NOONMARK_CREATE_OUTPUT is false" in problem["detail"]
         assert project.tree() == before
         project.output.mkdir(exist_ok=True)
+
+
+def test_no_output_is_made_for_an_input_that_is_not_there(
+    project: Project, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first run with a wrong NOONMARK_INPUT ends before it has made anything."""
+    _set(monkeypatch, project, NOONMARK_REDIS_URL="none")
+    shutil.rmtree(project.output)
+    shutil.rmtree(project.raw)
+    settings = read_settings(strict=True)
+    with opened_memory(settings) as memory, pytest.raises(ConfigurationError, match="does not exist"):
+        opened_root(settings, catalog, memory)
+    assert not project.output.exists()
 
 
 # Other users
@@ -208,25 +225,16 @@ def test_the_env_file_serves_a_clone(tmp_path: Path, api_url: str) -> None:
     assert "did you mean NOONMARK_WORKERS?" in wrong.json["error"]["message"]
 
 
-EXAMPLES: dict[str, dict[str, str]] = {
-    "laptop": {},
-    "server": {
-        "NOONMARK_INPUT": "/srv/noonmark/raw",
-        "NOONMARK_OUTPUT": "/srv/noonmark/aggregates",
-        "NOONMARK_CREATE_OUTPUT": "false",
-        "NOONMARK_REDIS_DIR": "/var/lib/noonmark/redis",
-        "NOONMARK_WORKERS": "4",
-    },
-    "production": {
-        "NOONMARK_INPUT": "/mnt/raw",
-        "NOONMARK_OUTPUT": "/mnt/aggregates",
-        "NOONMARK_CREATE_OUTPUT": "false",
-        "NOONMARK_REDIS_URL": "rediss://noonmark:secret@redis.internal:6379/0",
-        "NOONMARK_NAMESPACE": "noonmark:production",
-        "NOONMARK_WORKERS": "8",
-        "NOONMARK_LEASE_SECONDS": "120",
-    },
-}
+def _examples() -> dict[str, dict[str, str]]:
+    """The whole examples of .env.example: those of a server and of production are indented, a laptop needs nothing."""
+    _, server, production = re.split(
+        r"^# (?:A server|Production), ", (PROJECT / ".env.example").read_text(), flags=re.M
+    )
+    found = {"laptop": "", "server": server, "production": production}
+    return {name: dict(re.findall(r"^#   (NOONMARK_\w+)=(.*)$", block, re.M)) for name, block in found.items()}
+
+
+EXAMPLES = _examples()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

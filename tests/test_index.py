@@ -328,8 +328,23 @@ def test_repair_mends_the_keys_that_no_entry_shows(client: redis.Redis, index: I
     else:
         client.delete(LAST)
     assert dump(client) != wanted
-    repair(index, output_of(*commits))
+    wrong = repair(index, output_of(*commits))
+    assert wrong != Repaired(unchanged=2), "and it is counted, or health would call it right"
     assert dump(client) == wanted
+    assert repair(index, output_of(*commits)) == Repaired(unchanged=2)
+
+
+def test_the_highest_day_may_be_one_that_cannot_be_read(client: redis.Redis, index: Index) -> None:
+    """What is remembered of an unreadable or newer result stays, and its day goes on to count: nothing is wrong."""
+    index.commit([news("9"), news("10"), news("11")])
+    days: dict[str, Found] = {"9": news("9").commit, "10": Newer(2), "11": Unreadable("cannot be read: EIO")}
+    output = {"departures": days}
+    then = index.read(["departures"])
+    assert index.reconcile(then, output) == Repaired(unchanged=1)
+    assert client.get(LAST) == b"11"
+    client.set(LAST, "9")
+    assert index.reconcile(index.read(["departures"]), output) == Repaired(updated=1)
+    assert client.get(LAST) == b"11"
 
 
 def test_repair_leaves_alone_what_was_committed_after_it_looked(client: redis.Redis, index: Index) -> None:

@@ -308,7 +308,9 @@ def test_a_narrowed_run_plans_and_reads_nothing_outside(world: World, text: str)
     assert narrow.troubles == [one for one in whole.troubles if one.day in asked]
     inside = sum(len({day for day in world.known(one) if day in asked}) for one in world.declared)
     statuses = sum(sum(narrow.statuses[one.name].values()) for one in world.declared)
-    assert len(narrow.items) + len(narrow.troubles) + statuses == inside
+    declared = {one.name for one in world.declared}
+    troubles = sum(one.aggregation in declared for one in narrow.troubles)
+    assert len(narrow.items) + troubles + statuses == inside
 
 
 def _settled(days: list[str]) -> World:
@@ -377,6 +379,20 @@ def test_results_of_what_is_no_longer_declared_are_retired() -> None:
     assert world.plan().statuses["old"] == Counter(retired=2)
     assert "old" not in world.plan(Selection(only={"departures"})).statuses
     assert all(item.aggregation == "departures" for item in world.plan().items)
+
+
+def test_damage_is_found_where_nobody_would_rebuild_it() -> None:
+    """A torn or unreadable result of a removed aggregation is trouble in every run; its other days are retired."""
+    old: dict[str, Found] = {"7": made_commit("old", "7"), "8": Damaged("torn"), "9": Unreadable("cannot be read: EIO")}
+    world = replace(_settled(["7"]), output={"departures": {}, "old": old})
+    plan = world.plan()
+    assert plan.statuses["old"] == Counter(retired=1)
+    assert [(one.aggregation, one.day, one.kind) for one in plan.troubles] == [
+        ("old", "8", "unrecoverable"),
+        ("old", "9", "unreadable"),
+    ]
+    assert plan.troubles[0].why == "its result is damaged (torn) and its aggregation is no longer declared"
+    assert world.plan(Selection(only={"departures"})).troubles == []
 
 
 def test_changed_code_is_counted_and_recomputes_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,14 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     for name in Settings.model_fields:
         monkeypatch.setenv(f"NOONMARK_{name.upper()}", "")
     assert read_settings(strict=True).output == PROJECT / "data/aggregates"
+
+
+def test_a_wrong_redis_url_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found before anything starts, and may hold a password."""
+    monkeypatch.setenv("NOONMARK_REDIS_URL", "http://me:sesame@somewhere")
+    with pytest.raises(ConfigurationError, match=r"NOONMARK_REDIS_URL.*expected one of redis://") as caught:
+        read_settings(strict=True)
+    assert "sesame" not in str(caught.value) + "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("where", ["environment", ".env"])

@@ -118,10 +118,13 @@ def _closed_port() -> str:
 
 
 NO_API = {"PREFECT_API_URL": _closed_port(), "PREFECT_CLIENT_MAX_RETRIES": "0"}
+NO_REDIS = {"NOONMARK_REDIS_URL": "unix:///nowhere/at/all"}
 CASES = [
     Case(0, "repair"),
     Case(0, "health"),
     Case(1, "repair", ("--deep",), _damage),
+    Case(1, "repair", env=NO_REDIS),
+    Case(1, "health", env=NO_REDIS),
     Case(1, "health", (), _damage),
     Case(2, "repair", ("--depe",), kind="configuration"),
     Case(2, "health", (), env={"NOONMARK_REDIS_ULR": "x"}, kind="configuration"),
@@ -134,7 +137,7 @@ CASES = [
 ]
 
 
-@pytest.mark.timeout(400)  # twelve commands
+@pytest.mark.timeout(400)  # fourteen commands
 def test_each_command_ends_with_each_exit_code(project: Project, tmp_path: Path) -> None:
     """And with one JSON object on stdout: the report where it ran, the error where it did not."""
     projects = [project.copy(tmp_path / str(number)) for number in range(len(CASES))]

@@ -105,7 +105,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
             made.put(day)
         real = contents_digest
 
-        def counted(source: Source, input_root: Path, files: DayFiles) -> str:
+        def counted(source: Source, input_root: Path, files: DayFiles) -> str | None:
             made.read.extend(file.path for file in files.files)
             return real(source, input_root, files)
 
@@ -195,7 +195,7 @@ def test_a_doubt_that_cannot_be_settled_is_trouble(house: House, monkeypatch: py
         os.utime(house.file(day))
     real = contents_digest
 
-    def failing(source: Source, input_root: Path, files: DayFiles) -> str:
+    def failing(source: Source, input_root: Path, files: DayFiles) -> str | None:
         if files.files[0].path.startswith("sales/9/"):
             raise StorageError("a.csv cannot be read: Input/output error")
         return real(source, input_root, files)
