@@ -20,7 +20,7 @@ from state.root import OutputRoot
 def read_accepted(root: OutputRoot) -> frozenset[str]:
     """The templates of the accepted sources. A file that is no such list accepts nothing. Raises StorageError."""
     try:
-        fd = os.open(layout.ACCEPTED, os.O_RDONLY | os.O_CLOEXEC, dir_fd=root.fd)
+        fd = os.open(layout.ACCEPTED, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root.fd)
         try:
             content = read_whole(fd)
         finally:

@@ -33,9 +33,11 @@ def draft(root_fd: int) -> Iterator[Draft]:
     try:
         yield new
     finally:
-        if not new.published:
-            _unlink(root_fd, layout.temporary_file(nonce))
-        close_lockable(fd)
+        try:
+            if not new.published:
+                _unlink(root_fd, layout.temporary_file(nonce))
+        finally:  # a file that cannot be removed now must not stay locked: the next sweep takes it
+            close_lockable(fd)
 
 
 def sweep_drafts(root_fd: int) -> int:

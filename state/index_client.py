@@ -6,6 +6,7 @@ reported as lost by its holder: so no hidden retry here.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -24,7 +25,15 @@ CALL_SECONDS = 2.0
 WHOLE_CALL = 3
 """How many times that long a whole call may take."""
 _SENTINEL = "redis+sentinel"
-SCHEMES = ("redis", "rediss", "unix", _SENTINEL)
+_HOST = r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?"
+_PLACES = {
+    "redis": re.compile(rf"{_HOST}(?:/\d*)?"),
+    "rediss": re.compile(rf"{_HOST}(?:/\d*)?"),
+    "unix": re.compile(r"/.*"),
+    _SENTINEL: re.compile(rf"{_HOST}(?:,{_HOST})*/[\w.-]+(?:/\d+)?"),
+}
+"""What stands after user and password, by scheme: where it is anything else, it may be a password."""
+SCHEMES = tuple(_PLACES)
 
 
 def connect(url: str) -> redis.Redis:
@@ -38,12 +47,11 @@ def connect(url: str) -> redis.Redis:
     }
     scheme = url.partition("://")[0]
     try:
-        if scheme == _SENTINEL:
-            return _through_sentinel(url, options)
         if scheme in SCHEMES:
-            client: redis.Redis = redis.Redis.from_url(url, **options)
+            client = _through_sentinel(url, options) if scheme == _SENTINEL else _direct(url, options)
+            client.connection_pool.make_connection()  # sends nothing, and finds options that are none
             return client
-    except (ValueError, redis.RedisError) as error:
+    except (ValueError, TypeError, redis.RedisError) as error:
         raise ConfigurationError(f"{safe(url)} is no Redis URL: {type(error).__name__}") from None
     raise ConfigurationError(
         f"{safe(url)} is no Redis URL; expected one of "
@@ -88,9 +96,19 @@ def safe(url: str) -> str:
     """The URL as it may be shown: its server, without user, password and query; nothing of what is no URL of Redis."""
     scheme, _, rest = url.partition("://")
     credentials, _, place = rest.rpartition("@")
-    if scheme not in SCHEMES or "?" in credentials or not place:
+    place = place.partition("?")[0]
+    if scheme not in SCHEMES or "?" in credentials or not _PLACES[scheme].fullmatch(place):
         return "…"  # a password may stand anywhere in it
-    return f"{scheme}://{place.partition('?')[0]}"
+    return f"{scheme}://{place}"
+
+
+def _direct(url: str, options: dict[str, Any]) -> redis.Redis:
+    database = urlsplit(url).path.strip("/")
+    if database and not database.isdecimal() and not url.startswith("unix:"):
+        raise ValueError("the database is no number")  # redis-py would take 0
+    client: redis.Redis = redis.Redis.from_url(url, **options)
+    client.connection_pool.connection_kwargs.update(options)  # last: a URL's own time-outs would go before ours
+    return client
 
 
 def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:

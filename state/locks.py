@@ -36,7 +36,8 @@ class DayLock:
 def read_mark(root_fd: int, aggregation: str, day: str) -> bytes:
     """The mark's bytes as they are now, without the lock; empty where none was ever written. Raises OSError."""
     try:
-        fd = os.open(layout.lock_file(aggregation, day), os.O_RDONLY | os.O_CLOEXEC, dir_fd=root_fd)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # no pipe hangs us
+        fd = os.open(layout.lock_file(aggregation, day), flags, dir_fd=root_fd)
     except OSError as error:
         if exists_not(error):
             return b""
@@ -67,8 +68,10 @@ def day_lock(root_fd: int, aggregation: str, day: str, deadline_seconds: float) 
         _wait(fd, path, deadline_seconds)
         yield DayLock(fd)
     finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # not by closing alone: a child that was just forked may share it
-        close_lockable(fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # not by closing alone: a child that was just forked may share it
+        finally:
+            close_lockable(fd)
 
 
 def _open(root_fd: int, path: str) -> int:

@@ -148,7 +148,7 @@ def _flush_parents(root: OutputRoot) -> None:
 
 def _read_marker(fd: int, path: Path) -> str | None:
     try:
-        file = os.open(layout.MARKER, os.O_RDONLY | os.O_CLOEXEC, dir_fd=fd)
+        file = os.open(layout.MARKER, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)  # no pipe hangs us
         try:
             content = read_whole(file)
         finally:

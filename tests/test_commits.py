@@ -413,6 +413,18 @@ def test_a_thread_does_not_sweep_its_own_processs_files(root: OutputRoot) -> Non
     assert _generation(root) == 1
 
 
+def test_a_draft_that_cannot_be_removed_does_not_stay_locked(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One I/O error would otherwise leave a file that no sweep may take for as long as the process lives."""
+    failed = fail(monkeypatch, "unlink", lambda path, *_: str(path).endswith(".tmp"))
+    with pytest.raises(OSError, match="Input/output error"), draft(root.fd):
+        pass
+    assert failed
+    monkeypatch.undo()
+    assert len(drafts(root)) == 1
+    assert sweep_drafts(root.fd) == 1
+    assert drafts(root) == []
+
+
 def test_a_sweeper_between_creation_and_lock_harms_nothing(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file is not locked for an instant after it is created: a writer that loses it then begins another."""
     real = flocks.try_lock

@@ -340,6 +340,22 @@ def test_the_schemes_of_the_contract_are_understood(url: str) -> None:
     assert connect(url).connection_pool.connection_kwargs["db"] == 2
 
 
+@pytest.mark.parametrize("option", ["socket_timeout=60", "socket_connect_timeout=60", "decode_responses=1"])
+def test_no_option_of_a_url_goes_before_ours(option: str) -> None:
+    """Promise 12 hangs on the deadlines, and replies are bytes."""
+    name = option.partition("=")[0]
+    own = connect("redis://h").connection_pool.connection_kwargs[name]
+    assert connect(f"redis://h?{option}").connection_pool.connection_kwargs[name] == own
+
+
+@pytest.mark.parametrize("url", ["redis://h/main", "redis://h?sesame=1", "rediss://h?ssl_cert_reqs=sesame"])
+def test_a_url_that_would_be_read_otherwise_is_refused(url: str) -> None:
+    """redis-py takes the first database for a name, and finds wrong options only as it connects, quoting them."""
+    with pytest.raises(ConfigurationError, match="is no Redis URL") as caught:
+        connect(url)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize("url", ["", "none", "host", "http://host", "redis-sentinel://h/main", "REDIS//h"])
 def test_an_unknown_scheme_names_the_known_ones(url: str) -> None:
     """The message lists what would have been understood."""

@@ -210,3 +210,13 @@ def test_an_error_of_locking_is_no_lock(root: OutputRoot, monkeypatch: pytest.Mo
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(OSError, match="No locks available"), day_lock(root.fd, NAME, DAY, DEADLINE):
         pass
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_the_place_of_a_lock_file_hangs_nobody(root: OutputRoot) -> None:
+    """Promise 12: the mark cannot be read, and that is said."""
+    path = root.path / layout.lock_file(NAME, DAY)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="seek"):
+        read_mark(root.fd, NAME, DAY)

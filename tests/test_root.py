@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from state import layout, root
+from state.accepted import read_accepted
 from state.drafts import sweep_drafts
 from state.errors import ConfigurationError, Refused, StorageError
 from state.files import flush as flush_now
@@ -226,3 +227,15 @@ def test_a_root_that_was_removed_is_not_made_again(tmp_path: Path) -> None:
             commit(opened)
         assert not place(opened).exists()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", [layout.MARKER, layout.ACCEPTED])
+def test_a_pipe_in_the_place_of_our_files_hangs_nobody(tmp_path: Path, name: str) -> None:
+    """Promise 12: to open a pipe for reading is to wait for a writer, which may never come."""
+    with create_root(tmp_path / "out") as root:
+        if name == layout.MARKER:
+            (root.path / name).unlink()
+        os.mkfifo(root.path / name)
+        with pytest.raises(StorageError, match="cannot be read"):
+            find_root(root.path) if name == layout.MARKER else read_accepted(root)
