@@ -11,7 +11,7 @@ import stat
 
 from state import layout
 from state.errors import StorageError
-from state.files import CHUNK
+from state.files import CHUNK, exists_not
 from state.found import Commit, Found, Unreadable, look, open_result
 
 
@@ -26,7 +26,14 @@ def identify(root_fd: int, aggregation: str, day: str) -> tuple[Found | None, st
         raise StorageError(f"{layout.data_file(aggregation, day)} {found.why}; nothing is done to it")
     if isinstance(found, Commit):
         return found, found.record.nonce
-    return found, "" if found is None else _digest_of_place(root_fd, aggregation, day)
+    if found is None:
+        return None, ""
+    try:
+        return found, _digest_of_place(root_fd, aggregation, day)
+    except OSError as error:
+        if exists_not(error):  # taken away since it was looked at: now nothing stands there
+            return None, ""
+        raise
 
 
 def _digest_of_place(root_fd: int, aggregation: str, day: str) -> str:

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from state import commits, flocks, layout
+from state import commits, flocks, identity, layout
 from state.commits import Superseded, Token, publish, read_token
 from state.drafts import draft, sweep_drafts
 from state.errors import StorageError
@@ -411,6 +411,25 @@ def test_a_thread_does_not_sweep_its_own_processs_files(root: OutputRoot) -> Non
     commit(root)
     assert sweep_drafts(root.fd) == 0
     assert _generation(root) == 1
+
+
+def test_damage_that_is_taken_away_while_it_is_looked_at_is_gone(
+    root: OutputRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repair may set it aside between the look and the digest: then the place is empty, and no day fails of it."""
+    path = place(root)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"torn")
+    digest = identity._digest_of_place
+
+    def digest_too_late(*arguments: Any) -> str:
+        path.unlink()
+        return digest(*arguments)
+
+    monkeypatch.setattr(identity, "_digest_of_place", digest_too_late)
+    assert read_token(root.fd, NAME, DAY).identity == ""
+    monkeypatch.undo()
+    assert commit(root).generation == 2
 
 
 def test_a_draft_that_cannot_be_removed_does_not_stay_locked(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
