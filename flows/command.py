@@ -40,7 +40,10 @@ class ProblemsRemain(NoonmarkError):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are the house's own, so that ``--json`` shows them too."""
+    """An argument parser whose errors are ours, so that ``--json`` shows them too. No option is shortened."""
+
+    def __init__(self, *, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigurationError instead of leaving."""
@@ -70,11 +73,7 @@ def run_command(
                 report, code = act(options, settings), 0
         except ProblemsRemain as error:
             report, code = error.report, error.exit_code
-        if as_json:
-            print(json.dumps(report))
-        else:
-            show(report, settings)
-        _leave(code)
+        _leave(_print_report(lambda: print(json.dumps(report)) if as_json else show(report, settings), code))
     except NoonmarkError as error:
         next_step = {
             ConfigurationError.kind: f"{parser.prog} --help",
@@ -96,6 +95,23 @@ def run_command(
         if isinstance(error, SystemExit) and not isinstance(error, _Terminated):
             raise  # argparse's --help
         _tell_interrupted(signal.SIGTERM)
+
+
+def _print_report(show: Callable[[], None], code: int) -> int:
+    """Print the report; the exit code. A reader that went away (``| head``) changes nothing of what was done."""
+    try:
+        show()
+        sys.stdout.flush()
+        return code
+    except SystemExit:  # rich's word for a reader that went away
+        return code
+    except OSError as error:
+        _give_stdout_up()
+        if isinstance(error, BrokenPipeError):
+            return code
+        told = f"the report cannot be written: {error.strerror}; what was committed stays"
+        _tell_error("storage", told, None, as_json=False)
+        return BROKEN
 
 
 def tell_start() -> None:
@@ -140,7 +156,8 @@ class _Terminated(SystemExit):
 
 def _tell_error(kind: str, message: str, command: str | None, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"error": {"kind": kind, "message": message, "command": command}}))
+        with contextlib.suppress(OSError):  # nobody reads it any more; the exit code tells
+            print(json.dumps({"error": {"kind": kind, "message": message, "command": command}}))
     print(f"noonmark: {message}" + (f"\n  → {command}" if command else ""), file=sys.stderr)
 
 
@@ -161,8 +178,16 @@ def _announce_end() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_stdout_up()
     sys.exit(code)
+
+
+def _give_stdout_up() -> None:
+    """Send what is left for a stdout that takes nothing any more to nowhere; Python would complain as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _speak_on_stderr() -> None:

@@ -89,6 +89,8 @@ def look_ahead(settings: Settings, catalog: Catalog, selection: Selection) -> di
             if root is None:
                 log.warning("there is no output at %s yet", settings.output)
         tell_plan(found.plan)
+        for one in found.plan.troubles:
+            log.warning("%s %s (%s): %s; a run would fail of it", one.aggregation, one.day, one.kind, one.why)
         return plan_to_json(found.plan) | ({"index": "unread"} if memory.absence else {})
 
 
@@ -111,10 +113,10 @@ def _act(options: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
     catalog = load(settings.aggregations)
     asked = {name: getattr(options, name) for name in ("days", "only", "force", "limit", "newest_first")}
     selection = selection_of(catalog, **asked)
-    if options.dry_run:
-        return look_ahead(settings, catalog, selection)
     if options.workers is not None and options.workers < 1:
         raise ConfigurationError(f"--workers {options.workers}: expected a number from 1")
+    if options.dry_run:
+        return look_ahead(settings, catalog, selection)
     tell_start()
     report: Mapping[str, Any] = daily(**asked, workers=options.workers, retry_quarantined=options.retry_quarantined)
     return report

@@ -68,7 +68,8 @@ def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, l
     except Refused as error:
         return Plan(), [_refused(error)]
     problems = list(problems_of(found.plan))
-    if index := problem_of_index(memory.reconcile(found.remembered, found.output.days, dry_run=True)):
+    undeclared = memory.read(sorted(memory.aggregations() - found.remembered.keys()))
+    if index := problem_of_index(memory.reconcile({**found.remembered, **undeclared}, found.output.days, dry_run=True)):
         problems.append(index)
     return found.plan, problems
 

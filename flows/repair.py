@@ -20,17 +20,20 @@ from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
 from state.accepted import write_accepted
 from state.deep import Broken, Unread, broken_results, take_away
-from state.errors import Refused
+from state.errors import IndexUnavailable, Refused, StorageError
 from state.found import Commit
 from state.index import Repaired
-from state.root import OutputRoot, create_root, find_root, set_marker_aside
-from state.scan import Output, folders, scan
+from state.root import ACCEPT, OutputRoot, create_root, find_root, set_marker_aside
+from state.scan import Output, folders, foreign_files, scan
 from tasks.catalog import Source
 from tasks.deep_inputs import Edited, edited_inputs
 from tasks.diagnosis import DAILY, HEALTH, REPAIR
 from tasks.discovery import list_source
 from tasks.loading import Catalog, key, load
-from tasks.memory import Memory
+from tasks.memory import Memory, log
+
+DEEP = ("edited", "unreadable", "foreign")
+"""What only ``--deep`` reports."""
 
 
 @flow(name="repair", description="Make the index equal to the output; with deep, check every byte of every result.")
@@ -59,6 +62,8 @@ def _remaining(report: Mapping[str, Any], *, index_wanted: bool) -> str:
         named = ", ".join(f"{one['aggregation']} {one['day']}" for one in bad[:SHOWN_FAILURES])
         more = f" and {len(bad) - SHOWN_FAILURES} more" if len(bad) > SHOWN_FAILURES else ""
         told.append(f"{counted(len(bad), 'result')} damaged, unreadable or computed from other bytes: {named}{more}")
+    if foreign := report.get("foreign"):
+        told.append(f"{counted(len(foreign), 'foreign file')} beside results: {', '.join(foreign[:SHOWN_FAILURES])}")
     return "; ".join(told)
 
 
@@ -72,9 +77,11 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
         except Refused:
             if not (accept and dry_run):
                 raise
-            root = None  # what is refused now is what would be accepted
+            root = None
+            log.warning("refused now; without --dry-run %s would be marked, and the index bound to it", settings.output)
         if root is None:
-            return asdict(Repaired()) | {"set_aside": []}
+            nothing: dict[str, Any] = {name: [] for name in ("set_aside", *(DEEP if deep else ()))}
+            return asdict(Repaired()) | nothing | ({"index": "unread"} if memory.absence else {})
         with root:
             names = sorted({*catalog, *folders(root), *memory.aggregations()})
             remembered = memory.read(names)
@@ -90,16 +97,21 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
 
 def _look_deep(
     settings: Settings, catalog: Catalog, root: OutputRoot, output: Output, *, dry_run: bool
-) -> dict[str, list[dict[str, str]]]:
+) -> dict[str, Any]:
     """Compare every byte, and set aside what is damaged."""
-    found = list(broken_results(root, output, settings.workers))
-    broken = [one for one in found if isinstance(one, Broken)]
-    taken = broken if dry_run else [kept for one in broken if (kept := take_away(root, one))]
-    inputs = list(edited_inputs(catalog, settings.input, output, settings.workers))
+    found: list[Broken | Unread | Edited] = []
+    for one in broken_results(root, output, settings.workers):
+        try:
+            kept = one if dry_run or isinstance(one, Unread) else take_away(root, one)
+        except (StorageError, OSError) as error:
+            kept = Unread(one.aggregation, one.day, f"{one.why}, and it cannot be set aside: {error}")
+        found += [kept] if kept else []
+    found += edited_inputs(catalog, settings.input, output, settings.workers)
     return {
-        "set_aside": [asdict(one) for one in taken],
-        "edited": [asdict(one) for one in inputs if isinstance(one, Edited)],
-        "unreadable": [asdict(one) for one in (*found, *inputs) if isinstance(one, Unread)],
+        "set_aside": [asdict(one) for one in found if isinstance(one, Broken)],
+        "edited": [asdict(one) for one in found if isinstance(one, Edited)],
+        "unreadable": [asdict(one) for one in found if isinstance(one, Unread)],
+        "foreign": foreign_files(root, output),
     }
 
 
@@ -114,7 +126,11 @@ def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> None:
         root = create_root(settings.output)
     with root:
         write_accepted(root, _vanished_sources(settings, catalog, root))
-        memory.bind_anew(root.id, sorted({*catalog, *folders(root)}))  # last: it alone needs Redis
+        try:
+            memory.bind_anew(root.id, sorted({*catalog, *folders(root)}))  # last: it alone needs Redis
+        except IndexUnavailable as error:
+            told = f"the output was accepted, but the index was not bound to it: {error.message}"
+            raise IndexUnavailable(told, command=ACCEPT) from error
 
 
 def _vanished_sources(settings: Settings, catalog: Catalog, root: OutputRoot) -> set[str]:
@@ -156,6 +172,8 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
     for one in report.get("edited", ()):
         command = f"{DAILY} --force --days {one['day']} --only {one['aggregation']}"
         console.print(Text(f"  {one['aggregation']} {one['day']}: its input was edited without a trace: {command}"))
+    for path in report.get("foreign", ()):
+        console.print(Text(f"  {path} is none of Noonmark's, and a reader of the folder may count it: move it away"))
     for one in report.get("unreadable", ()):
         console.print(Text(f"  {one['aggregation']} {one['day']}: {one['why']}; mend that, then: {REPAIR} --deep"))
 

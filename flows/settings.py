@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +22,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
 PREFIX = "NOONMARK_"
 WITHOUT_REDIS = "none"
-_CREDENTIALS = re.compile(r"//[^/]*@")
 
 log = logging.getLogger("noonmark")
 
@@ -107,6 +105,7 @@ def _told(error: ValidationError) -> str:
     told = []
     for one in error.errors(include_url=False):
         name = str(one["loc"][0])
-        found = "" if name == "redis_url" else "=" + _CREDENTIALS.sub("//…@", str(one["input"]))
+        scheme, separator, _ = str(one["input"]).partition("://")  # what follows may hold a secret
+        found = "" if name == "redis_url" else f"={scheme}{'://…' if separator else ''}"
         told.append(f"{PREFIX}{name.upper()}{found}: {one['msg'].removeprefix('Value error, ')}")
     return "; ".join(told)

@@ -157,11 +157,14 @@ def _show_failed(console: Console, failed: list[dict[str, Any]]) -> None:
         console.print(Text(f"  {one['aggregation']} {one['day']} ({one['kind']}): {one['error']}"))
     if len(failed) > SHOWN_FAILURES:
         console.print(f"  … and {len(failed) - SHOWN_FAILURES:,} more; --json names all")
-    if failed:
-        one = failed[0]
+    mendable = [one for one in failed if one["kind"] not in ("unrecoverable", "unreadable")]
+    if mendable:
+        one = mendable[0]
         console.print(
             f"Mend them and run again; one alone: python -m flows.daily --days {one['day']} --only {one['aggregation']}"
         )
+    if len(mendable) < len(failed):
+        console.print("What mends each that is unrecoverable or unreadable: python -m flows.health")
 
 
 def _show_other(console: Console, skipped: Mapping[str, int]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from state import layout
 from state.commits import LOCK_DEADLINE_SECONDS
+from state.errors import StorageError
 from state.files import flush_folder
 from state.found import Commit, Damaged, Found, Newer, Unreadable, judge, look
 from state.identity import identify
@@ -58,12 +59,15 @@ def broken_results(root: OutputRoot, output: Output, threads: int) -> Iterator[B
 def take_away(root: OutputRoot, broken: Broken) -> Broken | None:
     """Set a broken result aside and leave its place empty; None where it is broken no more.
 
-    It is looked at again under the day's lock: a good commit that landed meanwhile stays. Raises StorageError, OSError.
+    It is looked at again under the day's lock: a good commit that landed meanwhile stays. Raises StorageError, OSError
+    where it cannot be read any more, or not be moved.
     """
     aggregation, day = broken.aggregation, broken.day
     with day_lock(root.fd, aggregation, day, LOCK_DEADLINE_SECONDS):
         _, identity = identify(root.fd, aggregation, day)
         found = look(root.fd, aggregation, day, judged_by=judge_deep)
+        if isinstance(found, Unreadable):
+            raise StorageError(found.why)
         if not isinstance(found, Damaged):
             return None
         kept = set_aside(root.fd, aggregation, day, identity)

@@ -25,15 +25,23 @@ CALL_SECONDS = 2.0
 WHOLE_CALL = 3
 """How many times that long a whole call may take."""
 _SENTINEL = "redis+sentinel"
+_HOST_AND_PORT = r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d+))?"
 _HOST = r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?"
 _PLACES = {
     "redis": re.compile(rf"{_HOST}(?:/\d*)?"),
     "rediss": re.compile(rf"{_HOST}(?:/\d*)?"),
-    "unix": re.compile(r"/.*"),
+    "unix": re.compile(r"/[^#]*"),
     _SENTINEL: re.compile(rf"{_HOST}(?:,{_HOST})*/[\w.-]+(?:/\d+)?"),
 }
 """What stands after user and password, by scheme: where it is anything else, it may be a password."""
+_EXPECTED = {"redis": "host[:port][/number]", "rediss": "host[:port][/number]", "unix": "/path[?db=number]"} | {
+    _SENTINEL: "host[:port][,host[:port]…]/service[/number]"
+}
 SCHEMES = tuple(_PLACES)
+_UNSHOWN = "…"
+"""What is shown of a URL in which a password may stand anywhere."""
+_TOLD = 300
+"""How much of a stranger's words is shown, in characters."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -47,6 +55,11 @@ def connect(url: str) -> redis.Redis:
     }
     scheme = url.partition("://")[0]
     try:
+        if scheme in SCHEMES and safe(url) == _UNSHOWN:
+            raise ConfigurationError(
+                f"{_UNSHOWN} is no Redis URL: expected {scheme}://[user:password@]{_EXPECTED[scheme]}, "
+                "user and password percent-encoded"
+            )
         if scheme in SCHEMES:
             client = _through_sentinel(url, options) if scheme == _SENTINEL else _direct(url, options)
             client.connection_pool.make_connection()  # sends nothing, and finds options that are none
@@ -80,7 +93,9 @@ def send(client: redis.Redis, name: str, commands: Iterable[tuple[object, ...]])
             if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
                 raise reply
     except Exception as error:  # noqa: BLE001 what a stranger answers makes redis-py raise anything
-        raise IndexUnavailable(f"Redis at {name} does not serve: {type(error).__name__}: {error}") from None
+        raise IndexUnavailable(
+            f"Redis at {name} does not serve: {type(error).__name__}: {_told(client, error)}"
+        ) from None
     finally:
         overdue.cancel()
     return replies
@@ -97,9 +112,19 @@ def safe(url: str) -> str:
     scheme, _, rest = url.partition("://")
     credentials, _, place = rest.rpartition("@")
     place = place.partition("?")[0]
-    if scheme not in SCHEMES or "?" in credentials or not _PLACES[scheme].fullmatch(place):
-        return "…"  # a password may stand anywhere in it
+    # With one of these signs in a password, who parses the URL takes a part of it for the place.
+    if scheme not in SCHEMES or {*credentials} & {*"/?#"} or not _PLACES[scheme].fullmatch(place):
+        return _UNSHOWN
     return f"{scheme}://{place}"
+
+
+def _told(client: redis.Redis, error: Exception) -> str:
+    """An error's first words; a server may quote the command that it did not understand, with the password in it."""
+    text = str(error).partition(" : <")[0][:_TOLD]
+    for name in ("password", "username"):
+        if secret := client.connection_pool.connection_kwargs.get(name):
+            text = text.replace(str(secret), _UNSHOWN)
+    return text
 
 
 def _direct(url: str, options: dict[str, Any]) -> redis.Redis:
@@ -116,10 +141,10 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     parts = urlsplit(url)
     credentials, _, places = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
-    hosts = [(host, int(port or 26379)) for host, _, port in (place.partition(":") for place in places.split(","))]
+    if parts.query:
+        raise ValueError("it takes no options; the database goes last in the path")
+    hosts = [(host.strip("[]"), int(port or 26379)) for host, port in re.findall(_HOST_AND_PORT, places)]
     service, _, database = parts.path.strip("/").partition("/")
-    if not service or not all(host for host, _ in hosts):
-        raise ValueError("no service name or no host")
     deadlines = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry")}
     # Given as its own: of what it gets for the server, a Sentinel's client takes the time-outs and not the retries.
     sentinel = Sentinel(hosts, sentinel_kwargs=deadlines)  # type: ignore[no-untyped-call]

@@ -43,7 +43,7 @@ def lease(namespace: str, aggregation: str, day: str) -> str:
 
 
 def aggregation_of(namespace: str, key: bytes) -> str | None:
-    """The aggregation whose commits a key holds; None for every other key."""
+    """The aggregation that a key remembers anything of, leases apart; None for every other key."""
     text = key.decode("utf-8", "replace")
-    name = text.removeprefix(f"{namespace}:{{").removesuffix("}:commits")
-    return name if is_aggregation_name(name) and text == commits(namespace, name) else None
+    name = text.removeprefix(f"{namespace}:{{").partition("}:")[0]
+    return name if is_aggregation_name(name) and text in of_aggregation(namespace, name) else None

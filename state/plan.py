@@ -32,11 +32,15 @@ class Selection:
 
 @dataclass(slots=True)
 class Plan:
-    """``items`` in the order of computing, ``statuses[aggregation]`` of all days that are not in it, ``troubles``."""
+    """``items`` in the order of computing, ``statuses[aggregation]`` of all days that are not in it, ``troubles``.
+
+    ``declared`` are the aggregations that the plan is made for; a trouble may be about another one.
+    """
 
     items: list[Item] = field(default_factory=list)
     statuses: dict[str, Counter[str]] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
+    declared: frozenset[str] = frozenset()
     changed_code: dict[str, int] = field(default_factory=dict)
     """Aggregation to the number of its commits that have its version but were computed by other code."""
 
@@ -66,7 +70,7 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
     ``facts.contents`` must answer all ``doubts``. The reasons and statuses are the contract's, and of several reasons
     the first that holds.
     """
-    result = Plan()
+    result = Plan(declared=frozenset(one.name for one in declared))
     for aggregation in declared:
         statuses = result.statuses[aggregation.name] = Counter()
         for day in sorted(_known_days(aggregation, facts), key=order):

@@ -92,9 +92,13 @@ def load(text: bytes) -> CommitRecord:
     if not isinstance(fields, dict) or not isinstance(fields.get("format"), int):
         raise Unfit("its commit record has no format")
     check, seal = fields.pop("check", None), fields.pop("seal", None)
+    try:
+        digest = _check({**fields, "format": FORMAT})
+    except RecursionError as error:
+        raise Unfit("its commit record is nested too deep") from error
     if fields["format"] > FORMAT:  # before its digest: a later format may compute that in another way
-        raise NewerFormat(fields["format"], altered=check == _check({**fields, "format": FORMAT}))
-    if check != _check(fields) or not isinstance(seal, str):
+        raise NewerFormat(fields["format"], altered=check == digest)
+    if fields["format"] != FORMAT or check != digest or not isinstance(seal, str):
         raise Unfit("its commit record does not match its own digest")
     try:
         inputs = {name: SourceRecord(**source) for name, source in fields.pop("inputs").items()}

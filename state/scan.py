@@ -41,6 +41,22 @@ def day_folders(root: OutputRoot, aggregation: str) -> list[str]:
     return [day for folder in _names(root, aggregation) if (day := layout.day_of(folder)) is not None]
 
 
+def foreign_files(root: OutputRoot, output: Output) -> list[str]:
+    """What lies among the results and is none, where a reader of folders would count it; paths below the root.
+
+    One listing for each day: too dear for every run. Raises StorageError.
+    """
+    found = [path for path in output.strays if "/" in path or path.endswith(".parquet")]
+    for aggregation in output.days:
+        for day in day_folders(root, aggregation):
+            folder = layout.day_folder(aggregation, day)
+            if _is_folder(root, folder):
+                found += [f"{folder}/{name}" for name in _names(root, folder) if name != layout.DATA]
+            else:
+                found.append(folder)
+    return sorted(found)
+
+
 def _scan_aggregation(root: OutputRoot, aggregation: str, strays: list[str]) -> dict[str, Found]:
     found: dict[str, Found] = {}
     for folder in _names(root, aggregation):

@@ -5,7 +5,7 @@ Healthy means that a run would find nothing to do and that the index equals the 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,7 +46,8 @@ def problems_of(plan: Plan) -> Iterator[Problem]:
         if trouble.kind == "unrecoverable":
             yield Problem(trouble.kind, trouble.aggregation, trouble.day, trouble.why, f"{REPAIR} --deep")
         else:
-            one = f"{DAILY} --days {trouble.day} --only {trouble.aggregation}"
+            retired = trouble.aggregation not in plan.declared  # no run would take its name
+            one = HEALTH if retired else f"{DAILY} --days {trouble.day} --only {trouble.aggregation}"
             yield Problem(trouble.kind, trouble.aggregation, trouble.day, f"{trouble.why}; mend that, then run", one)
 
 
@@ -66,7 +67,7 @@ def problem_of_index(differences: Repaired) -> Problem | None:
 
 def counts_of(plan: Plan) -> dict[str, dict[str, int]]:
     """How many days of each aggregation have each status or reason."""
-    counts = {name: Counter(statuses) for name, statuses in plan.statuses.items()}
+    counts = defaultdict(Counter, {name: Counter(statuses) for name, statuses in plan.statuses.items()})
     for item in plan.items:
         counts[item.aggregation][item.reason] += 1
     for trouble in plan.troubles:

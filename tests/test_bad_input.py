@@ -78,7 +78,7 @@ CASES = {
     ),
     "an unknown choice": Case(("NOONMARK_RUNNER=spark", "'threads'"), ".env", env={"NOONMARK_RUNNER": "spark"}),
     "an object store, its secret kept": Case(
-        ("NOONMARK_INPUT=s3://…@bucket/raw", "object store", "expected a path"),
+        ("NOONMARK_INPUT=s3://…:", "object store", "expected a path"),
         ".env",
         env={"NOONMARK_INPUT": "s3://key:hush@bucket/raw"},
     ),
@@ -450,8 +450,9 @@ def test_bad_days_harm_nothing_but_themselves(told: Told, capsys: pytest.Capture
     show_daily(told.run.json, read_settings(strict=False))
     out = capsys.readouterr().out
     assert "what was there before is still there" in out
-    first = told.run.json["failed"][0]
+    first = next(one for one in told.run.json["failed"] if one["kind"] not in ("unreadable", "unrecoverable"))
     assert f"python -m flows.daily --days {first['day']} --only {first['aggregation']}" in out
+    assert "unrecoverable or unreadable: python -m flows.health" in out
 
 
 def _key(path: Path) -> tuple[str, str]:
@@ -629,3 +630,27 @@ def test_an_output_that_takes_nothing_loses_nothing(project: Project, how: str, 
         assert all(why in one["error"] for one in failed.values()), failed
         assert "Traceback" not in run.stderr
         assert {path: path.read_bytes() for path in project.results()} == before
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "said"), [("nobody", 0, ""), ("/dev/full", 4, "the report cannot be written")]
+)
+def test_a_report_that_nobody_takes_changes_no_exit_code(project: Project, where: str, code: int, said: str) -> None:
+    """``| head`` ends before the report does: no trace, and not the code of days that failed. A full disk is told."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    stdout = writer if where == "nobody" else os.open(where, os.O_WRONLY)
+    for options in ([], ["--json"]):
+        end = subprocess.run(
+            [sys.executable, "-m", "flows.daily", "--dry-run", *options],
+            cwd=project.checkout,
+            env=project.environment(),
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert end.returncode == code
+        assert said in end.stderr
+        assert "Traceback" not in end.stderr
+        assert "Exception ignored" not in end.stderr

@@ -370,7 +370,7 @@ def test_options_narrow_the_plan(
         if name.startswith("NOONMARK_"):
             monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(finished.code))
-    parser = Parser()
+    parser = Parser(prog="daily", description="")
     add_selection(parser)
     settings = read_settings(strict=True)
     catalog = load(settings.aggregations)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from state import deep
 from state.deep import Broken, Unread, broken_results, take_away
 from state.errors import StorageError
-from state.found import Commit, Newer, look
+from state.found import Commit, Newer, Unreadable, look
 from state.root import OutputRoot, create_root
 from state.scan import scan
 from tests.builders import DAY, NAME, commit, fail, flip, kept, place
@@ -139,6 +140,18 @@ def test_a_result_that_cannot_be_read_is_not_called_broken(root: OutputRoot, mon
     monkeypatch.undo()
     assert kept(root) == {}
     assert [one.day for one in broken(root)] == [OTHER]
+
+
+def test_what_cannot_be_set_aside_is_an_error(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the second look cannot read it, it is not taken for good."""
+    place(root).write_bytes(b"torn")
+    [one] = broken(root)
+    look_again = look
+    monkeypatch.setattr(deep, "look", lambda *_, **__: Unreadable("cannot be read: Input/output error"))
+    with pytest.raises(StorageError, match="Input/output error"):
+        take_away(root, one)
+    monkeypatch.setattr(deep, "look", look_again)
+    assert take_away(root, one)
 
 
 def test_a_record_of_a_later_format_is_not_judged(root: OutputRoot) -> None:

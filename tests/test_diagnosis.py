@@ -111,7 +111,7 @@ CASES = {
         "foreign_index", lambda p: _index(p, "SET", "noonmark:root", "other"), "belongs to another output", placed=False
     ),
     "no marker": Case(
-        "refused", lambda p: p.output.rename(p.folder / "gone"), "has no marker, but the index remembers", placed=False
+        "refused", lambda p: p.output.rename(p.folder / "gone"), "but the index remembers commits", placed=False
     ),
     "damaged marker": Case(
         "refused", lambda p: (p.output / "_noonmark/root.json").write_text("?"), "root.json is damaged", placed=False

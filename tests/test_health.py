@@ -230,3 +230,14 @@ def test_a_storage_error_is_no_verdict(project: Project) -> None:
     assert end.code == 4
     assert "totals" in end.json["error"]["message"]
     assert "Traceback" not in end.stderr
+
+
+def test_what_is_left_of_an_aggregation_that_is_gone_is_a_problem(project: Project) -> None:
+    """Its folder was deleted, as the runbook says; the index is then too large, and the command mends that."""
+    with started() as server, client_of(server.url) as client:
+        indexed = at(project, server.url)
+        client.hset("noonmark:{ghost}:commits", "2024-01-01", "{}")
+        [problem] = examined(indexed)["problems"]
+        assert (problem["kind"], problem["command"]) == ("index", "python -m flows.repair")
+        assert mended(indexed)["removed"] == 1
+        assert examined(indexed)["healthy"]

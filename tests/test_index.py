@@ -509,3 +509,13 @@ def test_a_closed_index_closes_again(server_url: str) -> None:
     with suppress(IndexUnavailable):
         nowhere.root()
     nowhere.close()
+
+
+def test_an_aggregation_is_known_by_any_of_its_keys(client: redis.Redis, index: Index) -> None:
+    """What is left of one that nobody declares any more is found by what is left, and repaired away."""
+    client.sadd("noonmark:{ghost}:processed_days", "1")
+    client.set("noonmark:{gone}:last_processed_day", "1")
+    client.set("noonmark:{held}:lease:1", "x", ex=60)
+    assert index.aggregations() == {"ghost", "gone"}
+    assert index.reconcile(index.read(["ghost", "gone"]), {}) == Repaired(removed=2)
+    assert index.aggregations() == set()

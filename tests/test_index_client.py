@@ -317,6 +317,11 @@ BAD_URLS = [
     "redis://user:sesame@[::1",
 ]
 UNQUOTED_URLS = [
+    "redis://:12#sesame@host:6379/0",
+    "redis://user:12?sesame@host:6379/0",
+    "unix://:sesame/with/slash@/run/none.sock",
+    "redis://host:6379/0#sesame",
+    "redis+sentinel://host:1/main?password=sesame",
     "redis://user:sesame?x@host:6379/0",
     "redis+sentinel://user:sesame?x@host:1/main",
     "user:sesame@host:6379",
@@ -338,6 +343,22 @@ def test_a_url_that_is_none_is_an_error_without_its_secrets(url: str) -> None:
 def test_the_schemes_of_the_contract_are_understood(url: str) -> None:
     """All four kinds of URL make a client of the right database, and send nothing yet."""
     assert connect(url).connection_pool.connection_kwargs["db"] == 2
+
+
+def test_a_server_that_quotes_what_it_got_tells_no_password() -> None:
+    """Redis quotes a command that it does not know with its arguments, and AUTH may be renamed away."""
+
+    def quote(connection: socket.socket) -> None:
+        while said := connection.recv(1000):
+            words = " ".join(f"'{word.decode()}'" for word in said.split(b"\r\n")[4::2])
+            connection.sendall(f"-ERR unknown command 'AUTH', with args beginning with: {words}\r\n".encode())
+
+    with speaking(quote) as url:
+        index = Index(url.replace("unix://", f"unix://user:{SECRET}@"), NAMESPACE)
+        with pytest.raises(IndexUnavailable, match="does not serve") as caught:
+            index.root()
+    assert SECRET not in str(caught.value)
+    assert "unknown command" in str(caught.value)
 
 
 @pytest.mark.parametrize("option", ["socket_timeout=60", "socket_connect_timeout=60", "decode_responses=1"])

@@ -15,7 +15,7 @@ CATALOG = {"departures_by_carrier", "delays_by_hour"}
 
 def parsed(*words: str) -> Selection:
     """What a command line with these words selects."""
-    parser = Parser(prog="python -m flows.daily")
+    parser = Parser(prog="python -m flows.daily", description="")
     add_selection(parser)
     return selection_of(CATALOG, **vars(parser.parse_args(words)))
 

@@ -18,6 +18,7 @@ from state.found import Commit, Damaged, Found, Newer, Unreadable
 from state.inputs import DayFiles
 from state.plan import Plan, Selection, doubts, plan
 from state.verdict import Declared, Facts, Item
+from tasks.diagnosis import counts_of, problems_of
 from tests.test_verdict import listed, made_commit, recorded
 
 DAYS = [str(number) for number in range(7, 13)]  # over the step from 9 to 10
@@ -393,6 +394,12 @@ def test_damage_is_found_where_nobody_would_rebuild_it() -> None:
     ]
     assert plan.troubles[0].why == "its result is damaged (torn) and its aggregation is no longer declared"
     assert world.plan(Selection(only={"departures"})).troubles == []
+    alone = replace(world, output={"departures": {}, "old": {"8": Damaged("torn")}}).plan()
+    assert counts_of(alone)["old"] == {"unrecoverable": 1}
+    assert [(one.kind, one.command) for one in problems_of(plan) if one.aggregation == "old"] == [
+        ("unrecoverable", "python -m flows.repair --deep"),
+        ("unreadable", "python -m flows.health"),  # no run would take its name
+    ]
 
 
 def test_changed_code_is_counted_and_recomputes_nothing() -> None:

@@ -146,3 +146,11 @@ def test_the_fingerprint_is_of_contents_alone() -> None:
     renamed = replace(RECORD, inputs={"orders": sales})
     assert touched.fingerprint() == RECORD.fingerprint()
     assert len({one.fingerprint() for one in (RECORD, edited, renamed)}) == 3
+
+
+def test_no_depth_of_nesting_ends_the_reading() -> None:
+    """What json reads just so may be too deep to be written again: it is damage like any other."""
+    for number in (FORMAT, FORMAT + 1):
+        for depth in range(700, 1000, 20):
+            with pytest.raises((Unfit, NewerFormat)):
+                load(b'{"format":%d,"a":' % number + b"[" * depth + b"]" * depth + b"}")

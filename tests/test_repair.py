@@ -159,6 +159,37 @@ def test_damage_is_set_aside_and_rebuilt(indexed: Project, client: redis.Redis) 
     assert (numbers(report), report["set_aside"], report["edited"]) == ((0, 0, 0, 20), [], [])
 
 
+def test_one_result_that_cannot_be_set_aside_hides_no_other(indexed: Project) -> None:
+    """It is told as unreadable, the next one is set aside, and the index is repaired."""
+    for day in DAYS[3:5]:
+        indexed.result("totals", day).write_bytes(b"torn")
+    lock = indexed.output / f"_noonmark/locks/totals/{DAYS[3]}.lock"
+    lock.unlink()
+    os.mkfifo(lock)
+    report = mended(indexed, deep=True)
+    assert [one["day"] for one in report["set_aside"]] == [DAYS[4]]
+    assert [one["day"] for one in report["unreadable"]] == [DAYS[3]]
+    assert "it cannot be set aside" in report["unreadable"][0]["why"]
+
+
+def test_a_foreign_file_among_the_results_is_named(indexed: Project) -> None:
+    """A reader of folders would count it with the results: --deep names it, and it is a person's to move away."""
+    beside = indexed.result("totals", DAYS[3]).with_name("copy.parquet")
+    alone = indexed.output / "totals/day=2031-01-01/data.csv"
+    above = indexed.output / "totals/notes.parquet"
+    alone.parent.mkdir()
+    instead = indexed.output / "totals/day=2031-01-02"
+    for path in (beside, alone, above, instead, indexed.output / "README"):
+        path.write_text("mine")
+    end = command(indexed, "repair", "--deep").finish()
+    assert end.code == 1
+    named = [str(path.relative_to(indexed.output)) for path in (beside, alone, above, instead)]
+    assert all(f"{name} is none of Noonmark's" in end.stdout for name in named)
+    assert "README" not in end.stdout
+    assert mended(indexed, deep=True)["foreign"] == sorted(named)
+    assert beside.read_text() == "mine"
+
+
 @pytest.mark.skipif(not MEMORY.is_dir(), reason="no file system here hides a store through mmap")
 def test_an_input_that_was_edited_without_a_trace_is_found(api_url: str) -> None:
     """Same name, size, inode, mtime and ctime, other bytes: every run believes the listing, --deep reads.

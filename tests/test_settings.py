@@ -94,6 +94,14 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert read_settings(strict=True).output == PROJECT / "data/aggregates"
 
 
+def test_of_an_object_store_only_the_scheme_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret key may hold every sign, and stand anywhere in the URL."""
+    monkeypatch.setenv("NOONMARK_INPUT", "s3://AKIA:ses/ame@bucket?secret_access_key=sesame")
+    with pytest.raises(ConfigurationError, match=r"NOONMARK_INPUT=s3://…: is an object store") as caught:
+        read_settings(strict=True)
+    assert "ame" not in str(caught.value).partition("is an object")[0].removeprefix("NOONMARK_INPUT")
+
+
 def test_a_wrong_redis_url_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is found before anything starts, and may hold a password."""
     monkeypatch.setenv("NOONMARK_REDIS_URL", "http://me:sesame@somewhere")
@@ -142,8 +150,8 @@ def test_an_unknown_variable_is_an_error_on_the_command_line_and_a_warning_in_a_
         ("RUNNER", "dask", "NOONMARK_RUNNER=dask: Input should be 'threads'"),
         ("NAMESPACE", "a b", "NOONMARK_NAMESPACE=a b: "),
         ("NAMESPACE", "a{b}", "NOONMARK_NAMESPACE=a{b}: "),
-        ("INPUT", "s3://bucket/raw", "NOONMARK_INPUT=s3://bucket/raw: is an object store, and those come later"),
-        ("OUTPUT", "gs://bucket", "NOONMARK_OUTPUT=gs://bucket: is an object store"),
+        ("INPUT", "s3://bucket/raw", "NOONMARK_INPUT=s3://…: is an object store, and those come later"),
+        ("OUTPUT", "gs://bucket", "NOONMARK_OUTPUT=gs://…: is an object store"),
     ],
 )
 def test_a_value_that_cannot_be_meant_names_its_variable(

@@ -323,3 +323,13 @@ def test_a_redis_that_fails_changes_no_plan(house: House) -> None:
     assert house.reasons(memory) == {"11": "new"}
     assert memory.absence
     assert time.monotonic() - began < 5
+
+
+def test_a_file_that_changes_while_it_is_doubted_is_planned(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows yet what it will be: the day is looked at anew as it is computed, and no day fails of it."""
+    house.commit()
+    os.utime(house.file("9"))
+    monkeypatch.setattr(module, "contents_digest", lambda *_: None)
+    found = house.plan()
+    assert [(item.day, item.reason) for item in found.items] == [("9", "changed")]
+    assert found.troubles == []
