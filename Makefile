@@ -8,11 +8,12 @@ VENV_PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 UV := $(shell command -v uv 2>/dev/null)
 PYTEST_ARGS ?=
+CHAOS_ARGS ?=
 SUPPORTED := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 14)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all lint pins clean
+.PHONY: help setup run test test-all chaos audit lint pins clean
 
 help: ## list the targets
 	@echo "Noonmark. Targets:"
@@ -55,6 +56,15 @@ test: $(READY) ## run the tests, as many files at once as there are cores
 
 test-all: $(READY) ## run the slow tests too, with real servers, workers and bad endings (some ten minutes more)
 	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+
+chaos: $(READY) ## attack every promise for an hour, and write docs/reliability.md (CHAOS_ARGS='--seed 1 --only kills')
+	@$(VENV_PYTHON) -m tests.chaos $(if $(CHAOS_ARGS),$(CHAOS_ARGS),--write)
+
+audit: $(READY) ## look the pinned dependencies up in the database of known vulnerabilities (needs the network)
+	@$(VENV_PYTHON) -m pip_audit --version >/dev/null 2>&1 || if [ -n "$(UV)" ]; then \
+		uv pip install --quiet --python $(VENV_PYTHON) -c constraints.txt -e '.[audit]'; \
+	else $(VENV_PYTHON) -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt -e '.[audit]'; fi
+	@$(VENV_PYTHON) -m pip_audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
 
 lint: $(READY) ## check style, types and the direction of imports
 	@$(VENV_PYTHON) -m ruff check --quiet

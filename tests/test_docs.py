@@ -339,7 +339,9 @@ def test_reasons_and_statuses_are_the_planners() -> None:
     tables = re.findall(r"^\| (?:reason|status) \| means \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.M)
     reasons, statuses = (set(re.findall(r"`(\w+)`", re.sub(r"\| [^|]*\|$", "", table, flags=re.M))) for table in tables)
     assert reasons == {"forced", "corrupt", "lost", "new", "outdated", "changed"}
-    code = "".join(text_of(path) for path in ("state/found.py", "state/verdict.py", "state/plan.py", "tasks/batches.py"))
+    code = "".join(
+        text_of(path) for path in ("state/found.py", "state/verdict.py", "state/plan.py", "tasks/batches.py")
+    )
     words = set(re.findall(r'"(\w+)"', code)) | set(re.findall(r"Counter\((\w+)=", code))
     assert reasons | statuses <= words
 

@@ -17,8 +17,9 @@ from flows.repair import mend
 from state.errors import IndexUnavailable
 from state.index import Index
 from state.leases import Leases
+from tests.chaos.inspection import inspect
+from tests.chaos.runs import run
 from tests.chaos.scene import DAYS, Scene, catalog
-from tests.chaos.worker import inspect, run
 from tests.redis_servers import Server, client_of, free_port, started, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'noonmark' attempted to send logs")  # Prefect's, outside a flow
@@ -222,7 +223,7 @@ def test_a_run_over_tls_with_an_authority_of_ones_own(authority: Path, tmp_path:
         refused = _why_not(tls.url())
         assert "certificate verify failed" in refused
         assert SECRET not in refused
-        assert "does not serve" in _why_not(url.replace("rediss://", "redis://"))
+        assert "does not serve" in _why_not(tls.url().replace("rediss://", "redis://"))
 
 
 def test_the_systems_own_authorities_can_be_named(authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:

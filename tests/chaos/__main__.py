@@ -1,0 +1,127 @@
+"""``python -m tests.chaos``: the long forms of the campaigns, and the mutants that they must catch.
+
+Bounded and seeded. With ``--write`` the figures go into docs/reliability.md. Exit 1 where a promise was broken, or a
+mutant lived.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.chaos.campaign import Caught, Figures, Report
+from tests.chaos.campaigns import ENTRIES, Entry
+
+PARTS = 2
+"""How many processes share a campaign, each with a seed of its own."""
+_MEMORY = Path("/dev/shm")
+TOLD = 12
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--only", action="append", metavar="NAME", choices=[one.name for one in ENTRIES])
+    parser.add_argument("--trials", type=int, metavar="N", help="of each campaign, instead of its long form")
+    parser.add_argument("--seed", type=int, metavar="N", help="replays what another run did with it")
+    parser.add_argument("--no-mutants", action="store_true", help="run the campaigns alone")
+    parser.add_argument("--no-campaigns", action="store_true", help="look for the mutants alone")
+    parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
+    parser.add_argument("--part", nargs=3, metavar=("NAME", "MUTANT", "TRIALS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
+    entries = [one for one in ENTRIES if not options.only or one.name in options.only]
+    if options.part:
+        logging.disable(logging.CRITICAL)
+        name, mutant, trials = options.part
+        report = run_part(next(one for one in ENTRIES if one.name == name), mutant, int(trials), seed)
+        print(json.dumps(report.to_json()))
+        return 0
+    if options.write and (options.only or options.trials or options.no_mutants or options.no_campaigns):
+        parser.error("--write is for the whole: the page would say of the rest that it was not run")
+    figures = Figures(seed=seed, began=time.time())
+    print(f"seed {seed}", flush=True)
+    for entry in () if options.no_campaigns else entries:
+        figures.reports[entry.name] = attack(entry, options.trials or entry.trials, seed)
+    if not options.no_mutants:
+        for entry in entries:
+            for mutant, caught in hunt(entry, seed):
+                figures.caught.setdefault(mutant, {})[entry.name] = caught
+    figures.seconds = time.time() - figures.began
+    if options.write:
+        from tests.chaos.reliability import write
+
+        write(figures)
+    lived = [name for name, by in figures.caught.items() if not any(one.trials for one in by.values())]
+    for name in lived:
+        print(f"mutant {name!r} LIVED")
+    idle = [name for name, report in figures.reports.items() if not report.trials]
+    for name in idle:
+        print(f"{name} ran NO trial")
+    return 1 if lived or idle or any(report.violations for report in figures.reports.values()) else 0
+
+
+def attack(entry: Entry, trials: int, seed: int) -> Report:
+    """Run a campaign in several processes; prints what it did."""
+    report = Report()
+    with ThreadPoolExecutor(PARTS) as pool:
+        seeds = [seed + 1_000_000 * at for at in range(PARTS)]
+        for part in pool.map(lambda one: _run_part(entry, "", -(-trials // PARTS), one), seeds):
+            report.add(part)
+    skipped = "".join(f"; SKIPPED {number:,}: {why}" for why, number in report.skipped.items())
+    told = f"{report.trials:,} trials in {report.seconds:.0f} s, {len(report.violations)} violations{skipped}"
+    print(f"{entry.name}: {told}", flush=True)
+    for violation in report.violations[:TOLD]:
+        print(f"  {violation}", flush=True)
+    return report
+
+
+def hunt(entry: Entry, seed: int) -> list[tuple[str, Caught]]:
+    """Let a campaign catch its mutants; prints what became of each."""
+    found = []
+    with ThreadPoolExecutor(PARTS) as pool:
+        reports = pool.map(lambda mutant: _run_part(entry, mutant, entry.mutants[mutant], seed), entry.mutants)
+        for name, report in zip(entry.mutants, reports, strict=True):
+            caught = Caught(report.trials if report.violations else 0, report.trials)
+            told = f"caught in trial {caught.trials:,}" if caught.trials else f"not caught in {caught.of:,} trials"
+            why = "".join(f" (skipped: {one})" for one in report.skipped)
+            print(f"{entry.name}: mutant {name!r} {told}{why}", flush=True)
+            found.append((name, caught))
+    return found
+
+
+def run_part(entry: Entry, mutant: str, trials: int, seed: int) -> Report:
+    """One process's part of a campaign, in a folder of its own."""
+    where = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="noonmark-chaos-", dir=where, ignore_cleanup_errors=True) as folder:
+        began = time.monotonic()
+        report = entry.run(trials, seed, Path(folder), mutant or None)
+        report.seconds = time.monotonic() - began
+        return report
+
+
+def _run_part(entry: Entry, mutant: str, trials: int, seed: int) -> Report:
+    """Run a part in a process of its own: what it leaves behind is no other's."""
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--part", entry.name, mutant, str(trials)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if mutant else None,
+        text=True,
+        check=False,
+    )
+    if process.returncode == 0:
+        return Report.of(json.loads(process.stdout.splitlines()[-1]))
+    return Report(violations=[f"a part ended with {process.returncode}: {process.args!r}"])  # no figure, no success
+
+
+if __name__ == "__main__":
+    sys.exit(main())

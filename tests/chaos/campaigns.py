@@ -1,0 +1,152 @@
+"""All campaigns: what each attacks, how long its long form is, and the mutants that it must catch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chaos import (
+    crowds,
+    cuts,
+    damage,
+    damage_mutants,
+    damage_whole,
+    kills,
+    redis_campaign,
+    redis_mutants,
+    redis_sentinel,
+    simulation,
+    storage_faults,
+)
+from tests.chaos.campaign import Mutant, Report
+
+Run = Callable[[int, int, Path, str | None], Report]
+"""Runs a campaign: trials, seed, an empty folder, and the mutant to be caught (then it ends with the first catch)."""
+
+
+def _inside(campaign: Callable[..., Report]) -> Run:
+    """A campaign whose workers remove the protection themselves: they are other processes."""
+
+    def run(trials: int, seed: int, workdir: Path, mutant: str | None) -> Report:
+        if mutant is None:
+            return campaign(trials, seed, workdir)
+        return campaign(trials, seed, workdir, mutants=(mutant,), stop_at=1)
+
+    return run
+
+
+def _around(campaign: Callable[..., Report], mutants: Mapping[str, Mutant]) -> Run:
+    """A campaign that runs in this process, where the protection is removed."""
+
+    def run(trials: int, seed: int, workdir: Path, mutant: str | None) -> Report:
+        if mutant is None:
+            return campaign(trials, seed, workdir)
+        with mutants[mutant]():
+            return campaign(trials, seed, workdir, stop_at=1)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A campaign. ``trials`` is its long form, ``mutants`` how many trials each mutant may take to be caught."""
+
+    name: str
+    attacks: str
+    promises: str
+    run: Run
+    trials: int
+    mutants: Mapping[str, int] = field(default_factory=dict)
+
+
+def _within(trials: int, mutants: Mapping[str, Mutant]) -> dict[str, int]:
+    return dict.fromkeys(mutants, trials)
+
+
+def _redis(trials: int, seed: int, workdir: Path, mutant: str | None) -> Report:
+    if mutant is None:
+        return redis_campaign.campaign(trials, seed, workdir)
+    fault = redis_mutants.CAUGHT_BY[mutant]
+    return redis_campaign.campaign(trials, seed, workdir, (fault,), ("valkey",), mutants=(mutant,), stop_at=1)
+
+
+def _sentinel(trials: int, seed: int, workdir: Path, _: str | None) -> Report:
+    return redis_sentinel.campaign(trials, seed, workdir)
+
+
+_BYTES = {name: one for name, one in damage_mutants.MUTANTS.items() if name in ("no seal", "no record digest")}
+_WHOLE = {name: one for name, one in damage_mutants.MUTANTS.items() if name not in _BYTES}
+
+_TELLING = {name: one for name, one in redis_mutants.MUTANTS.items() if name != "lost reply retried"}
+
+ENTRIES = (
+    Entry(
+        "simulation",
+        "Several workers interleaved at every call: pauses, kills, power cuts, a Redis that forgets and lies, failing "
+        "listings, changing inputs, a newer version half-way. Storage, Redis, input and clock are simulated",
+        "1-8, 11",
+        _around(simulation.campaign, simulation.MUTANTS),
+        1_000_000,
+        _within(100_000, simulation.MUTANTS),
+    ),
+    Entry(
+        "kills",
+        "SIGKILL at every system call of a real worker, in six situations",
+        "1, 2, 6, 7",
+        _inside(kills.campaign),
+        10_000,
+        _within(6_000, kills.MUTANTS),
+    ),
+    Entry(
+        "cuts",
+        "The power cut at every step of a real worker, on ext4 and xfs, with the journal flushed and lost",
+        "1, 2, 7",
+        _inside(cuts.campaign),
+        10_000,
+        _within(4_000, cuts.MUTANTS),
+    ),
+    Entry(
+        "crowds",
+        "A writer stopped at a system call for longer than its lease, and woken after a successor: the calls that "
+        "change anything first, then others drawn by seed; eight processes at once; two versions of the code at once",
+        "2, 3, 8",
+        _inside(crowds.campaign),
+        400,
+        _within(1_000, crowds.MUTANTS),
+    ),
+    Entry(
+        "storage",
+        "Errors at calls that read or write, full disks, inputs that change while they are read, an output unmounted "
+        "in mid-run, all drawn by seed",
+        "2, 5, 9, 10",
+        _inside(storage_faults.campaign),
+        1_000,
+        _within(1_000, storage_faults.MUTANTS),
+    ),
+    Entry(
+        "redis",
+        "Real servers, Valkey and Redis 7.0: every fault at the start and before every call of a run",
+        "4, 12",
+        _redis,
+        1_000,
+        _within(1_000, _TELLING),
+    ),
+    Entry("sentinel", "A failover to a replica that lags, at the start and at a random call", "4, 12", _sentinel, 16),
+    Entry(
+        "damage",
+        "A result cut at every length, flipped bits, foreign bytes: judged by the everyday look, --deep and a reader",
+        "6",
+        _around(damage.campaign, _BYTES),
+        100_000,
+        _within(20_000, _BYTES),
+    ),
+    Entry(
+        "damage-whole",
+        "Foreign files and damage in the place of results, marker and input: --deep, a run, and nothing is lost",
+        "6, 5",
+        _around(lambda trials, seed, workdir, **_: damage_whole.campaign(trials, seed, workdir), _WHOLE),
+        1_000,
+        _within(500, _WHOLE),
+    ),
+)

@@ -1,0 +1,114 @@
+"""What the campaigns about damage must notice: one protection at a time is taken away from reading or from keeping."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from state import layout, record, root, set_aside
+from state.errors import Refused
+from state.found import Damaged
+from tests.chaos.campaign import Mutant, replaced
+from tests.chaos.foreign import names_in
+
+
+@contextmanager
+def _all(*targets: tuple[str, object]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for target, new in targets:
+            stack.enter_context(replaced(target, new))
+        yield
+
+
+class _Alike(str):
+    """A digest that is equal to everything."""
+
+    __slots__ = ()
+
+    def __eq__(self, _: object) -> bool:
+        return True
+
+    def __ne__(self, _: object) -> bool:
+        return False
+
+    __hash__ = str.__hash__
+
+
+def _no_seal() -> Any:
+    return _all(("state.deep.broken_seal", lambda *_: None), ("state.outputs.broken_seal", lambda *_: None))
+
+
+def _no_record_digest() -> Any:
+    real = record._check
+
+    def check(fields: Mapping[str, Any]) -> str:
+        return _Alike(real(fields))
+
+    return replaced("state.record._check", check)
+
+
+def _damaged_overwritten() -> Any:
+    return replaced("state.commits.set_aside", lambda *_: "")
+
+
+def _deep_deletes() -> Any:
+    return replaced("state.deep.set_aside", lambda *_: "")
+
+
+def _marker_overwritten() -> Any:
+    real = root._read_marker
+
+    def read(fd: int, path: Path) -> str | None:
+        try:
+            return real(fd, path)
+        except Refused:
+            os.unlink(layout.MARKER, dir_fd=fd)
+            return None
+
+    return replaced("state.root._read_marker", read)
+
+
+def _eio_as_corrupt() -> Any:
+    return replaced("state.found.Unreadable", Damaged)
+
+
+def _footer_names_paths() -> Any:
+    real = set_aside.set_aside
+
+    def trusting(root_fd: int, aggregation: str, day: str, identity: str) -> str:
+        fd = os.open(layout.data_file(aggregation, day), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=root_fd)
+        with os.fdopen(fd, "rb") as file:
+            named = names_in(file.read())
+        if named is None:
+            return real(root_fd, aggregation, day, identity)
+        kept = f"{layout.SET_ASIDE}/{named.aggregation}.{named.day}.{uuid.uuid4().hex[:8]}.damaged"
+        os.link(layout.data_file(aggregation, day), kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+        return kept
+
+    return _all(("state.deep.set_aside", trusting), ("state.commits.set_aside", trusting))
+
+
+def _links_followed() -> Any:
+    return replaced("state.found._OPEN", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _inputs_not_rehashed() -> Any:
+    return replaced("flows.repair.edited_inputs", lambda *_: iter(()))
+
+
+MUTANTS: dict[str, Mutant] = {
+    "no seal": _no_seal,
+    "no record digest": _no_record_digest,
+    "damaged file overwritten": _damaged_overwritten,
+    "--deep deletes": _deep_deletes,
+    "marker overwritten": _marker_overwritten,
+    "EIO as corrupt": _eio_as_corrupt,
+    "a name from a footer used as a path": _footer_names_paths,
+    "links followed": _links_followed,
+    "inputs not rehashed": _inputs_not_rehashed,
+}
+"""``no seal`` and ``no record digest`` are what ``damage`` catches, all others ``damage_whole``."""

@@ -1,0 +1,49 @@
+"""What the campaigns found while Noonmark was built, and what catches those mutants that no campaign does."""
+
+from __future__ import annotations
+
+FOUND: tuple[tuple[str, str, str], ...] = (
+    (
+        "damage",
+        "an altered format number of a record read as newer code's, and `--deep` passed over it",
+        "Name every damage, and end red where nothing was repaired",
+    ),
+    (
+        "damage",
+        "a torn result of an aggregation that is no longer declared was told by no run",
+        "Name every damage, and end red where nothing was repaired",
+    ),
+    (
+        "simulation",
+        "a draft whose removal failed once stayed locked for as long as its process lived",
+        "Show of a Redis URL only what can be no password, and let none of its options go before ours",
+    ),
+    (
+        "simulation",
+        "a day failed whose damaged result was taken away between the look at it and its digest",
+        "Take a damaged result that went away for an empty place",
+    ),
+    (
+        "security",
+        "a password in an odd place of the Redis URL was shown, and options of the URL went before our deadlines",
+        "Show of a Redis URL only what can be no password, and let none of its options go before ours",
+    ),
+    (
+        "security",
+        "a pipe in the place of the marker, of accepted.json or of a lock file made a run wait for ever",
+        "Show of a Redis URL only what can be no password, and let none of its options go before ours",
+    ),
+)
+"""Campaign, what was found, and the title of the commit that mended it."""
+
+OTHERWISE: dict[str, str] = {
+    "lost reply retried": "test_chaos_redis.py::test_the_waiting_mutants_are_caught",
+}
+"""Mutants that a test of its own catches rather than a campaign, by that test."""
+
+LATER: dict[str, str] = {
+    "head deleted on a store": "There is no object store yet",
+    "unconditional put": "There is no object store yet",
+    "lost reply not read back": "There is no object store yet, and what is told to Redis may be told twice",
+}
+"""Mutants of faults that cannot happen yet."""

@@ -1,0 +1,192 @@
+"""Mutants of what a run believes and plans: unknown, input, only what changed, Redis, one bad day."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from state import found, identity, index_client, inputs, leases, scan, verdict
+from state.commits import read_token
+from state.errors import StorageError
+from state.found import Commit, Damaged, Unreadable
+from state.index_scripts import COMMIT, RECONCILE
+from state.seal import read_footer
+from tasks import compute, discovery
+from tasks.outcomes import Skipped
+from tests.chaos.campaign import Mutant
+from tests.chaos.mutants_publishing import nothing, without
+
+_LONG_AGO = -(10**19)
+
+
+def _never(*_: object) -> bool:
+    return False
+
+
+def _always(*_: object, **__: object) -> bool:
+    return True
+
+
+@contextmanager
+def _errors_as_empty() -> Iterator[None]:
+    names = scan._names
+
+    def names_or_none(*place: Any) -> list[str]:
+        try:
+            return names(*place)
+        except StorageError:
+            return []
+
+    with patch.object(scan, "_names", names_or_none), patch.object(discovery._Walk, "_failed", nothing):
+        yield
+
+
+@contextmanager
+def _errors_as_damage() -> Iterator[None]:
+    look = found.look
+
+    def look_and_condemn(*place: Any, **options: Any) -> Any:
+        what = look(*place, **options)
+        return Damaged(what.why) if isinstance(what, Unreadable) else what
+
+    with patch.object(scan, "look", look_and_condemn), patch.object(identity, "look", look_and_condemn):
+        yield
+
+
+@contextmanager
+def _without_ctime() -> Iterator[None]:
+    stat = inputs.FileStat
+
+    def stat_of_size_and_mtime(path: str, size: int, mtime_ns: int, *_: int) -> Any:
+        return stat(path, size, mtime_ns, 0, 0)
+
+    def compare(file: Any, now: os.stat_result) -> None:
+        if (file.size, file.mtime_ns) != (now.st_size, now.st_mtime_ns):
+            raise inputs.InputChanged(file.path)
+
+    with patch.object(discovery, "FileStat", stat_of_size_and_mtime), patch.object(inputs, "_compare", compare):
+        yield
+
+
+@contextmanager
+def _token_last() -> Iterator[None]:
+    """The input is taken, then the token; and nobody looks at the input again."""
+
+    def run(self: Any, items: list[Any]) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(patch.object(compute._Attempt, "_still_holds", _always))
+            items = [item for item in items if self._take(item)]
+            items = [item for item in items if self._read_token(item) and not self._done_meanwhile(item)]
+            drafts = stack.enter_context(ExitStack())
+            for one in self._compute(items, drafts):
+                self._publish(one)
+
+    with patch.object(compute._Attempt, "run", run):
+        yield
+
+
+@contextmanager
+def _other_version_is_older() -> Iterator[None]:
+    """A result of any other version is outdated, a higher one too."""
+    judge, read = verdict.verdict, compute._Attempt._read_token
+
+    def judge_by_difference(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
+        stands = facts.found(aggregation, day)
+        if isinstance(stands, Commit) and stands.record.version > aggregation.version:
+            return verdict.Item(aggregation.name, day, "outdated", stands.record.nonce)
+        return judge(aggregation, day, facts, force=force)
+
+    def read_anyway(self: Any, item: Any) -> bool:
+        if not read(self, item) and isinstance(self.outcomes[-1], Skipped):
+            self.outcomes.pop()
+            self._tokens[item.aggregation] = read_token(self._shop.root.fd, item.aggregation, self._day)
+        return item.aggregation in self._tokens
+
+    with patch("state.plan.verdict", judge_by_difference), patch.object(compute._Attempt, "_read_token", read_anyway):
+        yield
+
+
+@contextmanager
+def _index_believed() -> Iterator[None]:
+    judge = verdict.verdict
+
+    def judge_by_index(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
+        remembered = day in facts.index.get(aggregation.name, ())
+        return "done" if remembered and not force else judge(aggregation, day, facts, force=force)
+
+    with patch("state.plan.verdict", judge_by_index):
+        yield
+
+
+@contextmanager
+def _names_believed() -> Iterator[None]:
+    """A result is whose its footer says, and what is kept of it is named so."""
+    judge = found.judge
+
+    def judge_any(fd: int, aggregation: str, day: str) -> Any:
+        what = judge(fd, aggregation, day)
+        if not isinstance(what, Damaged) or not what.why.startswith("it is the result of "):
+            return what
+        status = os.fstat(fd)
+        return Commit(found._record(read_footer(fd, status.st_size)), status.st_size, status.st_mtime_ns)
+
+    with patch.object(found, "judge", judge_any):
+        yield
+
+
+@contextmanager
+def _no_deadline() -> Iterator[None]:
+    with patch.object(index_client, "CALL_SECONDS", 3600.0):
+        yield
+
+
+_RELEASE_ANY = "return redis.call('DEL', KEYS[1])"
+_COMMIT_ANY = COMMIT.replace("if not known or old['generation'] < generation or old['nonce'] == predecessor then", "do")
+_RECONCILE_ANY = RECONCILE.replace("if (redis.call('HGET', commits, day) or '') == expected then", "do")
+assert COMMIT != _COMMIT_ANY
+assert RECONCILE != _RECONCILE_ANY
+
+
+def _counts(_: object, token: object, __: object) -> Any:
+    return leases._Lease(token, counts=True) if isinstance(token, bytes) else leases._Lease(b"", counts=False)
+
+
+DECIDING: dict[str, Mutant] = {
+    # Removes the difference between a folder that cannot be listed and an empty one.
+    "listing error as empty": _errors_as_empty,
+    # Removes the difference between a result that cannot be read and a damaged one.
+    "EIO as corrupt": _errors_as_damage,
+    # Removes ctime and inode from what tells a file from its former self.
+    "no ctime": _without_ctime,
+    # Removes the doubt about times that are younger than a tick.
+    "recent times trusted": without({"tasks.intake.RECENT_NS": _LONG_AGO}),
+    # Removes the order of token and input, and the second look at the input.
+    "token read after the input": _token_last,
+    # Removes the second look at the input alone.
+    "input not looked at again": without({"tasks.compute._Attempt._still_holds": _always}),
+    # Removes the order of versions: two deployments replace each other's results.
+    'version "differs"': _other_version_is_older,
+    # Removes the second decision once the lease is held.
+    "no second decision under the lease": without(
+        {"tasks.compute._Attempt._done_by_another": _never, "tasks.compute._Attempt._done_meanwhile": _never}
+    ),
+    # Removes the token from the release: a late holder gives up its successor's lease.
+    "lease released without token": without({"state.leases._RELEASE": _RELEASE_ANY}),
+    # Removes the end of a lease: who is dead holds it, and for as long as it says.
+    "lease blocks for ever": without({"state.leases.Leases._judged": _counts}),
+    # Removes the comparison from the index's two writers.
+    "index set without compare": without({"state.index.COMMIT": _COMMIT_ANY, "state.index.RECONCILE": _RECONCILE_ANY}),
+    # Removes the output from the decision: what Redis remembers is done.
+    "Redis believed about done": _index_believed,
+    # Removes the owner from the index: any output's will do.
+    "root id ignored": without({"tasks.memory.Memory.belongs_to": _always}),
+    # Removes the deadline of calls to Redis.
+    "no deadline on a call": _no_deadline,
+    # Removes the care for panics, which are no Exceptions.
+    "only Exception caught": without({"tasks.evaluate._CAUGHT": (Exception,)}),
+    # Removes the comparison of a footer's names with the place where it lies.
+    "names from a footer believed": _names_believed,
+}

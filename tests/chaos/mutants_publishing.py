@@ -1,0 +1,232 @@
+"""Mutants of how a result is written, flushed and put in its place: durable, atomic, damage."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from state import commits, drafts, layout, record, root
+from state.files import flush_folder, make_folders, read_whole, write_whole
+from state.flocks import open_lockable
+from state.found import Damaged
+from tasks import compute
+from tests.chaos.campaign import Mutant
+
+
+def without(patches: dict[str, object]) -> Mutant:
+    """A mutant that puts other objects in the place of these ``module.name``."""
+
+    @contextmanager
+    def removed() -> Iterator[None]:
+        with ExitStack() as stack:
+            for target, new in patches.items():
+                stack.enter_context(patch(target, new))
+            yield
+
+    return removed
+
+
+def nothing(*_: object, **__: object) -> None:
+    """What a removed step does."""
+
+
+def _flush_only(wanted: str) -> object:
+    """A ``flush_folder`` for ``publish`` that flushes the day's own folder, or only what lies above it."""
+
+    def flush_some(root_fd: int, path: str) -> None:
+        if (wanted == "day") == ("/day=" in path):
+            flush_folder(root_fd, path)
+
+    return flush_some
+
+
+def _rename_by_writing(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+    """What copies a result over the old one, as every writer of polars and pyarrow does."""
+    draft = os.open(source, os.O_RDONLY, dir_fd=src_dir_fd)
+    place = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666, dir_fd=dst_dir_fd)
+    try:
+        content = read_whole(draft)
+        for half in (content[: len(content) // 2], content[len(content) // 2 :]):
+            write_whole(place, half)
+        os.fsync(place)
+        os.utime(place, ns=(os.fstat(draft).st_atime_ns, os.fstat(draft).st_mtime_ns))
+    finally:
+        os.close(place)
+        os.close(draft)
+    os.unlink(source, dir_fd=src_dir_fd)
+
+
+@contextmanager
+def _knowing_places() -> Iterator[dict[str, Any]]:
+    """Lets a draft know which result it is for: ``place`` holds it while one is written."""
+    known: dict[str, Any] = {"place": None, "paths": {}}
+    write, path_of = compute._Attempt._write, layout.temporary_file
+
+    def write_knowing(self: Any, item: Any, *rest: Any) -> Any:
+        known["place"] = (item.aggregation, item.day)
+        try:
+            return write(self, item, *rest)
+        finally:
+            known["place"] = None
+
+    def path_known(nonce: str) -> str:
+        return str(known["paths"].get(nonce) or path_of(nonce))
+
+    with patch.object(compute._Attempt, "_write", write_knowing), patch.object(layout, "temporary_file", path_known):
+        yield known
+
+
+@contextmanager
+def _not_exclusive() -> Iterator[None]:
+    create = drafts._create_locked
+    with _knowing_places() as known:
+
+        def create_shared(root_fd: int) -> tuple[str, int]:
+            if known["place"] is None:
+                return create(root_fd)
+            nonce = uuid.uuid4().hex
+            known["paths"][nonce] = path = f"{layout.DRAFTS}/{'-'.join(known['place'])}.tmp"
+            fd = open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, dir_fd=root_fd)
+            fcntl.flock(fd, fcntl.LOCK_SH)  # no sweeper takes it; every writer may
+            return nonce, fd
+
+        with patch.object(drafts, "_create_locked", create_shared):
+            yield
+
+
+@contextmanager
+def _in_day_folder() -> Iterator[None]:
+    create = drafts._create_locked
+    with _knowing_places() as known:
+
+        def create_beside(root_fd: int) -> tuple[str, int]:
+            if known["place"] is None:
+                return create(root_fd)
+            nonce = uuid.uuid4().hex
+            make_folders(root_fd, folder := layout.day_folder(*known["place"]))
+            known["paths"][nonce] = path = f"{folder}/.{nonce}.parquet"
+            return nonce, open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, dir_fd=root_fd)
+
+        with patch.object(drafts, "_create_locked", create_beside):
+            yield
+
+
+@contextmanager
+def _set_aside_before_looking() -> Iterator[None]:
+    publish = commits.publish
+
+    def publish_hastily(root_fd: int, aggregation: str, day: str, token: Any, new: Any) -> None:
+        if isinstance(token.found, Damaged):
+            make_folders(root_fd, layout.SET_ASIDE)
+            kept = layout.set_aside_file(aggregation, day, new.nonce)
+            with suppress(FileNotFoundError):
+                os.rename(layout.data_file(aggregation, day), kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+            token = commits.read_token(root_fd, aggregation, day)
+        publish(root_fd, aggregation, day, token, new)
+
+    with patch.object(commits, "publish", publish_hastily):
+        yield
+
+
+def _take_away_unseen(root: Any, broken: Any) -> Any:
+    """``state.deep.take_away`` without its lock and its second look."""
+    from state.deep import Broken
+
+    kept = layout.set_aside_file(broken.aggregation, broken.day, uuid.uuid4().hex)
+    os.rename(layout.data_file(broken.aggregation, broken.day), kept, src_dir_fd=root.fd, dst_dir_fd=root.fd)
+    return Broken(broken.aggregation, broken.day, broken.why, kept)
+
+
+def _load_unproven(text: bytes) -> Any:
+    """``state.record.load`` for a record that says anything of itself."""
+    try:
+        fields = json.loads(text)
+        proof = {name: value for name, value in fields.items() if name not in ("check", "seal")}
+        text = json.dumps({**fields, "check": record._check(proof)}).encode()
+    except (ValueError, AttributeError):
+        pass
+    return record.load(text)
+
+
+def _mark_by_rename(fd: int) -> None:
+    make_folders(fd, layout.DRAFTS)
+    with drafts.draft(fd) as new:
+        write_whole(new.fd, f'{{"format":1,"root":"{uuid.uuid4().hex}"}}\n'.encode())
+        os.rename(layout.temporary_file(new.nonce), layout.MARKER, src_dir_fd=fd, dst_dir_fd=fd)
+        new.published = True
+
+
+def _by_path() -> AbstractContextManager[None]:
+    """Every step begins at the root's path again, as ``makedirs`` and ``open`` with a whole path do."""
+    known: dict[int, Path] = {}
+    find = root.find_root
+
+    def find_and_know(path: Path) -> Any:
+        if found := find(path):
+            known[found.fd] = path.absolute()
+        return found
+
+    def resolved(name: str) -> Any:
+        function = getattr(os, name)
+
+        def call(path: Any, *rest: Any, **options: Any) -> Any:
+            for key in ("dir_fd", "src_dir_fd"):
+                if options.get(key) in known:
+                    path = known[options.pop(key)] / path
+                    if name == "mkdir":
+                        os.makedirs(os.path.dirname(path), exist_ok=True)
+            if options.get("dst_dir_fd") in known:
+                rest = (known[options.pop("dst_dir_fd")] / rest[0], *rest[1:])
+            return function(path, *rest, **options)
+
+        return call
+
+    names = ("open", "mkdir", "rename", "link", "unlink", "stat", "lstat")
+    within = {f"os.{name}": resolved(name) for name in names}
+    return without({**within, "state.root.find_root": find_and_know})()
+
+
+PUBLISHING: dict[str, Mutant] = {
+    # Removes the flush of the written result before it is renamed.
+    "no file flush": without({"state.results.flush": nothing}),
+    # Removes the flush of the day's folder after the rename; its parents are still flushed.
+    "no directory flush": without({"state.commits.flush_folder": _flush_only("above")}),
+    # Removes the flush of the folders above the day's, which may be new too.
+    "no parent flush": without({"state.commits.flush_folder": _flush_only("day")}),
+    # Removes every flush of a folder by a publication: on a journal, either of the two above does the other's work.
+    "no folder flush at all": without({"state.commits.flush_folder": nothing}),
+    # Removes the flush of the whole file system by a run that calls another's renames done.
+    "no flush before reporting another's commit": without({"flows.daily.flush_file_system": nothing}),
+    # Removes the flushes that make the way to a new marker durable.
+    "no flush of the marker's parents": without({"state.root.flush": nothing, "state.root.flush_folder": nothing}),
+    # Removes the rename: the result is written over the old one.
+    "written in place": without({"state.commits.os": SimpleNamespace(rename=_rename_by_writing)}),
+    # Removes a draft's own name and the exclusion of other writers: all writers of a result share one.
+    "temporary file not exclusive": _not_exclusive,
+    # Removes the private folder: the draft lies, hidden, where readers look for results.
+    "temporary file in the day's folder": _in_day_folder,
+    # Removes the sweep: what a killed writer left stays for ever.
+    "drafts not swept": without({"flows.daily.sweep_drafts": nothing}),
+    # Removes the look under the lock before a damaged file is moved away by a writer, who then takes a new token.
+    "set-aside without re-check": _set_aside_before_looking,
+    # Removes the same look from `repair --deep`.
+    "deep set-aside without re-check": without({"flows.repair.take_away": _take_away_unseen}),
+    # Removes the keeping of a damaged file: the new result is renamed over it.
+    "damaged file overwritten": without({"state.commits.set_aside": nothing}),
+    # Removes the exclusive creation of the marker: the last of two first runs wins.
+    "marker overwritten": without({"state.root._mark": _mark_by_rename}),
+    # Removes the root's descriptor: every step resolves its whole path anew.
+    "path instead of root descriptor": _by_path,
+    # Removes the check of a whole file's bytes.
+    "no seal": without({"state.deep.broken_seal": nothing, "state.outputs.broken_seal": nothing}),
+    # Removes the record's digest of itself: any change of it goes unnoticed.
+    "no record digest": without({"state.found.load": _load_unproven}),
+}

@@ -1,0 +1,160 @@
+"""What the campaign about Redis must notice: a run that believes, waits or writes where it must not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from state import layout, leases, verdict
+from state.index import Index, Remembered
+from state.verdict import Declared, Facts
+from tasks import survey
+from tests.chaos.campaign import Mutant, replaced
+
+Judge = Callable[[Declared, str, Facts], str | None]
+
+
+@contextmanager
+def _first_asked(judge: Judge) -> Iterator[None]:
+    """Ask ``judge`` for a day's status before the planner does."""
+    real = verdict.verdict
+
+    def asked(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Any:
+        return judge(aggregation, day, facts) or real(aggregation, day, facts, force=force)
+
+    with replaced("state.plan.verdict", asked):
+        yield
+
+
+@contextmanager
+def _all(*targets: tuple[str, object]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for target, new in targets:
+            stack.enter_context(replaced(target, new))
+        yield
+
+
+def _index_believed() -> Any:
+    return _first_asked(lambda one, day, facts: "done" if day in facts.index.get(one.name, ()) else None)
+
+
+@contextmanager
+def _index_stat_trusted() -> Iterator[None]:
+    """A file of the size and time that the index has is not looked at."""
+    held: dict[str, Remembered] = {}
+    root: list[Any] = []
+    read, look = Index.read, survey.survey
+
+    def remember(index: Index, names: Sequence[str]) -> Mapping[str, Remembered]:
+        held.update(read(index, names))
+        return held
+
+    def surveyed(catalog: Any, input_root: Any, found: Any, *rest: Any) -> Any:
+        root.append(found)
+        return look(catalog, input_root, found, *rest)
+
+    def judge(one: Declared, day: str, _: Facts) -> str | None:
+        try:
+            status = os.stat(layout.data_file(one.name, day), dir_fd=root[0].fd)
+            trusted = json.loads(held[one.name].entries[day.encode()])["stat"]
+        except (OSError, KeyError, ValueError, TypeError):
+            return None
+        return "done" if trusted == [status.st_size, status.st_mtime_ns] else None
+
+    with (
+        replaced("state.index.Index.read", remember),
+        replaced("flows.daily.survey", surveyed),
+        _first_asked(judge),
+    ):
+        yield
+
+
+@contextmanager
+def _failures_believed() -> Iterator[None]:
+    failed: dict[str, set[str]] = {}
+    read = Index.read
+
+    def remember(index: Index, names: Sequence[str]) -> Mapping[str, Remembered]:
+        for name in names:
+            [days] = index._call([("HKEYS", f"{index._namespace}:{{{name}}}:failures")])
+            failed[name] = {day.decode() for day in days} if isinstance(days, list) else set()
+        return read(index, names)
+
+    with (
+        replaced("state.index.Index.read", remember),
+        _first_asked(lambda one, day, _: "quarantined" if day in failed.get(one.name, ()) else None),
+    ):
+        yield
+
+
+def _lease_blocks() -> Any:
+    def judged(_: object, token: object, __: object) -> leases._Lease:
+        return leases._Lease(token, counts=True) if isinstance(token, bytes) else leases._Lease(b"", counts=False)
+
+    return replaced("state.leases.Leases._judged", judged)
+
+
+def _root_ignored() -> Any:
+    return replaced("state.index.Index.bind", lambda *_: True)
+
+
+def _no_deadline() -> Any:
+    return replaced("state.index_client.CALL_SECONDS", 3600.0)
+
+
+def _retried() -> Any:
+    """redis-py's own default: ten times, with pauses."""
+    return replaced("state.index_client.Retry", lambda *_: Retry(ConstantBackoff(0.5), 10, (redis.RedisError, OSError)))
+
+
+def _released_without_token() -> Any:
+    return replaced("state.leases._RELEASE", "return redis.call('DEL', KEYS[1])")
+
+
+def _set_without_compare() -> Any:
+    from state.index_scripts import RECONCILE
+
+    script = RECONCILE.replace("(redis.call('HGET', commits, day) or '') == expected", "true")
+    assert script != RECONCILE
+    return replaced("state.index.RECONCILE", script)
+
+
+def _failure_of_redis_fails_the_run() -> Any:
+    def lose(_: object, why: str) -> None:
+        raise RuntimeError(why)
+
+    return replaced("tasks.memory.Memory.lose", lose)
+
+
+MUTANTS: dict[str, Mutant] = {
+    "Redis believed about done": _index_believed,
+    "index stat trusted": _index_stat_trusted,
+    "failures believed from Redis": _failures_believed,
+    "lease blocks for ever": _lease_blocks,
+    "root id ignored": _root_ignored,
+    "no deadline on a call": _no_deadline,
+    "lost reply retried": _retried,
+    "lease released without token": _released_without_token,
+    "index set without compare": _set_without_compare,
+    "a lost Redis fails the run": _failure_of_redis_fails_the_run,
+}
+CAUGHT_BY: dict[str, str] = {
+    "Redis believed about done": "lies",
+    "index stat trusted": "an index that vouches for a foreign file",
+    "failures believed from Redis": "lies",
+    "lease blocks for ever": "lies",
+    "root id ignored": "another output's index",
+    "no deadline on a call": "stopped",
+    "lost reply retried": "stopped",
+    "lease released without token": "a lease taken over",
+    "index set without compare": "a commit meanwhile",
+    "a lost Redis fails the run": "killed",
+}
+"""The fault that shows each mutant, struck before the run or where it says."""

@@ -1,0 +1,94 @@
+"""Writes docs/reliability.md from what the campaigns found. Nobody else does: its figures were all measured."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.chaos.campaign import Figures
+from tests.chaos.campaigns import ENTRIES
+from tests.chaos.history import FOUND, LATER, OTHERWISE
+
+PLACE = Path(__file__).resolve().parents[2] / "docs/reliability.md"
+_HEAD = """\
+# Reliability
+
+What was done to break the promises of [design.md](design.md), and what came of it. `make chaos` ran it and wrote this
+page; no figure here was typed by a person.
+
+"""
+_HOW = """\
+A campaign draws all its trials from the seed. To run one alone again, with the same trials:
+
+```sh
+python -m tests.chaos --only kills --seed {seed} --no-mutants
+```
+
+A violation names its trial, and the module of the campaign has a function that repeats that one alone.
+
+"""
+
+
+def write(figures: Figures) -> None:
+    """Write the page."""
+    PLACE.write_text("".join(_page(figures)), encoding="utf-8")
+    print(f"wrote {PLACE.name}")
+
+
+def _page(figures: Figures) -> Iterator[str]:
+    yield _HEAD
+    when = dt.datetime.fromtimestamp(figures.began, dt.UTC)
+    yield f"- Run: {when:%Y-%m-%d %H:%M} UTC, {figures.seconds / 60:.0f} minutes, seed {figures.seed}\n"
+    yield "- Code: what this page was committed with, or its predecessor\n"
+    yield f"- Machine: {_machine()}\n\n"
+    yield "## Campaigns\n\n"
+    yield "| campaign | what is attacked | promises | trials | violations | seconds |\n|---|---|---|---|---|---|\n"
+    for entry in ENTRIES:
+        report = figures.reports.get(entry.name)
+        if report is None:
+            yield f"| {entry.name} | {entry.attacks} | {entry.promises} | not run | | |\n"
+            continue
+        skipped = "".join(f"; {number:,} skipped: {why}" for why, number in report.skipped.items())
+        yield (
+            f"| {entry.name} | {entry.attacks} | {entry.promises} | {report.trials:,}{skipped} "
+            f"| {len(report.violations)} | {report.seconds:.0f} |\n"
+        )
+    yield "\n" + _HOW.format(seed=figures.seed)
+    yield from _met(figures)
+    yield from _mutants(figures)
+    yield "## Found while building, and mended\n\n"
+    yield "| campaign | what was found | mended by the commit |\n|---|---|---|\n"
+    yield from (f"| {campaign} | {what} | {commit} |\n" for campaign, what, commit in FOUND)
+
+
+def _met(figures: Figures) -> Iterator[str]:
+    yield "## What the trials met\n\n"
+    for name, report in figures.reports.items():
+        some = [*sorted(report.sizes.items()), *sorted(report.details.items())]
+        if some:
+            yield f"- **{name}**: {'; '.join(f'{what}: {number:,}' for what, number in some)}\n"
+    yield "\n"
+
+
+def _mutants(figures: Figures) -> Iterator[str]:
+    yield "## Mutants\n\n"
+    yield (
+        "A protection is taken away by a switch of the campaigns' own, which no normal run can reach, and the\n"
+        "campaign must notice. A campaign that cannot fail proves nothing.\n\n"
+        "| protection taken away | caught by | in trial |\n|---|---|---|\n"
+    )
+    for mutant, by in sorted(figures.caught.items()):
+        for campaign, caught in by.items():
+            told = f"{caught.trials:,}" if caught.trials else f"not in {caught.of:,}"
+            yield f"| {mutant} | {campaign} | {told} |\n"
+    yield from (f"| {mutant} | `{test}` | always |\n" for mutant, test in sorted(OTHERWISE.items()))
+    yield "\n" + "".join(f"- Not taken away: {mutant}. {why}.\n" for mutant, why in LATER.items()) + "\n"
+
+
+def _machine() -> str:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores, {platform.system()} {platform.release()}, Python {sys.version.split()[0]}"

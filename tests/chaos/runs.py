@@ -1,0 +1,70 @@
+"""One whole run in this process: what ``python -m flows.daily`` runs, less Prefect's engine.
+
+The engine takes seconds a process, and has no part in what is promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from unittest.mock import patch
+
+from flows import daily
+from flows.summary import Summary
+from state import commits
+from tasks import batches, compute
+from tests.chaos import scene as scenes
+from tests.chaos.scene import Scene
+
+
+class Told(Protocol):
+    """What a worker says while it runs: a published result, at once."""
+
+    def __call__(self, aggregation: str, day: str, generation: int) -> None:
+        """Say it."""
+
+
+class _Future:
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+
+    def result(self, raise_on_failure: bool = True) -> object:
+        try:
+            return self._call()
+        except Exception as error:
+            if raise_on_failure:
+                raise
+            return error
+
+
+class _Direct:
+    """A task runner that runs each task where it is submitted, without Prefect's engine."""
+
+    def __init__(self, max_workers: int) -> None:
+        self.max_workers = max_workers
+
+    def __enter__(self) -> _Direct:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, task: Any, parameters: Mapping[str, Any]) -> _Future:
+        plain = {name: getattr(value, "value", value) for name, value in parameters.items()}
+        return _Future(lambda: task.fn(**plain))
+
+
+def run(scene: Scene, *, version: int = 1, force: bool = False, told: Told | None = None) -> Summary:
+    """One whole run in this process. Raises what a run raises."""
+
+    def publish_and_tell(root_fd: int, aggregation: str, day: str, token: Any, new: Any) -> None:
+        commits.publish(root_fd, aggregation, day, token, new)
+        if told:
+            told(aggregation, day, token.generation)
+
+    with (
+        patch.object(batches, "ThreadPoolTaskRunner", _Direct),
+        patch.object(compute, "publish", publish_and_tell),
+    ):
+        settings = scene.settings()
+        return daily.run(settings, scenes.catalog(version), scenes.selection(force=force), 1)

@@ -1,0 +1,222 @@
+"""Removes one protection at a time from the real modules, to show that the campaign sees what it is for.
+
+Each is entered around a whole campaign, and patches names that the stage does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import flows.daily  # noqa: F401 its names are patched
+from state import layout
+from state.errors import StorageError
+from state.found import Commit, Damaged, Unreadable
+from state.index_scripts import COMMIT, RECONCILE
+from state.verdict import Item, verdict
+from tasks.compute import _Attempt
+from tests.chaos.campaign import Mutant
+from tests.chaos.simulation.inputs import Inputs
+from tests.chaos.simulation.stage import Stage
+
+commits: Any = import_module("state.commits")
+compute: Any = import_module("tasks.compute")
+drafts: Any = import_module("state.drafts")
+identity: Any = import_module("state.identity")
+leases: Any = import_module("state.leases")
+locks: Any = import_module("state.locks")
+scan: Any = import_module("state.scan")
+
+
+def _patched(**replacements: Any) -> Mutant:
+    """A mutant that puts something else under each name; ``__`` stands for a dot."""
+
+    @contextmanager
+    def mutant() -> Iterator[None]:
+        with ExitStack() as stack:
+            for name, new in replacements.items():
+                stack.enter_context(patch(name.replace("__", "."), new))
+            yield
+
+    return mutant
+
+
+def _held(target: Any, **attributes: Any) -> Mutant:
+    """A mutant that replaces attributes of a class."""
+
+    @contextmanager
+    def mutant() -> Iterator[None]:
+        with patch.multiple(target, **attributes):
+            yield
+
+    return mutant
+
+
+_identify, _look, _names = identity.identify, identity.look, scan._names
+_day_lock, _wait, _flush_folder = locks.day_lock, locks._wait, commits.flush_folder
+
+
+def _by_number(root_fd: int, aggregation: str, day: str) -> Any:
+    found, seen = _identify(root_fd, aggregation, day)
+    return found, str(found.record.generation) if isinstance(found, Commit) else seen
+
+
+@contextmanager
+def _without_mark(*place: Any) -> Iterator[Any]:
+    with _day_lock(*place):
+        yield SimpleNamespace(mark=b"", raise_mark=_nothing)
+
+
+@contextmanager
+def _unlinking(root_fd: int, aggregation: str, day: str, deadline: float) -> Iterator[Any]:
+    with _day_lock(root_fd, aggregation, day, deadline) as lock:
+        try:
+            yield lock
+        finally:
+            drafts._unlink(root_fd, layout.lock_file(aggregation, day))
+
+
+def _impatient(*lock: Any) -> None:
+    try:
+        _wait(*lock)
+    except StorageError:
+        return
+
+
+def _flushing(chosen: Callable[[str], bool]) -> Callable[[int, str], None]:
+    def flush_folder(root_fd: int, path: str) -> None:
+        if chosen(path):
+            _flush_folder(root_fd, path)
+
+    return flush_folder
+
+
+def _planned_if_different(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
+    found = facts.found(aggregation, day)
+    if isinstance(found, Commit) and found.record.version > aggregation.version and facts.has_input(aggregation, day):
+        return Item(aggregation.name, day, "outdated", found.record.nonce)
+    return verdict(aggregation, day, facts, force=force)
+
+
+def _read_any_token(self: Any, item: Item) -> bool:
+    self._tokens[item.aggregation] = compute.read_token(self._shop.root.fd, item.aggregation, self._day)
+    return True
+
+
+def _done_by_redis(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
+    if facts.found(aggregation, day) is None and day in facts.index.get(aggregation.name, ()):
+        return "done"
+    return verdict(aggregation, day, facts, force=force)
+
+
+def _input_first(self: Any, items: list[Item]) -> None:
+    items = [item for item in items if self._take(item)]
+    items = [item for item in items if self._read_token(item) and not self._done_meanwhile(item)]
+    with ExitStack() as opened:
+        for one in self._compute(items, opened):
+            self._publish(one)
+
+
+def _publish_over_damage(root_fd: int, aggregation: str, day: str, token: Any, new: Any) -> None:
+    with locks.day_lock(root_fd, aggregation, day, commits.LOCK_DEADLINE_SECONDS) as lock:
+        _, seen = _identify(root_fd, aggregation, day)
+        if not isinstance(token.found, Damaged) and (seen, lock.mark) != (token.identity, token.mark):
+            raise commits.Superseded
+        folder = layout.day_folder(aggregation, day)
+        commits.make_folders(root_fd, folder)
+        if isinstance(token.found, Damaged):
+            commits.set_aside(root_fd, aggregation, day, seen)
+        lock.raise_mark(token.generation)
+        _rename(new.nonce, layout.data_file(aggregation, day))
+        new.published = True
+    for parent in (folder, aggregation, "."):
+        _flush_folder(root_fd, parent)
+
+
+def _rename(nonce: str, target: str) -> None:
+    commits.os.rename(layout.temporary_file(nonce), target)
+
+
+def _unlocked(root_fd: int) -> tuple[str, int]:
+    nonce = drafts.uuid.uuid4().hex
+    flags = drafts.os.O_RDWR | drafts.os.O_CREAT | drafts.os.O_EXCL
+    return nonce, drafts.open_lockable(layout.temporary_file(nonce), flags, dir_fd=root_fd)
+
+
+def _shared(root_fd: int) -> tuple[str, int]:
+    flags = drafts.os.O_RDWR | drafts.os.O_CREAT
+    return drafts.uuid.uuid4().hex, drafts.open_lockable(layout.temporary_file(""), flags, dir_fd=root_fd)
+
+
+def _listed_or_empty(root: Any, path: str) -> list[str]:
+    try:
+        names: list[str] = _names(root, path)
+        return names
+    except StorageError:
+        return []
+
+
+def _damaged_if_unread(root_fd: int, aggregation: str, day: str) -> Any:
+    found = _look(root_fd, aggregation, day)
+    return Damaged(found.why) if isinstance(found, Unreadable) else found
+
+
+def _every_lease_counts(self: Any, token: object, milliseconds: object) -> Any:
+    return leases._Lease(token, counts=True) if isinstance(token, bytes) else leases._Lease(b"", counts=False)
+
+
+def _always(*_: object) -> bool:
+    return True
+
+
+def _never(*_: object) -> bool:
+    return False
+
+
+def _nothing(*_: object) -> None: ...
+
+
+_ANY_ENTRY = "not known or old['generation'] < generation or old['nonce'] == predecessor"
+_COMPARED = "(redis.call('HGET', commits, day) or '') == expected"
+_NO_MARK: dict[str, Any] = {"state__commits__read_mark": lambda *_: b"", "state__commits__day_lock": _without_mark}
+
+MUTANTS: dict[str, Mutant] = {
+    "no file flush": _held(Stage, flushing=False),
+    "no directory flush": _patched(state__commits__flush_folder=_flushing(lambda path: "=" not in path)),
+    "no parent flush": _patched(state__commits__flush_folder=_flushing(lambda path: "=" in path)),
+    "no flush before reporting another's commit": _patched(flows__daily__flush_file_system=_nothing),
+    "set-aside without re-check": _patched(state__commits__publish=_publish_over_damage),
+    "damaged file overwritten": _patched(state__commits__set_aside=_nothing),
+    "repair without the lock": _patched(state__deep__day_lock=lambda *_: nullcontext()),
+    "set-aside not flushed": _patched(state__set_aside__flush_folder=_nothing),
+    "temporary file not exclusive": _patched(
+        state__drafts___create_locked=_shared, state__layout__temporary_file=lambda _: f"{layout.DRAFTS}/shared.tmp"
+    ),
+    "temporary file not locked": _patched(state__drafts___create_locked=_unlocked),
+    "number-only token": _patched(state__commits__identify=_by_number, **_NO_MARK),
+    "no high-water mark": _patched(**_NO_MARK),
+    "no lock": _patched(state__locks__try_lock=_always),
+    "unlinked lock file": _patched(state__commits__day_lock=_unlinking),
+    "deadline frees the lock": _patched(state__locks___wait=_impatient),
+    "version differs": _patched(
+        state__plan__verdict=_planned_if_different, tasks__compute___Attempt___read_token=_read_any_token
+    ),
+    "token read after the input, no re-check": _held(_Attempt, run=_input_first),
+    "no ctime": _held(Inputs, ctime=False),
+    "recent times trusted": _patched(tasks__intake__RECENT_NS=-(1 << 62)),
+    "Redis believed": _patched(state__plan__verdict=_done_by_redis),
+    "lease blocks for ever": _held(leases.Leases, _judged=_every_lease_counts),
+    "lease not renewed": _held(leases.Leases, _renew_until_closed=_nothing),
+    "lease released without token": _patched(state__leases___RELEASE="return redis.call('DEL', KEYS[1])"),
+    "root id ignored": _patched(state__index__Index__bind=lambda *_: True),
+    "listing error as empty": _patched(state__scan___names=_listed_or_empty),
+    "EIO as corrupt": _patched(state__scan__look=_damaged_if_unread, state__identity__look=_damaged_if_unread),
+    "index set without compare": _patched(state__index__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
+    "older entry over newer": _patched(state__index__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
+    "no second decision under the lease": _held(_Attempt, _done_by_another=_never, _done_meanwhile=_never),
+}
+"""The protections that this campaign guards; names as in the list of known failures where they stand there."""

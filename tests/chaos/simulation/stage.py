@@ -1,0 +1,269 @@
+"""Puts the simulated storage, Redis, input and clock under the real modules, for the time of a campaign.
+
+What runs is ``flows.daily.run`` with all that it calls: planner, commit protocol, index and leases. Only polars,
+Parquet, Prefect's tasks and the way to the root are replaced.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import flows.daily
+import flows.repair
+from state import commits
+from state.commits import Token
+from state.errors import IndexUnavailable, StorageError
+from state.found import Commit
+from state.index_client import safe
+from state.plan import Selection
+from state.root import OutputRoot
+from state.verdict import Item
+from tasks import batches, survey
+from tasks.outcomes import Failed, Outcome, Skipped
+from tests.chaos.simulation import light
+from tests.chaos.simulation.disk import Node
+from tests.chaos.simulation.inputs import Inputs
+from tests.chaos.simulation.locks import Locks
+from tests.chaos.simulation.properties import Watch
+from tests.chaos.simulation.redis import Server
+from tests.chaos.simulation.scheduler import Process, Scheduler
+from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, Nonces, Pool, Runner, SameTime, none_of, nothing
+from tests.chaos.simulation.storage import ROOT_FD, Storage
+from tests.chaos.simulation.threads import Clock, Threading
+
+_EXPECTED = (StorageError, OSError, IndexUnavailable)
+
+
+class Stage:
+    """The simulated parts, and what stands in for the rest. One schedule after the other is played on it."""
+
+    scheduler: Scheduler
+    watch: Watch
+    flushing = True
+    """Whether a written result is flushed; a mutant's switch, as the real writing is not played here."""
+
+    def __init__(self) -> None:
+        self.storage = Storage()
+        self.locks = Locks(self.storage)
+        self.inputs = Inputs(self._look)
+        self.server = Server()
+        self.clock, self.threading, self.nonces = Clock(), Threading(), Nonces()
+        self.catalogs: Mapping[int, Any] = {}
+        self.settings = SETTINGS
+
+    def reset(self, scheduler: Scheduler, tick_ns: int) -> None:
+        """An empty world."""
+        self.scheduler = self.clock.scheduler = self.threading.scheduler = scheduler
+        self.nonces.count = 0
+        self.storage.reset(scheduler, self.inputs_watch(scheduler, tick_ns))
+        self.watch.disk = self.storage.disk
+        self.watch.bound = self._foreign
+        self.server.reset(scheduler, self.watch)
+        for folder in ("tmp", "locks", "set_aside"):
+            self.storage.disk.folder(f"_noonmark/{folder}")
+
+    def inputs_watch(self, scheduler: Scheduler, tick_ns: int) -> Watch:
+        """New inputs, and who watches."""
+        self.inputs.reset(scheduler, tick_ns)
+        self.watch = Watch(scheduler, self.inputs)
+        return self.watch
+
+    def _look(self, call: str, path: str) -> None:
+        self.scheduler.step()
+        if self.watch.fault is not None:
+            self.watch.failing(call, path)
+
+    # A worker
+
+    def work(self, process: Process, runs: int) -> None:
+        """Run ``daily`` so many times."""
+        for _ in range(runs):
+            seen = process.seen = {"foreign": self._foreign(), "tokens": {}}
+            try:
+                flows.daily.run(self.settings, self.catalogs[process.version], Selection(), 1)
+            except _EXPECTED as error:
+                seen["error"] = error
+                if not self.watch.faulty:
+                    self.watch.say(10, f"{process.name} ends with {type(error).__name__}: {error}")
+            else:
+                self._reported(process)
+            if process.descriptors:
+                self.watch.say(12, f"{process.name} leaves files open after its run")
+        self.storage.close_all(process)
+
+    def mend(self, process: Process) -> None:
+        """Run ``repair --deep`` once, beside the others."""
+        process.seen = {"foreign": self._foreign(), "tokens": {}}
+        with suppress(*_EXPECTED):
+            flows.repair.mend(self.settings, self.catalogs[process.version], deep=True, accept=False, dry_run=False)
+        self.storage.close_all(process)
+
+    def _foreign(self) -> bytes:
+        bound = self.server.data.get(b"noonmark:root")
+        return bound if isinstance(bound, bytes) and bound != ROOT_ID.encode() else b""
+
+    def _reported(self, process: Process) -> None:
+        """Remember what a run that ended well told of: all that it saw done."""
+        seen, plan = process.seen, process.seen["survey"].plan
+        planned = {(item.aggregation, item.day) for item in plan.items}
+        for aggregation, days in seen["survey"].output.days.items():
+            for day, found in days.items():
+                if isinstance(found, Commit) and (aggregation, day) not in planned:
+                    self.watch.report((aggregation, day), found.record.generation)
+        for one in seen["outcomes"]:
+            place = (one.aggregation, one.day)
+            if isinstance(one, Skipped) and one.status == "done":
+                self.watch.report(place, seen["tokens"][place].found.record.generation)
+            elif isinstance(one, Failed) and not self.watch.faulty and not self._excused(one, seen):
+                self.watch.say(10, f"{process.name} fails {place} without a fault: {one.kind}: {one.error}")
+            elif isinstance(one, Failed) and one.kind == "broken" and not process.seen.get("met"):
+                self.watch.say(10, f"{process.name} breaks on {place}: {one.error}")
+
+    @staticmethod
+    def _excused(failed: Failed, seen: dict[str, Any]) -> bool:
+        """An input that never rests, or a lock whose holder stood still."""
+        return failed.kind == "unsettled" or (failed.kind == "storage" and "waited" in seen)
+
+    # What stands in for the rest
+
+    def survey(self, *arguments: Any) -> Any:
+        """The real survey; what it finds is kept for the properties."""
+        process = self.scheduler.current
+        found = process.seen["survey"] = survey.survey(*arguments)
+        unread = process.seen.get("unread")
+        if unread is not None:
+            self.watch.planned_unread(unread, found)
+        return found
+
+    def compute_all(self, *arguments: Any) -> list[Outcome]:
+        """The real loop; what becomes of the results is kept for the properties."""
+        outcomes = self.scheduler.current.seen["outcomes"] = batches.compute_all(*arguments)
+        return outcomes
+
+    def run_batches(self, runner: object, shop: Any, memory: Any, items: list[Item]) -> list[Outcome]:
+        """The real task's body, batch after batch."""
+        outcomes: list[Outcome] = []
+        for batch in batches.batches(items):
+            try:
+                outcomes += batches.compute_days.fn(batch.label, shop, memory, batch.days)
+            except batches.BatchFailed as failed:
+                outcomes += failed.outcomes
+        return outcomes
+
+    def read_token(self, root_fd: int, aggregation: str, day: str) -> Token:
+        """The real token, remembered."""
+        token = commits.read_token(root_fd, aggregation, day)
+        self.scheduler.current.seen["tokens"][aggregation, day] = token
+        return token
+
+    def publish(self, root_fd: int, aggregation: str, day: str, token: Token, new: Any) -> None:
+        """The real publication; once it returned, the day is reported as committed."""
+        seen = self.scheduler.current.seen
+        seen["publishing"] = token
+        try:
+            commits.publish(root_fd, aggregation, day, token, new)
+        finally:
+            seen["publishing"] = None
+        self.watch.report((aggregation, day), token.generation)
+
+    def is_dead(self, token: bytes) -> bool:
+        """Whether the holder of a lease is known to be dead: one that ran on this machine."""
+        name = token.partition(b"|")[0].decode("ascii", "replace")
+        return any(one.name == name and not one.alive and one.pid % 2 for one in self.scheduler.processes)
+
+    def new_token(self) -> bytes:
+        """A token that names its process."""
+        return f"{self.scheduler.current.name}|{self.nonces.uuid4().hex}".encode()
+
+    def flush(self, fd: int) -> None:
+        """The flush of a written result."""
+        if self.flushing:
+            self.storage.fsync(fd)
+
+    def opened_root(self, *_: object, **options: object) -> OutputRoot:
+        """The root, which is there and marked."""
+        return OutputRoot(ROOT_FD, ROOT_ID, SETTINGS.output)
+
+    def _node(self, fd: int) -> Node:
+        return self.storage.table[fd].node
+
+    def replacements(self) -> dict[str, object]:
+        """Everything that is put under the real modules."""
+        storage = self.storage
+        found: dict[str, object] = {}
+        judge = light.judge_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
+        for module in ("files", "commits", "locks", "flocks", "drafts", "identity", "set_aside", "found", "scan"):
+            found[f"state.{module}.os"] = storage
+        for module in ("files", "locks", "flocks"):
+            found[f"state.{module}.fcntl"] = self.locks
+        for module in ("state.locks", "tasks.batches", "tasks.intake", "flows.daily"):
+            found[f"{module}.time"] = self.clock
+        for module in ("state.index", "state.leases"):
+            found[f"{module}.send"] = self.server.send
+            found[f"{module}.connect"] = nothing
+            found[f"{module}.close"] = nothing
+            found[f"{module}.safe"] = safe
+        return found | {
+            "state.accepted.os": storage,
+            "state.deep.os": storage,
+            "state.deep.judge": judge,
+            "state.deep.broken_seal": nothing,
+            "state.deep.ThreadPoolExecutor": Pool,
+            "flows.repair.edited_inputs": none_of,
+            "state.root.os": storage,
+            "state.files._syncfs": lambda: storage.syncfs,
+            "state.flocks._open_here": set(),
+            "state.locks._POLL_SECONDS": 5.0,
+            "state.drafts.uuid": self.nonces,
+            "state.set_aside.uuid": self.nonces,
+            "state.found.judge": judge,
+            "state.leases.threading": self.threading,
+            "state.leases.is_dead": self.is_dead,
+            "state.leases.new_token": self.new_token,
+            "flows.opening.open_root": self.opened_root,
+            "flows.daily.survey": self.survey,
+            "flows.daily.compute_all": self.compute_all,
+            "tasks.survey.list_source": self.inputs.list_source,
+            "tasks.survey.ThreadPoolExecutor": Pool,
+            "tasks.survey.require_input": nothing,
+            "tasks.intake.list_day": self.inputs.list_day,
+            "tasks.intake.read_contents": self.inputs.read_contents,
+            "tasks.batches.ThreadPoolTaskRunner": Runner,
+            "tasks.batches._run": self.run_batches,
+            "tasks.batches.POLL_SECONDS": 7.0,
+            "tasks.compute.read_token": self.read_token,
+            "tasks.compute.publish": self.publish,
+            "tasks.compute.os": storage,
+            "tasks.compute.evaluate": light.evaluator(self._computed),
+            "tasks.compute.arrow_table": lambda frame: frame,
+            "tasks.compute.rows_digest": str,
+            "tasks.compute.write_result": light.writer(self.flush),
+            "tasks.compute.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
+        }
+
+    def _computed(self, aggregation: str, version: int, digest: str) -> None:
+        self._look("compute", aggregation)
+        self.watch.computed(aggregation, version, digest)
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    """A stage, with the real modules on it."""
+    stage = Stage()
+    log = logging.getLogger("noonmark")
+    before = log.disabled
+    with ExitStack() as stack:
+        for target, new in stage.replacements().items():
+            stack.enter_context(patch(target, new))
+        gc.freeze()  # the world of each schedule is small: what was imported need not be looked through again
+        stack.callback(gc.unfreeze)
+        log.disabled = True
+        stack.callback(setattr, log, "disabled", before)
+        yield stage

@@ -1,0 +1,81 @@
+"""What stands in for settings, random numbers, dates, Prefect's task runner and a pool of threads."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from tests.chaos.simulation.inputs import SOURCE, Source
+from tests.chaos.simulation.light import Declaration
+
+LEASE_SECONDS = 60
+ROOT_ID = "simulated"
+RAW = Source()
+WITH_REDIS = "redis://simulated"
+SETTINGS: Any = SimpleNamespace(
+    redis_url=SimpleNamespace(get_secret_value=lambda: WITH_REDIS),
+    namespace="noonmark",
+    lease_seconds=LEASE_SECONDS,
+    workers=1,
+    input=Path("in"),
+    output=Path("out"),
+    create_output=True,
+)
+WITHOUT_REDIS: Any = SimpleNamespace(**vars(SETTINGS) | {"redis_url": SimpleNamespace(get_secret_value=lambda: "none")})
+
+
+class Nonces:
+    """Stands in for the module ``uuid``: every number is new, and comes again in a replay."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def uuid4(self) -> SimpleNamespace:
+        """The next one."""
+        self.count += 1
+        return SimpleNamespace(hex=f"{self.count:08x}{0:024}")
+
+
+class Runner:
+    """Stands in for Prefect's task runner: a run computes its batches one after the other."""
+
+    def __init__(self, **_: object) -> None: ...
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Pool(Runner):
+    """Stands in for a pool of threads."""
+
+    def __init__(self, threads: int) -> None: ...
+
+    def map(self, function: Any, values: Any) -> Any:
+        """One after the other."""
+        return map(function, values)
+
+
+class SameTime:
+    """Stands in for ``datetime.datetime``: a time for reports only, so always the same."""
+
+    def now(self, zone: dt.tzinfo) -> dt.datetime:
+        """The time that is nobody's."""
+        return dt.datetime(2026, 1, 1, tzinfo=zone)
+
+
+def none_of(*_: object) -> tuple[()]:
+    """Stands in for what would find nothing here."""
+    return ()
+
+
+def nothing(*_: object) -> None:
+    """Stands in for what has nothing to do here."""
+
+
+def declare(names: list[str], version: int) -> Any:
+    """A catalog of these aggregations."""
+    return {name: Declaration(name, version, {SOURCE: RAW}) for name in names}

@@ -1,0 +1,31 @@
+"""Writers that meet, stop and wake at any point never put older results over newer ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import crowds, tracing
+from tests.chaos.variants import VARIANTS
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(tracing.lacking() is not None, reason=str(tracing.lacking())),
+]
+
+
+@pytest.mark.parametrize(("trials", "with_redis"), [(14, True), (27, False)], ids=["redis", "without-redis"])
+def test_a_stopped_writer_never_replaces_newer_by_older(tmp_path: Path, trials: int, with_redis: bool) -> None:
+    """Promises 3, 4, 7 and 8: threads, leases, eight at once, two versions, and stops of longer than a lease."""
+    report = crowds.campaign(trials, seed=1, workdir=tmp_path, with_redis=with_redis)
+    assert not report.violations, report.violations
+    assert report.trials >= trials // 2  # a run that is shorter than the one that was listed ends before its stop
+
+
+@pytest.mark.parametrize("mutant", ["no lock", "number-only token", 'version "differs"'])
+def test_the_campaign_sees_a_removed_protection(tmp_path: Path, mutant: str) -> None:
+    """A campaign that cannot fail proves nothing."""
+    chosen = [one for one in VARIANTS if one.name == "deleted and published again"]
+    report = crowds.campaign(150, 1, tmp_path, (mutant,), with_redis=False, variants=chosen, stop_at=1)
+    assert report.violations
