@@ -25,8 +25,7 @@ CALL_SECONDS = 2.0
 WHOLE_CALL = 3
 """How many times that long a whole call may take."""
 _SENTINEL = "redis+sentinel"
-_HOST_AND_PORT = r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d+))?"
-_HOST = r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d+)?"
+_HOST = r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d+))?"
 _PLACES = {
     "redis": re.compile(rf"{_HOST}(?:/\d*)?"),
     "rediss": re.compile(rf"{_HOST}(?:/\d*)?"),
@@ -143,7 +142,7 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     user, _, password = credentials.partition(":")
     if parts.query:
         raise ValueError("it takes no options; the database goes last in the path")
-    hosts = [(host.strip("[]"), int(port or 26379)) for host, port in re.findall(_HOST_AND_PORT, places)]
+    hosts = [(host.strip("[]"), int(port or 26379)) for host, port in re.findall(_HOST, places)]
     service, _, database = parts.path.strip("/").partition("/")
     deadlines = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry")}
     # Given as its own: of what it gets for the server, a Sentinel's client takes the time-outs and not the retries.

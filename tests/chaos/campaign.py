@@ -5,13 +5,14 @@ A trial that the machine does not permit is skipped with its reason, and never c
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, Protocol
+from functools import lru_cache, partial
+from typing import Any
 from unittest.mock import patch
 
 Mutant = Callable[[], AbstractContextManager[None]]
@@ -46,6 +47,11 @@ class Report:
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     @classmethod
+    def of_none(cls, trials: int, why: str) -> Report:
+        """What a campaign reports that this machine does not permit."""
+        return cls(skipped=Counter({why: trials}))
+
+    @classmethod
     def of(cls, told: Mapping[str, Any]) -> Report:
         """A report as another process told it."""
         return cls(**{**told, **{name: Counter(told[name]) for name in ("skipped", "details", "sizes")}})
@@ -68,13 +74,6 @@ class Figures:
     seconds: float = 0.0
     reports: dict[str, Report] = field(default_factory=dict)
     caught: dict[str, dict[str, Caught]] = field(default_factory=dict)
-
-
-class Campaign(Protocol):
-    """A campaign: ``trials`` at most, all of them drawn from ``seed``, in the empty folder ``workdir``."""
-
-    def __call__(self, trials: int, seed: int, workdir: Path) -> Report:
-        """Run it."""
 
 
 class NotStruck(Exception):
@@ -107,8 +106,28 @@ def run_trials(trials: Iterable[int], trial: Callable[[int], Iterable[str]], sto
     return report
 
 
+@lru_cache(maxsize=4)
+def shuffled(length: int, seed: int, turn: int) -> tuple[int, ...]:
+    """The order in which one round, the ``turn``-th, goes through so many points."""
+    order = list(range(length))
+    random.Random(f"{seed} {turn}").shuffle(order)
+    return tuple(order)
+
+
 @contextmanager
-def replaced(target: str, new: object) -> Iterator[None]:
-    """Put ``new`` in the place of ``module.name`` for a while: how a mutant removes a protection."""
-    with patch(target, new):
+def replaced_all(patches: Mapping[str, object]) -> Iterator[None]:
+    """Put objects in the place of each ``module.name`` for a while: how a mutant removes a protection."""
+    with ExitStack() as stack:
+        for target, new in patches.items():
+            stack.enter_context(patch(target, new))
         yield
+
+
+def replaced(target: str, new: object) -> AbstractContextManager[None]:
+    """Put ``new`` in the place of one ``module.name`` for a while."""
+    return replaced_all({target: new})
+
+
+def without(patches: Mapping[str, object]) -> Mutant:
+    """The mutant that puts these objects in the place of each ``module.name``."""
+    return partial(replaced_all, patches)

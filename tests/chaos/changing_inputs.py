@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from tests.chaos.campaign import NotStruck
 from tests.chaos.instants import whole
 from tests.chaos.runs import Told
 from tests.chaos.scene import Scene
-from tests.chaos.tracing import STOP, Point, let_go_until, list_calls, wait_stopped
+from tests.chaos.tracing import Point, list_calls, stop_and_wake
 from tests.chaos.worker import Worker, call, mend_in_child, run_in_child
 
 _TICK_NS = 2_000_000_000
@@ -81,15 +80,7 @@ def _change_at(
     with bases.copy(base, own_input=True) as scene:
         before = scene.expected()
         worker = Worker(run_in_child, scene, {}, mutants=mutants)
-        log = bases.folder / "log"
-        tracer = let_go_until(worker, point, STOP, log)
-        if stopped := wait_stopped(worker, log=log):
-            change(scene)
-            os.kill(worker.pid, signal.SIGCONT)
-        in_time = worker.wait()
-        tracer.wait()
-        if not stopped:
-            raise NotStruck
+        in_time = stop_and_wake(worker, point, bases.folder / "log", lambda: change(scene))
         if not in_time or worker.process.exitcode != 0:
             return [f"the worker ended with {worker.process.exitcode}"]
         wrong = [f"at once: {one}" for one in whole(scene, base.old, scene.expected(), {}, (), before)]
@@ -133,13 +124,11 @@ def coarse_clock(bases: Bases, mutants: tuple[str, ...]) -> list[str]:
             time.sleep(0.005)
         scene.sell(DAY, 6, 7)
         worker = Worker(run_on_coarse_clock, scene, {}, mutants=mutants)
-        log = bases.folder / "log"
-        tracer = let_go_until(worker, Point("pwrite64", 1), STOP, log)  # the seal: the input was read before it
-        assert wait_stopped(worker, log=log)
-        scene.sell(DAY, *_SAME_SIZE)
-        os.kill(worker.pid, signal.SIGCONT)
-        worker.wait()
-        tracer.wait()
+        seal = Point("pwrite64", 1)  # the input was read before it
+        try:
+            stop_and_wake(worker, seal, bases.folder / "log", lambda: scene.sell(DAY, *_SAME_SIZE))
+        except NotStruck:
+            return ["the run ended before its seal"]
         return list(call(mend_on_coarse_clock, scene, 1, mutants=mutants))
 
 

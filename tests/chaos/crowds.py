@@ -6,9 +6,6 @@ older result over the newer.
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,11 +14,11 @@ from pathlib import Path
 from state import layout
 from tests.chaos import mutants as registry
 from tests.chaos.bases import Bases, Place, bases
-from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials
+from tests.chaos.campaign import Mutant, Report, run_trials, shuffled
 from tests.chaos.instants import generations, whole
 from tests.chaos.meetings import eight_at_once, foreign_lease, two_threads, two_versions
 from tests.chaos.scene import Scene
-from tests.chaos.tracing import STOP, Point, lacking, let_go_until, list_calls, wait_stopped
+from tests.chaos.tracing import Point, lacking, list_calls, stop_and_wake
 from tests.chaos.variants import OUTPUTS, VARIANTS, Meanwhile, Variant
 from tests.chaos.worker import Worker, call, inspect_in_child, mend_in_child
 
@@ -90,22 +87,17 @@ class _Crowds:
         base = self.bases.built[variant.output]
         with self.bases.copy(base, lease_seconds=1, own_input=True) as scene:
             worker = Worker(variant.stopped, scene, {"version": base.version}, mutants=self.mutants)
-            log = self.folder / "log"
-            tracer = let_go_until(worker, point, STOP, log)
-            stopped = wait_stopped(worker, log=log)
-            meanwhile, marker = Meanwhile(scene, base, self.mutants), b""
-            if stopped:
+            meanwhile, markers = Meanwhile(scene, base, self.mutants), []
+
+            def let_others_go_on() -> None:
                 variant.others(meanwhile)
-                marker = _marker(scene)
-                os.kill(worker.pid, signal.SIGCONT)
-            in_time = worker.wait()
-            tracer.wait()
-            if not stopped:
-                raise NotStruck
+                markers.append(_marker(scene))
+
+            in_time = stop_and_wake(worker, point, self.folder / "log", let_others_go_on)
             if not in_time or not worker.ended_well:
                 return [f"the stopped one did not end well: {worker.error}"]
             self.met["successor committed"] += meanwhile.complete
-            replaced = ["the marker was replaced"] * (_marker(scene) != marker)
+            replaced = ["the marker was replaced"] * ([_marker(scene)] != markers)
             return replaced + self._judge(meanwhile, worker.told)
 
     def _judge(self, then: Meanwhile, told: Sequence[tuple[str, str, int]]) -> list[str]:
@@ -127,10 +119,9 @@ class _Crowds:
     def _at(self, number: int) -> int:
         turn, at = divmod(number, len(self.points))
         if at == 0 or not self._order:
-            self._order = list(range(len(self.points)))
-            random.Random(f"{self.seed} {turn}").shuffle(self._order)
-            critical = [one for one in self._order if self.points[one][1].call in _CRITICAL]
-            rest = [one for one in self._order if self.points[one][1].call not in _CRITICAL]
+            order = shuffled(len(self.points), self.seed, turn)
+            critical = [one for one in order if self.points[one][1].call in _CRITICAL]
+            rest = [one for one in order if self.points[one][1].call not in _CRITICAL]
             paired = zip(critical, rest, strict=False)
             self._order = [*(one for pair in paired for one in pair), *critical[len(rest) :], *rest[len(critical) :]]
         return self._order[at]
@@ -160,9 +151,7 @@ def campaign(
 ) -> Report:
     """One meeting of each kind, then ``trials`` stops in all, their points in an order drawn from ``seed``."""
     if why := lacking():
-        report = Report()
-        report.skipped[why] += trials
-        return report
+        return Report.of_none(trials, why)
     with bases(workdir, OUTPUTS, with_redis=with_redis) as built:
         chosen = [one for one in _MEETINGS if with_redis or one is not foreign_lease]
         crowds = _Crowds(built, seed, workdir, mutants, variants, chosen)

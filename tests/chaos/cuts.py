@@ -7,7 +7,6 @@ mends the rest. SIGKILL alone proves nothing of this: the kernel keeps what a ki
 from __future__ import annotations
 
 import itertools
-import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,9 +16,9 @@ from pathlib import Path
 from tests.chaos import disks, tracing
 from tests.chaos import mutants as registry
 from tests.chaos.bases import SITUATIONS, Base, Bases, bases
-from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials
+from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials, shuffled
 from tests.chaos.disks import Disk
-from tests.chaos.instants import MEND_SECONDS, look_and_mend
+from tests.chaos.instants import judged
 from tests.chaos.scene import Scene
 from tests.chaos.tracing import KILL, STOP, Point, let_go_until, list_calls, wait_stopped
 from tests.chaos.worker import Worker, call, run_in_child
@@ -103,9 +102,7 @@ class _Cuts:
     def trial(self, number: int) -> Iterator[str]:
         """Cut where this number says."""
         turn, at = divmod(number, len(self.cuts))
-        order = list(range(len(self.cuts)))
-        random.Random(f"{self.seed} {turn}").shuffle(order)
-        cut = self.cuts[order[at]]
+        cut = self.cuts[shuffled(len(self.cuts), self.seed, turn)[at]]
         for wrong in self.cut(cut):
             yield f"seed {self.seed}, {self.disk.kind}, {cut}: {wrong} [{cut.point.line[:120]}]"
 
@@ -133,11 +130,7 @@ class _Cuts:
             tracer.wait()
             self.disk.restart()
             self.met["results told before the cut"] += len(told)
-            judge = Worker(look_and_mend, scene, base, told, mutants=self.mutants)
-            judge.let_go()
-            if not judge.wait(MEND_SECONDS):
-                return [f"the next run took longer than {MEND_SECONDS:g} s"]
-            return list(judge.result) if judge.ended_well else [judge.error or "the next run died"]
+            return judged(scene, base, told, self.mutants)
 
     def _run_again(self, cut: _Cut, scene: Scene) -> list[tuple[str, str, int]]:
         """Another worker, undisturbed: it reports every result as done, whoever renamed it."""

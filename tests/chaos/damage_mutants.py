@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from state import layout, record, root, set_aside
 from state.errors import Refused
 from state.found import Damaged
-from tests.chaos.campaign import Mutant, replaced
+from tests.chaos.campaign import Mutant, replaced, replaced_all
 from tests.chaos.foreign import names_in
-
-
-@contextmanager
-def _all(*targets: tuple[str, object]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for target, new in targets:
-            stack.enter_context(replaced(target, new))
-        yield
 
 
 class _Alike(str):
@@ -39,7 +30,7 @@ class _Alike(str):
 
 
 def _no_seal() -> Any:
-    return _all(("state.deep.broken_seal", lambda *_: None), ("state.outputs.broken_seal", lambda *_: None))
+    return replaced_all({"state.deep.broken_seal": lambda *_: None, "state.outputs.broken_seal": lambda *_: None})
 
 
 def _no_record_digest() -> Any:
@@ -89,7 +80,7 @@ def _footer_names_paths() -> Any:
         os.link(layout.data_file(aggregation, day), kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         return kept
 
-    return _all(("state.deep.set_aside", trusting), ("state.commits.set_aside", trusting))
+    return replaced_all({"state.deep.set_aside": trusting, "state.commits.set_aside": trusting})
 
 
 def _links_followed() -> Any:

@@ -13,7 +13,7 @@ from state.seal import broken_seal
 from tests.chaos.bases import Base, Place, Rows, kept
 from tests.chaos.runs import Told
 from tests.chaos.scene import Scene
-from tests.chaos.worker import mend_in_child
+from tests.chaos.worker import Worker, mend_in_child
 
 MEND_SECONDS = 20.0
 """What a run may take after a dead worker: its leases, of a minute, must not delay it."""
@@ -88,3 +88,12 @@ def look_and_mend(scene: Scene, base: Base, reported: Sequence[Publication], tol
     wrong += [f"the damaged {name} {day} was not kept" for (name, day), was in base.harmed.items() if was not in aside]
     strange = [one for one in aside if one not in base.harmed.values()]
     return wrong + [f"{len(strange)} files were set aside that were not damaged"] * bool(strange)
+
+
+def judged(scene: Scene, base: Base, told: Sequence[tuple[str, str, int]], mutants: tuple[str, ...]) -> list[str]:
+    """What ``look_and_mend`` finds, in a process of its own and in time."""
+    judge = Worker(look_and_mend, scene, base, told, mutants=mutants)
+    judge.let_go()
+    if not judge.wait(MEND_SECONDS):
+        return [f"the next run took longer than {MEND_SECONDS:g} s"]
+    return list(judge.result) if judge.ended_well else [judge.error or f"it ended with {judge.process.exitcode}"]

@@ -6,7 +6,6 @@ The calls are listed, not sampled. A process is killed as it enters a call: kill
 from __future__ import annotations
 
 import os
-import random
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,8 +17,8 @@ from unittest.mock import patch
 from state import commits
 from tests.chaos import mutants as registry
 from tests.chaos.bases import SITUATIONS, Base, Bases, Situation, bases
-from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials
-from tests.chaos.instants import MEND_SECONDS, look_and_mend
+from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials, shuffled
+from tests.chaos.instants import judged
 from tests.chaos.runs import run
 from tests.chaos.scene import Scene
 from tests.chaos.tracing import KILL, Point, lacking, let_go_until, list_calls
@@ -57,7 +56,6 @@ class _Kills:
                 self.points += [(base, point) for point in list_calls(worker, self.folder / "calls")]
                 if not worker.ended_well or worker.result["failed"]:
                     raise RuntimeError(f"{base.name}: undisturbed, it failed: {worker.error or worker.result}")
-        self._order: list[int] = []
 
     def trial(self, number: int) -> Iterator[str]:
         """Kill at the point that stands at this number."""
@@ -88,11 +86,7 @@ class _Kills:
 
     def _judge(self, scene: Scene, base: Base, reported: Sequence[tuple[str, str, int]]) -> list[str]:
         self.met["results told before the kill"] += len(reported)
-        judge = Worker(look_and_mend, scene, base, reported, mutants=self.mutants)
-        judge.let_go()
-        if not judge.wait(MEND_SECONDS):
-            return [f"the next run took longer than {MEND_SECONDS:g} s"]
-        return list(judge.result) if judge.ended_well else [judge.error or f"it ended with {judge.process.exitcode}"]
+        return judged(scene, base, reported, self.mutants)
 
     def _leave_child(self, scene: Scene, base: Base) -> list[tuple[str, str, int]]:
         worker = Worker(die_under_the_lock, scene, base.version, mutants=self.mutants)
@@ -103,11 +97,7 @@ class _Kills:
 
     def _at(self, number: int) -> int:
         turn, at = divmod(number, len(self.points))
-        if at == 0 or not self._order:
-            rest = list(range(1, len(self.points)))
-            random.Random(f"{self.seed} {turn}").shuffle(rest)
-            self._order = [0, *rest]
-        return self._order[at]
+        return 1 + shuffled(len(self.points) - 1, self.seed, turn)[at - 1] if at else 0
 
 
 def die_under_the_lock(scene: Scene, version: int, told: Any) -> None:
@@ -136,9 +126,7 @@ def campaign(
 ) -> Report:
     """Kill ``trials`` times. Each round goes through all points in an order of its own, drawn from ``seed``."""
     if why := lacking():
-        report = Report()
-        report.skipped[why] += trials
-        return report
+        return Report.of_none(trials, why)
     with bases(workdir, situations) as built:
         kills = _Kills(built, seed, workdir, mutants)
         report = run_trials(range(trials), kills.trial, stop_at)

@@ -16,8 +16,8 @@ from state.index_scripts import COMMIT, RECONCILE
 from state.seal import read_footer
 from tasks import compute, discovery
 from tasks.outcomes import Skipped
-from tests.chaos.campaign import Mutant
-from tests.chaos.mutants_publishing import nothing, without
+from tests.chaos.campaign import Mutant, without
+from tests.chaos.mutants_publishing import nothing
 
 _LONG_AGO = -(10**19)
 

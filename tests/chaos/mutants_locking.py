@@ -14,8 +14,8 @@ from state.errors import StorageError
 from state.found import Commit
 from state.identity import identify
 from state.locks import DayLock, day_lock
-from tests.chaos.campaign import Mutant
-from tests.chaos.mutants_publishing import nothing, without
+from tests.chaos.campaign import Mutant, without
+from tests.chaos.mutants_publishing import nothing
 
 
 @contextmanager

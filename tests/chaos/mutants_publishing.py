@@ -7,7 +7,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,20 +18,7 @@ from state.files import flush_folder, make_folders, read_whole, write_whole
 from state.flocks import open_lockable
 from state.found import Damaged
 from tasks import compute
-from tests.chaos.campaign import Mutant
-
-
-def without(patches: dict[str, object]) -> Mutant:
-    """A mutant that puts other objects in the place of these ``module.name``."""
-
-    @contextmanager
-    def removed() -> Iterator[None]:
-        with ExitStack() as stack:
-            for target, new in patches.items():
-                stack.enter_context(patch(target, new))
-            yield
-
-    return removed
+from tests.chaos.campaign import Mutant, without
 
 
 def nothing(*_: object, **__: object) -> None:

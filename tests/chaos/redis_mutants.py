@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import redis
@@ -30,14 +30,6 @@ def _first_asked(judge: Judge) -> Iterator[None]:
         return judge(aggregation, day, facts) or real(aggregation, day, facts, force=force)
 
     with replaced("state.plan.verdict", asked):
-        yield
-
-
-@contextmanager
-def _all(*targets: tuple[str, object]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for target, new in targets:
-            stack.enter_context(replaced(target, new))
         yield
 
 

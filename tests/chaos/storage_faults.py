@@ -19,7 +19,7 @@ from tests.chaos.bases import DAY, SITUATIONS, Base, Bases, Place, bases, kept
 from tests.chaos.calls import of_files
 from tests.chaos.campaign import Mutant, Report, run_trials
 from tests.chaos.changing_inputs import changes, coarse_clock, panic
-from tests.chaos.instants import MEND_SECONDS, generations, look_and_mend, whole
+from tests.chaos.instants import generations, judged, look_and_mend, whole
 from tests.chaos.scene import Scene
 from tests.chaos.tracing import Point, error, lacking, let_go_failing, let_go_until, list_calls
 from tests.chaos.vanishing import full_disks, unmounts
@@ -82,11 +82,7 @@ class _Faults:
             before = self._untouched(base, base.scene)
             if self._untouched(base, scene) != before:
                 wrong.append("a result that was good was written anew")
-            mender = Worker(look_and_mend, scene, base, worker.told, mutants=self.mutants)
-            mender.let_go()
-            if not mender.wait(MEND_SECONDS):
-                return [*wrong, f"the next run took longer than {MEND_SECONDS:g} s"]
-            wrong += mender.result if mender.ended_well else [str(mender.error or mender.process.exitcode)]
+            wrong += judged(scene, base, worker.told, self.mutants)
             if self._untouched(base, scene) != before:
                 wrong.append("a result that was good was written anew by the next run")
             return wrong
@@ -190,9 +186,7 @@ class _Faults:
 def campaign(trials: int, seed: int, workdir: Path, mutants: tuple[str, ...] = (), stop_at: int | None = 20) -> Report:
     """So many faults, drawn from ``seed``; without a Redis, which has no part in it."""
     if why := lacking():
-        report = Report()
-        report.skipped[why] += trials
-        return report
+        return Report.of_none(trials, why)
     chosen = [one for one in SITUATIONS if one.name in ("first run", "new day", "changed day", "damaged results")]
     with bases(workdir, chosen, with_redis=False) as built:
         faults = _Faults(built, seed, workdir, mutants)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.chaos.campaign import NotStruck
 from tests.chaos.worker import Worker
 from tests.project import wait_until
 
@@ -111,6 +114,23 @@ def wait_stopped(worker: Worker, log: Path, seconds: float = 30.0) -> bool:
         assert time.monotonic() < until, "it neither stopped nor ended"
         time.sleep(0.001)
     return False
+
+
+def stop_and_wake(worker: Worker, point: Point, log: Path, meanwhile: Callable[[], object]) -> bool:
+    """Stop a worker at one call, do something meanwhile, wake it, and wait for its end: whether it came in time.
+
+    Raises NotStruck where it ended before the call.
+    """
+    tracer = let_go_until(worker, point, STOP, log)
+    stopped = wait_stopped(worker, log)
+    if stopped:
+        meanwhile()
+        os.kill(worker.pid, signal.SIGCONT)
+    in_time = worker.wait()
+    tracer.wait()
+    if not stopped:
+        raise NotStruck
+    return in_time
 
 
 def _attach(worker: Worker, log: Path, *expressions: str, paths: tuple[Path, ...] = ()) -> subprocess.Popen[bytes]:

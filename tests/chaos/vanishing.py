@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from tests.chaos.bases import Base, Bases
 from tests.chaos.calls import of_files
-from tests.chaos.campaign import NotStruck
 from tests.chaos.instants import look_and_mend, whole
-from tests.chaos.tracing import STOP, Point, let_go_until, list_calls, wait_stopped
+from tests.chaos.tracing import Point, list_calls, stop_and_wake
 from tests.chaos.worker import Worker, call, run_in_child
 
 Job = tuple[str, Callable[[], list[str]]]
@@ -108,21 +106,16 @@ def _unmount(bases: Bases, base: Base, mutants: tuple[str, ...], point: Point) -
         with _mounted(place, "--bind", str(real.output)):
             scene = replace(real, output=place, create=False)
             worker = Worker(run_in_child, scene, {"version": base.version}, mutants=mutants)
-            log = bases.folder / "log"
-            tracer = let_go_until(worker, point, STOP, log)
-            stopped = wait_stopped(worker, log=log)
-            if stopped:
-                subprocess.run(["umount", "-l", str(place)], check=True, capture_output=True)
-                (place / "foreign").write_text("not Noonmark's\n")
-                os.kill(worker.pid, signal.SIGCONT)
-            in_time = worker.wait()
-            tracer.wait()
-            if not stopped:
-                raise NotStruck
+            in_time = stop_and_wake(worker, point, bases.folder / "log", partial(_take_away, place))
             if not in_time or worker.process.exitcode != 0:
                 return [f"the worker ended with {worker.process.exitcode}"]
             wrong = _beneath(place)
         return wrong + list(call(look_and_mend, real, base, worker.told, mutants=mutants))
+
+
+def _take_away(place: Path) -> None:
+    subprocess.run(["umount", "-l", str(place)], check=True, capture_output=True)
+    (place / "foreign").write_text("not Noonmark's\n")
 
 
 def _beneath(place: Path) -> list[str]:

@@ -19,7 +19,7 @@ from state.found import Commit, Damaged, Unreadable
 from state.index_scripts import COMMIT, RECONCILE
 from state.verdict import Item, verdict
 from tasks.compute import _Attempt
-from tests.chaos.campaign import Mutant
+from tests.chaos.campaign import Mutant, without
 from tests.chaos.simulation.inputs import Inputs
 from tests.chaos.simulation.stage import Stage
 
@@ -34,15 +34,7 @@ scan: Any = import_module("state.scan")
 
 def _patched(**replacements: Any) -> Mutant:
     """A mutant that puts something else under each name; ``__`` stands for a dot."""
-
-    @contextmanager
-    def mutant() -> Iterator[None]:
-        with ExitStack() as stack:
-            for name, new in replacements.items():
-                stack.enter_context(patch(name.replace("__", "."), new))
-            yield
-
-    return mutant
+    return without({name.replace("__", "."): new for name, new in replacements.items()})
 
 
 def _held(target: Any, **attributes: Any) -> Mutant:
