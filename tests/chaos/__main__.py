@@ -50,12 +50,10 @@ def main() -> int:
         parser.error("--write is for the whole: the page would say of the rest that it was not run")
     figures = Figures(seed=seed, began=time.time())
     print(f"seed {seed}", flush=True)
-    for entry in () if options.no_campaigns else entries:
-        figures.reports[entry.name] = attack(entry, options.trials or entry.trials, seed)
-    if not options.no_mutants:
-        for entry in entries:
-            for mutant, caught in hunt(entry, seed):
-                figures.caught.setdefault(mutant, {})[entry.name] = caught
+    # Those that mostly wait for a lease or a server run beside those that compute: the cores stay busy.
+    lanes = [[one for one in entries if one.waits is waits] for waits in (False, True)]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        list(pool.map(lambda lane: _run_lane(lane, options, figures), lanes))
     figures.seconds = time.time() - figures.began
     if options.write:
         from tests.chaos.reliability import write
@@ -68,6 +66,15 @@ def main() -> int:
     for name in idle:
         print(f"{name} ran NO trial")
     return 1 if lived or idle or any(report.violations for report in figures.reports.values()) else 0
+
+
+def _run_lane(entries: list[Entry], options: argparse.Namespace, figures: Figures) -> None:
+    """Run campaigns one after the other, and then let each catch its mutants."""
+    for entry in () if options.no_campaigns else entries:
+        figures.reports[entry.name] = attack(entry, options.trials or entry.trials, figures.seed)
+    for entry in () if options.no_mutants else entries:
+        for mutant, caught in hunt(entry, figures.seed):
+            figures.caught.setdefault(mutant, {})[entry.name] = caught
 
 
 def attack(entry: Entry, trials: int, seed: int) -> Report:

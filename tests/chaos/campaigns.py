@@ -50,7 +50,10 @@ def _around(campaign: Callable[..., Report], mutants: Mapping[str, Mutant]) -> R
 
 @dataclass(frozen=True)
 class Entry:
-    """A campaign. ``trials`` is its long form, ``mutants`` how many trials each mutant may take to be caught."""
+    """A campaign. ``trials`` is its long form, ``mutants`` how many trials each mutant may take to be caught.
+
+    ``waits``: it spends its time waiting for leases and servers more than computing.
+    """
 
     name: str
     attacks: str
@@ -58,6 +61,7 @@ class Entry:
     run: Run
     trials: int
     mutants: Mapping[str, int] = field(default_factory=dict)
+    waits: bool = False
 
 
 def _within(trials: int, mutants: Mapping[str, Mutant]) -> dict[str, int]:
@@ -114,6 +118,7 @@ ENTRIES = (
         _inside(crowds.campaign),
         400,
         _within(1_000, crowds.MUTANTS),
+        waits=True,
     ),
     Entry(
         "storage",
@@ -131,8 +136,16 @@ ENTRIES = (
         _redis,
         1_000,
         _within(1_000, _TELLING),
+        waits=True,
     ),
-    Entry("sentinel", "A failover to a replica that lags, at the start and at a random call", "4, 12", _sentinel, 16),
+    Entry(
+        "sentinel",
+        "A failover to a replica that lags, at the start and at a random call",
+        "4, 12",
+        _sentinel,
+        16,
+        waits=True,
+    ),
     Entry(
         "damage",
         "A result cut at every length, flipped bits, foreign bytes: judged by the everyday look, --deep and a reader",

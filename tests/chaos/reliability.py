@@ -67,7 +67,8 @@ def _page(figures: Figures) -> Iterator[str]:
 
 def _met(figures: Figures) -> Iterator[str]:
     yield "## What the trials met\n\n"
-    for name, report in figures.reports.items():
+    for name in (entry.name for entry in ENTRIES if entry.name in figures.reports):
+        report = figures.reports[name]
         some = [*sorted(report.sizes.items()), *sorted(report.details.items())]
         if some:
             yield f"- **{name}**: {'; '.join(f'{what}: {number:,}' for what, number in some)}\n"
