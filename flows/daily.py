@@ -25,10 +25,10 @@ from state.errors import ConfigurationError
 from state.files import flush_file_system
 from state.plan import Plan, Selection
 from tasks.batches import compute_all
-from tasks.compute import Workshop
 from tasks.loading import Catalog, load
 from tasks.memory import log
 from tasks.survey import survey
+from tasks.workshop import Pace, Workshop
 
 
 @flow(name="daily", description="Compute and commit the days whose aggregates are missing, stale or damaged.")
@@ -74,7 +74,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         memory.reconcile(found.remembered, found.output.days)
         take_back(root, found.present)
         sweep_drafts(root.fd)
-        shop = Workshop(catalog, settings.input, root)
+        shop = Workshop(catalog, settings.input, root, Pace(workers))
         outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)

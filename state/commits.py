@@ -1,20 +1,23 @@
-"""Publishes a day: the only writer of results.
+"""Publishes days: the only writer of results.
 
-Token first, input next, publish last and only over what the token saw. docs/design.md says why each step is there and
-what goes wrong without it.
+Token first, input next, publish last and only over what the token saw. Flushes are done for many days together, on
+both sides of their publication. docs/design.md says why each step is there and what goes wrong without it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from state import layout
 from state.drafts import Draft
 from state.errors import StorageError
-from state.files import flush_folder, make_folders
+from state.files import flush, flush_folder, make_folders
+from state.flushing import flush_each
 from state.found import Commit, Damaged, Found
 from state.identity import identify
+from state.layout import Place
 from state.locks import day_lock, generation_of, read_mark
 from state.set_aside import set_aside
 
@@ -59,24 +62,44 @@ def read_token(root_fd: int, aggregation: str, day: str) -> Token:
     return Token(found, identity, mark)
 
 
-def publish(root_fd: int, aggregation: str, day: str, token: Token, new: Draft) -> None:
-    """Put a flushed draft in the day's place, durably, if the place is still what the token saw.
+def flush_drafts(drafts: Sequence[Draft]) -> list[OSError | None]:
+    """Force written drafts to the device, all at once; what each failed with, in their order.
 
-    Raises Superseded where it is not, StorageError where the day's lock was not to be had in time, OSError where a
-    step failed. After an OSError the day may be published or not: the next look tells, and both are whole.
+    One that failed is worthless: nobody knows what of it is there, and a second flush would not complain.
     """
-    folder = layout.day_folder(aggregation, day)
+    return flush_each(lambda new: flush(new.fd), drafts)
+
+
+def publish(root_fd: int, aggregation: str, day: str, token: Token, new: Draft) -> None:
+    """Put a flushed draft in the day's place, if the place is still what the token saw.
+
+    Readers see it from then on. It is committed once ``flush_published`` returned without an error for it.
+    Raises Superseded where the place changed, StorageError where the day's lock was not to be had in time, OSError
+    where a step failed. After an OSError the day may be published or not: the next look tells, and both are whole.
+    """
     with day_lock(root_fd, aggregation, day, LOCK_DEADLINE_SECONDS) as lock:
         found, identity = identify(root_fd, aggregation, day)
         if (identity, lock.mark) != (token.identity, token.mark):
             raise Superseded
-        make_folders(root_fd, folder)
+        make_folders(root_fd, layout.day_folder(aggregation, day))
         if isinstance(found, Damaged):
             set_aside(root_fd, aggregation, day, identity)
         lock.raise_mark(token.generation)
         target = layout.data_file(aggregation, day)
         os.rename(layout.temporary_file(new.nonce), target, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         new.published = True
-    # Always every parent: another process may have created it and been killed before it flushed it.
-    for parent in (folder, layout.aggregation_folder(aggregation), "."):
-        flush_folder(root_fd, parent)
+
+
+def flush_published(root_fd: int, places: Sequence[Place]) -> list[OSError | None]:
+    """Make published days durable, all at once; what each (aggregation, day) failed with, in their order.
+
+    Always every parent of each: another process may have created it and been killed before it flushed it.
+    """
+    parents = [_parents(aggregation, day) for aggregation, day in places]
+    folders = list(dict.fromkeys(folder for some in parents for folder in some))
+    failed = dict(zip(folders, flush_each(lambda folder: flush_folder(root_fd, folder), folders), strict=True))
+    return [next((error for folder in some if (error := failed[folder])), None) for some in parents]
+
+
+def _parents(aggregation: str, day: str) -> tuple[str, ...]:
+    return layout.day_folder(aggregation, day), layout.aggregation_folder(aggregation), "."

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from state.days import is_day
 
+Place = tuple[str, str]
+"""An aggregation and a day: where one result stands."""
+
 OWN = "_noonmark"
 MARKER = f"{OWN}/root.json"
 ACCEPTED = f"{OWN}/accepted.json"

@@ -16,9 +16,7 @@ from state import index_keys as keys
 from state.errors import IndexUnavailable
 from state.holder import is_dead, new_token
 from state.index_client import close, connect, safe, send
-
-Place = tuple[str, str]
-"""An aggregation and a day."""
+from state.layout import Place
 
 _TAKE_OVER = """
 if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' then redis.call('DEL', KEYS[1]) end

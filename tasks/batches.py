@@ -18,11 +18,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from state.leases import Place
+from state.layout import Place
 from state.verdict import Item
-from tasks.compute import Workshop, compute_day
+from tasks.compute import compute
 from tasks.memory import Memory
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.workshop import Days, Workshop
 
 SINGLE_DAYS = 50
 """Up to so many pending days have a task run each: the nightly case, where a person looks for one day."""
@@ -33,9 +34,6 @@ POLL_SECONDS = 0.2
 """How often a run looks whether days that another run computes are free."""
 
 log = logging.getLogger("noonmark")
-
-Days = Sequence[tuple[str, Sequence[Item]]]
-"""Days with their planned results."""
 
 
 class BatchFailed(Exception):
@@ -154,10 +152,7 @@ def _only(days: Days, places: Collection[Place]) -> Days:
 def _settle(shop: Workshop, memory: Memory, days: Days) -> list[Outcome]:
     outcomes: list[Outcome] = []
     try:
-        for day, items in days:
-            if shop.stopping.is_set():
-                break
-            outcomes += compute_day(shop, day, items)
+        outcomes.extend(compute(shop, days))
     finally:
         memory.tell([one.news for one in outcomes if isinstance(one, Committed)])
     return outcomes

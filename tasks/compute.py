@@ -1,257 +1,112 @@
-"""Computes a day: its files are read once, all planned aggregations of it run over them, and each result is published.
+"""Computes days in groups: one call of polars for many small days, and flushes that wait for the device together.
 
-The order is the commit protocol's: token, input, result, input again, publish. One aggregation that fails harms no
-other, and a day that changes under the computation is begun anew a bounded number of times.
+What is wrong with a day harms that day alone. One that changes under the computation is begun anew, a bounded number
+of times.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
-import os
-import threading
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+from functools import partial
 
-import polars as pl
-import pyarrow as pa
-from polars.exceptions import PanicException, PolarsError
-
-from state.commits import Superseded, Token, publish, read_token
-from state.drafts import Draft, draft
-from state.errors import StorageError
-from state.found import Commit, Newer
-from state.index import NewCommit
-from state.inputs import InputChanged
-from state.record import CommitRecord, SourceRecord
-from state.results import arrow_table, rows_digest, write_result
-from state.root import OutputRoot
+from state.commits import flush_drafts, flush_published
 from state.verdict import Item
-from tasks.catalog import Source
-from tasks.evaluate import Evaluated, evaluate
-from tasks.intake import Taken, listed, take
-from tasks.loading import Catalog
-from tasks.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.attempt import Attempt, Ready
+from tasks.evaluate import Results, evaluate
+from tasks.outcomes import Failed, Outcome
+from tasks.workshop import Days, Workshop
 
 ATTEMPTS = 3
 """How often a day is begun that changes while it is computed."""
-LIBRARIES = {"polars": pl.__version__, "pyarrow": pa.__version__}
+TOGETHER_BYTES = 64 << 20
+"""How much input is computed together, in bytes of files; a day of more has a group of its own."""
 
 log = logging.getLogger("noonmark")
 
 
-@dataclass(frozen=True)
-class Workshop:
-    """What every computation of a run shares. ``stopping`` is set when the run is told to end."""
+def compute(shop: Workshop, days: Days) -> Iterator[Outcome]:
+    """Compute and commit the planned results of days, group by group as far as the outcomes are asked for.
 
-    catalog: Catalog
-    input_root: Path
-    root: OutputRoot
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A written and flushed result that waits to be published."""
-
-    item: Item
-    token: Token
-    record: CommitRecord
-    new: Draft
-
-
-def compute_day(shop: Workshop, day: str, items: Sequence[Item]) -> list[Outcome]:
-    """Compute and publish the planned results of one day. What is wrong with the day is an outcome, not an error."""
-    outcomes: list[Outcome] = []
-    pending = list(items)
-    for _ in range(ATTEMPTS):
-        attempt = _Attempt(shop, day)
-        try:
-            attempt.run(pending)
-        except Exception as error:
-            log.exception("day %s", day)
-            settled = {one.aggregation for one in (*attempt.outcomes, *attempt.anew)}
-            told = f"{type(error).__name__}: {error}"
-            lost = [item.aggregation for item in pending if item.aggregation not in settled]
-            outcomes += [Failed(name, day, "broken", told) for name in lost]
-        outcomes += attempt.outcomes
-        pending = attempt.anew
-        if not pending:
-            break
-    unsettled = f"its input or its commit changed {ATTEMPTS} times while it was computed; the next run takes it up"
-    return outcomes + [Failed(item.aggregation, day, "unsettled", unsettled, passing=True) for item in pending]
-
-
-class _Attempt:
-    """One pass over a day: each step keeps the items that go on, and notes what becomes of those that do not.
-
-    ``anew`` holds the items to be begun anew, because their input or their place changed meanwhile.
+    What is wrong with a day is an outcome, not an error. Once the run is told to end, no further group is begun: its
+    days have no outcome.
     """
-
-    def __init__(self, shop: Workshop, day: str) -> None:
-        self.outcomes: list[Outcome] = []
-        self.anew: list[Item] = []
-        self._shop = shop
-        self._day = day
-        self._tokens: dict[str, Token] = {}
-        self._taken: dict[Source, Taken] = {}
-        self._checked: set[Source] = set()
-
-    def run(self, items: list[Item]) -> None:
-        """Take the items as far as they go."""
-        items = [item for item in items if self._read_token(item) and not self._done_by_another(item)]
-        items = [item for item in items if self._take(item) and not self._done_meanwhile(item)]
-        with ExitStack() as drafts:
-            for one in [one for one in self._compute(items, drafts) if self._still_holds(one.item)]:
-                self._publish(one)
-
-    def _read_token(self, item: Item) -> bool:
-        try:
-            token = read_token(self._shop.root.fd, item.aggregation, self._day)
-        except StorageError as error:
-            return self._fail(item, "storage", str(error), passing=True)
-        found = token.found
-        declared = self._shop.catalog[item.aggregation].version
-        if isinstance(found, Newer) or (isinstance(found, Commit) and found.record.version > declared):
-            return self._skip(item, "ahead")
-        self._tokens[item.aggregation] = token
-        return True
-
-    def _done_by_another(self, item: Item) -> bool:
-        """Whether another run has committed since the plan was made, from files that are listed alike now.
-
-        That spares reading them. Where the listing settles nothing, ``_done_meanwhile`` decides by their contents.
-        """
-        found = self._tokens[item.aggregation].found
-        aggregation = self._shop.catalog[item.aggregation]
-        if not isinstance(found, Commit) or found.record.nonce == item.over:
-            return False
-        if found.record.version != aggregation.version or set(found.record.inputs) != set(aggregation.sources):
-            return False
-        try:
-            for name, source in aggregation.sources.items():
-                if found.record.inputs[name].stat != listed(source, self._shop.input_root, self._day).stat:
-                    return False
-        except StorageError:
-            return False
-        return not self._skip(item, found.status)
-
-    def _take(self, item: Item) -> bool:
-        for source in self._shop.catalog[item.aggregation].sources.values():
-            if source in self._taken:
-                continue
-            try:
-                taken = take(source, self._shop.input_root, self._day)
-            except InputChanged:
-                return self._begin_anew(item)
-            except StorageError as error:
-                return self._fail(item, "input", error.message, passing=True)
-            if taken is None:
-                return self._skip(item, "orphaned")
-            self._taken[source] = taken
-        return True
-
-    def _sources(self, item: Item) -> dict[str, Taken]:
-        return {name: self._taken[one] for name, one in self._shop.catalog[item.aggregation].sources.items()}
-
-    def _done_meanwhile(self, item: Item) -> bool:
-        """Whether another run has committed the same result since the plan was made."""
-        found = self._tokens[item.aggregation].found
-        if not isinstance(found, Commit) or found.record.version != self._shop.catalog[item.aggregation].version:
-            return False
-        if item.reason == "forced" and found.record.nonce == item.over:
-            return False
-        now = {name: taken.contents.digest for name, taken in self._sources(item).items()}
-        if now != {name: source.contents for name, source in found.record.inputs.items()}:
-            return False
-        return not self._skip(item, found.status)
-
-    def _compute(self, items: list[Item], drafts: ExitStack) -> list[_Ready]:
-        if not items:
-            return []
-        needed = {taken.source: taken for item in items for taken in self._sources(item).values()}
-        results = evaluate([self._shop.catalog[item.aggregation] for item in items], needed)
-        ready = []
-        for item in items:
-            result = results[item.aggregation]
-            if not isinstance(result, Evaluated):
-                # What was read while it was being replaced is no fault of anybody's.
-                if self._still_holds(item):
-                    self._fail(item, result.kind, result.error)
-                continue
-            try:
-                ready.append(self._write(item, result, drafts))
-            except OSError as error:
-                self._fail(item, "storage", f"its result cannot be written: {error}", passing=True)
-            except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
-                self._fail(item, "aggregation", f"its result is nothing that Parquet holds: {error}")
-        return ready
-
-    def _write(self, item: Item, result: Evaluated, drafts: ExitStack) -> _Ready:
-        token = self._tokens[item.aggregation]
-        new = drafts.enter_context(draft(self._shop.root.fd))
-        table = arrow_table(result.frame)
-        aggregation = self._shop.catalog[item.aggregation]
-        record = CommitRecord(
-            aggregation=item.aggregation,
-            version=aggregation.version,
-            code=aggregation.code,
-            day=self._day,
-            generation=token.generation,
-            rows=table.num_rows,
-            inputs={name: _source_record(taken, result.rows[name]) for name, taken in self._sources(item).items()},
-            result=rows_digest(table),
-            libraries=LIBRARIES,
-            nonce=new.nonce,
-            committed_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-        )
-        write_result(new.fd, table, record)
-        return _Ready(item, token, record, new)
-
-    def _still_holds(self, item: Item) -> bool:
-        for taken in self._sources(item).values():
-            if taken.source in self._checked:
-                continue
-            try:
-                taken.check()
-            except InputChanged:
-                return self._begin_anew(item)
-            except (OSError, StorageError) as error:
-                return self._fail(item, "input", str(error), passing=True)
-            self._checked.add(taken.source)
-        return True
-
-    def _publish(self, one: _Ready) -> None:
-        item, record = one.item, one.record
-        try:
-            publish(self._shop.root.fd, item.aggregation, self._day, one.token, one.new)
-        except Superseded:
-            self._begin_anew(item)
-            return
-        except (OSError, StorageError) as error:
-            self._fail(item, "storage", f"its result cannot be published: {error}", passing=True)
-            return
-        status = os.fstat(one.new.fd)
-        news = NewCommit(Commit(record, status.st_size, status.st_mtime_ns), one.token.nonce)
-        self.outcomes.append(Committed(item.aggregation, self._day, record.generation, record.rows, item.reason, news))
-
-    def _begin_anew(self, item: Item) -> Literal[False]:
-        self.anew.append(item)
-        return False
-
-    def _fail(self, item: Item, kind: str, error: str, *, passing: bool = False) -> Literal[False]:
-        self.outcomes.append(Failed(item.aggregation, self._day, kind, error, passing))
-        return False
-
-    def _skip(self, item: Item, status: str) -> Literal[False]:
-        self.outcomes.append(Skipped(item.aggregation, self._day, status))
-        return False
+    todo = deque((day, items, 1) for day, items in days)
+    while todo and not shop.stopping.is_set():
+        began = time.monotonic()
+        group = _begin_group(shop, todo)
+        _commit([attempt for attempt, _ in group], shop.root.fd)
+        shop.pace.took(sum(len(attempt.planned) for attempt, _ in group), time.monotonic() - began)
+        for attempt, number in reversed(group):
+            if attempt.anew and number < ATTEMPTS:
+                todo.appendleft((attempt.day, attempt.anew, number + 1))
+                attempt.anew = []
+        for attempt, _ in group:
+            yield from attempt.outcomes
+            yield from (_unsettled(attempt.day, item) for item in attempt.anew)
 
 
-def _source_record(taken: Taken, rows: int) -> SourceRecord:
-    files = taken.files
-    stat = files.stat if taken.proven else None
-    return SourceRecord(len(files.files), files.bytes, rows, taken.contents.digest, stat)
+Todo = deque[tuple[str, Sequence[Item], int]]
+"""Days, what is planned of them, and for which time it is begun."""
+
+
+def _begin_group(shop: Workshop, todo: Todo) -> list[tuple[Attempt, int]]:
+    """Take in as many days as are computed together."""
+    group = []
+    results = size = 0
+    while todo and results < shop.pace.results and size < TOGETHER_BYTES:
+        day, items, number = todo.popleft()
+        attempt = Attempt(shop, day, items)
+        _guarded(attempt, attempt.take_in)
+        group.append((attempt, number))
+        results += len(attempt.pending)
+        size += sum(taken.files.bytes for taken in attempt.taken.values())
+    return group
+
+
+def _commit(group: Sequence[Attempt], root_fd: int) -> None:
+    """Take a group from its input to its commits, each step for all of its days."""
+    with ExitStack() as drafts:
+        for attempt, results in _evaluated(group):
+            _guarded(attempt, partial(attempt.write, results, drafts))
+        written = _ready(group)
+        for (attempt, one), error in zip(written, flush_drafts([one.new for _, one in written]), strict=True):
+            attempt.flushed(one, error)
+        for attempt in group:
+            _guarded(attempt, attempt.publish)
+        published = _ready(group)
+        places = [(one.item.aggregation, attempt.day) for attempt, one in published]
+        for (attempt, one), error in zip(published, flush_published(root_fd, places), strict=True):
+            _guarded(attempt, partial(attempt.settle, one, error))
+
+
+def _evaluated(group: Sequence[Attempt]) -> list[tuple[Attempt, Results]]:
+    try:
+        found = evaluate([(attempt.aggregations, attempt.taken) for attempt in group])
+    except Exception as error:
+        log.exception("days %s", ", ".join(attempt.day for attempt in group))
+        for attempt in group:
+            attempt.break_off(error)
+        return []
+    return list(zip(group, found, strict=True))
+
+
+def _ready(group: Sequence[Attempt]) -> list[tuple[Attempt, Ready]]:
+    return [(attempt, one) for attempt in group for one in attempt.ready]
+
+
+def _guarded(attempt: Attempt, step: Callable[[], None]) -> None:
+    """Take a step; what nobody foresaw harms this day alone."""
+    try:
+        step()
+    except Exception as error:
+        log.exception("day %s", attempt.day)
+        attempt.break_off(error)
+
+
+def _unsettled(day: str, item: Item) -> Failed:
+    told = f"its input or its commit changed {ATTEMPTS} times while it was computed; the next run takes it up"
+    return Failed(item.aggregation, day, "unsettled", told, passing=True)

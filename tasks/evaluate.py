@@ -1,12 +1,12 @@
-"""Runs a day's aggregations over its frames: together where all go well, one by one to tell which one does not.
+"""Runs the aggregations of days over their frames: together where all go well, one by one to tell which one does not.
 
-Together, polars reads the common input once. Nothing is written here, and a user's function that raises, panics or
-returns something else is an answer like any other.
+Together, polars reads a day's common input once, and no core waits for Python between small days. Nothing is written
+here, and a user's function that raises, panics or returns something else is an answer like any other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -41,72 +41,106 @@ class Misfit:
     error: str
 
 
-def evaluate(aggregations: list[Aggregation], taken: Mapping[Source, Taken]) -> dict[str, Evaluated | Misfit]:
-    """The result of each aggregation by name; ``taken`` holds the day's files of every source that they have.
+def evaluate(days: Sequence[tuple[Sequence[Aggregation], Mapping[Source, Taken]]]) -> list[Results]:
+    """The results of days, in their order; each day comes with the files of every source that its aggregations have.
 
-    Two sources may read the same files differently, so each has a frame of its own.
+    Days that lie in memory are computed in one call; one that is read from disk is bounded in memory by itself.
     """
-    frames: dict[Source, pl.LazyFrame] = {}
-    unread: dict[Source, Misfit] = {}
-    for source, one in taken.items():
-        try:
-            frames[source] = one.frame()
-        except _CAUGHT as error:
-            unread[source] = _unreadable(one, error)
-    results: dict[str, Evaluated | Misfit] = {}
-    plans: dict[str, pl.LazyFrame] = {}
-    failed: dict[str | Source, BaseException] = {}
-    for aggregation in aggregations:
+    asked = [_Day(aggregations, taken) for aggregations, taken in days]
+    _collect([one for one in asked if one.in_memory], "in-memory")
+    for one in asked:
+        if not one.in_memory:
+            _collect([one], "streaming")
+    return [one.results() for one in asked]
+
+
+Results = Mapping[str, Evaluated | Misfit]
+"""The result of each aggregation, by its name."""
+_Name = str | Source
+"""A query: an aggregation by its name, or the number of a source's rows by the source."""
+_Collected = dict[_Name, pl.DataFrame | BaseException]
+
+
+class _Day:
+    """The queries of one day, and what came of each. Two sources may read the same files differently, so each has a
+    frame of its own.
+    """
+
+    def __init__(self, aggregations: Sequence[Aggregation], taken: Mapping[Source, Taken]) -> None:
+        self.queries: dict[_Name, pl.LazyFrame] = {}
+        self.collected: _Collected = {}
+        self._aggregations = aggregations
+        self._taken = taken
+        self._frames: dict[Source, pl.LazyFrame] = {}
+        self._misfits: dict[_Name, Misfit] = {}
+        for source, one in taken.items():
+            try:
+                self._frames[source] = one.frame()
+            except _CAUGHT as error:
+                self._misfits[source] = _unreadable(one, error)
+        for aggregation in aggregations:
+            self._plan(aggregation)
+        for source, frame in self._frames.items():
+            self.queries[source] = frame.select(pl.len().alias(_ROWS))
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all its files are; then the in-memory engine takes half the streaming engine's time."""
+        return all(self._taken[source].in_memory for source in self._frames)
+
+    def _plan(self, aggregation: Aggregation) -> None:
         sources = aggregation.sources.values()
-        if bad := next((unread[source] for source in sources if source in unread), None):
-            results[aggregation.name] = bad
-            continue
+        if bad := next((self._misfits[source] for source in sources if source in self._misfits), None):
+            self._misfits[aggregation.name] = bad
+            return
         try:
-            planned: object = aggregation.function(*(frames[source] for source in sources))
+            planned: object = aggregation.function(*(self._frames[source] for source in sources))
         except _CAUGHT as error:
-            failed[aggregation.name] = error
-            continue
+            self.collected[aggregation.name] = error
+            return
         if isinstance(planned, pl.LazyFrame):
-            plans[aggregation.name] = planned
+            self.queries[aggregation.name] = planned
         else:
             told = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
-            results[aggregation.name] = Misfit("aggregation", told)
-    counts = {source: frame.select(pl.len().alias(_ROWS)) for source, frame in frames.items()}
-    collected: _Collected = {**failed, **_collect(plans, counts, taken)}
-    fault = cache(lambda source: _fault(taken[source], frames[source]))
-    for aggregation in aggregations:
-        if aggregation.name not in results:
-            results[aggregation.name] = _result(aggregation, collected, fault)
-    return results
+            self._misfits[aggregation.name] = Misfit("aggregation", told)
+
+    def results(self) -> Results:
+        """What came of it."""
+        fault = cache(lambda source: _fault(self._taken[source], self._frames[source]))
+        return {
+            one.name: self._misfits.get(one.name) or _result(one, self.collected, fault) for one in self._aggregations
+        }
 
 
-_Collected = Mapping[str | Source, pl.DataFrame | BaseException]
-"""What came of each query: of an aggregation by its name, of the rows of a source by itself."""
-
-
-def _collect(
-    plans: Mapping[str, pl.LazyFrame], counts: Mapping[Source, pl.LazyFrame], taken: Mapping[Source, Taken]
-) -> _Collected:
-    # The in-memory engine takes half the streaming engine's time for a small day, and no bound on memory is lost.
-    engine: Literal["in-memory", "streaming"] = (
-        "in-memory" if all(taken[source].in_memory for source in counts) else "streaming"
-    )
-    names: list[str | Source] = [*plans, *counts]
-    queries = [*plans.values(), *counts.values()]
+def _collect(days: Sequence[_Day], engine: Literal["in-memory", "streaming"]) -> None:
+    """Run all queries in one call. Where that fails, halves show which day does not work, and of that which query."""
+    asked = [(day, name) for day in days for name in day.queries]
     try:
-        return dict(zip(names, pl.collect_all(queries, engine=engine), strict=True))
+        frames = pl.collect_all([day.queries[name] for day, name in asked], engine=engine)
     except _CAUGHT:
-        collected: dict[str | Source, pl.DataFrame | BaseException] = {}
-        for name, query in zip(names, queries, strict=True):
-            try:
-                collected[name] = query.collect(engine=engine)
-            except _CAUGHT as error:
-                collected[name] = error
-        return collected
+        if len(days) == 1:
+            _collect_singly(days[0], engine)
+        else:
+            half = len(days) // 2
+            _collect(days[:half], engine)
+            _collect(days[half:], engine)
+        return
+    for (day, name), frame in zip(asked, frames, strict=True):
+        day.collected[name] = frame
+
+
+def _collect_singly(day: _Day, engine: Literal["in-memory", "streaming"]) -> None:
+    for name, query in day.queries.items():
+        try:
+            day.collected[name] = query.collect(engine=engine)
+        except _CAUGHT as error:
+            day.collected[name] = error
 
 
 def _result(
-    aggregation: Aggregation, collected: _Collected, fault: Callable[[Source], Misfit | None]
+    aggregation: Aggregation,
+    collected: Mapping[_Name, pl.DataFrame | BaseException],
+    fault: Callable[[Source], Misfit | None],
 ) -> Evaluated | Misfit:
     frame = collected[aggregation.name]
     rows = {}

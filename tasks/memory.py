@@ -13,7 +13,8 @@ from state.durability import Durability
 from state.errors import IndexUnavailable
 from state.found import Found
 from state.index import Index, NewCommit, Remembered, Repaired
-from state.leases import Leases, Place
+from state.layout import Place
+from state.leases import Leases
 
 log = logging.getLogger("noonmark")
 

@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 
 from state import layout
-from state.commits import Token, publish, read_token
+from state.commits import Token, flush_drafts, flush_published, publish, read_token
 from state.drafts import Draft, draft
 from state.record import CommitRecord, SourceRecord
 from state.results import arrow_table, rows_digest, write_result
@@ -61,17 +61,25 @@ def written(root: OutputRoot, token: Token, frame: pl.DataFrame | None = None, *
             nonce=new.nonce,
         )
         write_result(new.fd, table, record)
+        _raise_any(flush_drafts([new]))
         yield new
 
 
 def commit(
     root: OutputRoot, frame: pl.DataFrame | None = None, *, name: str = NAME, day: str = DAY, **fields: Any
 ) -> Token:
-    """Publish a day as a run does; what is returned is the token that the next writer would read."""
+    """Commit a day as a run does; what is returned is the token that the next writer would read."""
     token = read_token(root.fd, name, day)
     with written(root, token, frame, aggregation=name, day=day, **fields) as new:
         publish(root.fd, name, day, token, new)
+    _raise_any(flush_published(root.fd, [(name, day)]))
     return read_token(root.fd, name, day)
+
+
+def _raise_any(errors: Sequence[OSError | None]) -> None:
+    for error in errors:
+        if error:
+            raise error
 
 
 def place(root: OutputRoot, name: str = NAME, day: str = DAY) -> Path:

@@ -20,10 +20,10 @@ from state.verdict import Item
 from tasks import batches as module
 from tasks.batches import Batch, BatchFailed, batches, compute_days
 from tasks.catalog import Source, aggregation, declared
-from tasks.compute import Workshop
-from tasks.compute import compute_day as compute_real
+from tasks.compute import compute as compute_real
 from tasks.memory import Memory
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.workshop import Days, Workshop
 from tests import redis_servers, test_memory
 
 server_url = redis_servers.server_url
@@ -191,15 +191,18 @@ def _once(monkeypatch: pytest.MonkeyPatch, passing: bool, times: int = 1) -> lis
     tried: list[tuple[str, list[str]]] = []
     failures = Counter({"9": times, "11": times})
 
-    def compute_day(shop: Workshop, day: str, items: list[Item]) -> list[Outcome]:
-        tried.append((day, [item.aggregation for item in items]))
-        if failures[day] > 0 and any(item.aggregation == "risky" for item in items):
-            failures[day] -= 1
-            rest = [item for item in items if item.aggregation != "risky"]
-            return [*(real(shop, day, rest) if rest else []), Failed("risky", day, "storage", "hiccup", passing)]
-        return real(shop, day, items)
+    def compute(shop: Workshop, days: Days) -> Iterator[Outcome]:
+        for day, items in days:
+            tried.append((day, [item.aggregation for item in items]))
+            if failures[day] > 0 and any(item.aggregation == "risky" for item in items):
+                failures[day] -= 1
+                rest = [item for item in items if item.aggregation != "risky"]
+                yield from real(shop, [(day, rest)] if rest else [])
+                yield Failed("risky", day, "storage", "hiccup", passing)
+            else:
+                yield from real(shop, [(day, items)])
 
-    monkeypatch.setattr(module, "compute_day", compute_day)
+    monkeypatch.setattr(module, "compute", compute)
     return tried
 
 
@@ -246,12 +249,13 @@ def test_the_index_hears_of_commits_even_where_the_task_breaks(
     """Whatever ends a task in the middle, what it committed before is remembered."""
     real = compute_real
 
-    def compute_day(workshop: Workshop, day: str, items: list[Item]) -> list[Outcome]:
-        if day == "10":
-            raise KeyboardInterrupt
-        return real(workshop, day, items)
+    def compute(workshop: Workshop, days: Days) -> Iterator[Outcome]:
+        for day, items in days:
+            if day == "10":
+                raise KeyboardInterrupt
+            yield from real(workshop, [(day, items)])
 
-    monkeypatch.setattr(module, "compute_day", compute_day)
+    monkeypatch.setattr(module, "compute", compute)
     with pytest.raises(KeyboardInterrupt):
         shop.run(Memory(index))
     assert index.read(["risky"])["risky"].days() == {"8", "9"}

@@ -540,14 +540,12 @@ def test_the_order_of_the_durable_steps(root: OutputRoot, before: str, monkeypat
         place(root).write_bytes(b"damaged")
     steps = _steps(monkeypatch, root)
     commit(root)
-    assert steps == [
+    assert steps[:-3] == [
         "flush draft",
         *(["link", f"flush {layout.SET_ASIDE}"] if before == "damage" else []),
         f"rename {folder}/{layout.DATA}",
-        f"flush {folder}",
-        f"flush {NAME}",
-        "flush .",
     ]
+    assert sorted(steps[-3:]) == sorted([f"flush {folder}", f"flush {NAME}", "flush ."])
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="flushes through fcntl there")

@@ -6,26 +6,34 @@ import errno
 import mmap
 import os
 import shutil
+import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from state.found import Commit, look
 from state.inputs import read_contents
 from state.locks import read_mark
+from state.results import rows_digest
 from state.root import OutputRoot, create_root
 from state.verdict import Item
-from tasks import intake
+from tasks import attempt, intake
+from tasks import compute as compute_module
 from tasks.catalog import Source, aggregation, declared
-from tasks.compute import ATTEMPTS, Workshop, compute_day
+from tasks.compute import ATTEMPTS, compute
 from tasks.discovery import list_day
+from tasks.evaluate import evaluate
 from tasks.intake import listed
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.workshop import OPEN_DRAFTS, Pace, Workshop
 from tests.builders import DAY, NAME, commit, drafts, fail, kept, place
 
 Function = Callable[..., pl.LazyFrame]
@@ -65,7 +73,7 @@ class Shop:
         """Compute the day with these aggregations."""
         found = [one for function in functions if (one := declared(function))]
         workshop = Workshop({one.name: one for one in found}, self.input, self.root)
-        return compute_day(workshop, DAY, [Item(one.name, DAY, reason, over) for one in found])
+        return list(compute(workshop, [(DAY, [Item(one.name, DAY, reason, over) for one in found])]))
 
     def committed(self) -> Commit:
         """The commit that stands in the day's place, after its input's digest was seen to be that of the files now."""
@@ -501,3 +509,124 @@ def test_an_error_of_this_code_is_one_days(shop: Shop, monkeypatch: pytest.Monke
     assert isinstance(outcome, Failed)
     assert outcome.kind == "broken"
     assert "a bug" in outcome.error
+
+
+# Days together
+
+
+DAYS = ("2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04")
+
+
+def _together(shop: Shop, *functions: Function) -> list[Outcome]:
+    """Compute four days in one group, of which the third holds no number."""
+    for number, day in enumerate(DAYS):
+        folder = shop.input / "sales" / day
+        folder.mkdir(parents=True)
+        (folder / "a.csv").write_bytes(b"amount\nx\n" if number == 2 else b"amount\n%d\n" % number)
+    found = [one for function in functions if (one := declared(function))]
+    workshop = Workshop({one.name: one for one in found}, shop.input, shop.root)
+    workshop.pace.results = 100
+    days = [(day, [Item(one.name, day, "new") for one in found]) for day in DAYS]
+    return list(compute(workshop, days))
+
+
+def _strict(shop: Shop) -> Function:
+    @aggregation(Source("sales/{day}/*.csv", schema={"amount": pl.Int64}))
+    def totals(sales: pl.LazyFrame) -> pl.LazyFrame:
+        """The sum of all amounts."""
+        return sales.select(pl.col("amount").sum())
+
+    return totals
+
+
+def test_a_bad_day_harms_no_other_of_its_group(shop: Shop) -> None:
+    """Promise 10: days that are computed in one call of polars fail each for itself."""
+    outcomes = _together(shop, _strict(shop))
+    assert [(one.day, type(one)) for one in outcomes if not isinstance(one, Skipped)] == [
+        (day, Failed if day == DAYS[2] else Committed) for day in DAYS
+    ]
+    assert [pq.read_table(place(shop.root, "totals", day)).to_pylist() for day in DAYS if day != DAYS[2]] == [
+        [{"amount": number}] for number in (0, 1, 3)
+    ]
+
+
+def test_what_breaks_one_day_of_a_group_breaks_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 10: a bug that one day brings out while its result is written is that day's."""
+    calls = []
+
+    def digest(table: pa.Table) -> str:
+        calls.append(table)
+        if len(calls) == 2:
+            raise KeyError("a bug")
+        return rows_digest(table)
+
+    monkeypatch.setattr(attempt, "rows_digest", digest)
+    outcomes = _together(shop, _strict(shop))
+    assert [getattr(one, "kind", "") for one in outcomes] == ["", "broken", "input", ""]
+
+
+def test_no_day_is_published_before_all_of_its_group_are_flushed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 1: flushes of drafts, then renames, then flushes of folders; and one that fails keeps its day back."""
+    steps: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def flush(fd: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "draft")
+        if steps.count("draft") == 1 and steps[-1] == "draft":
+            raise OSError(errno.EIO, "the disk is bad")
+        fsync(fd)
+
+    def renamed(*arguments: Any, **options: Any) -> None:
+        steps.append("rename")
+        rename(*arguments, **options)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "rename", renamed)
+    outcomes = _together(shop, _strict(shop))
+    assert [next(group) for _, group in groupby(steps)] == ["draft", "rename", "folder"]
+    assert Counter(steps) == Counter(draft=3, rename=2, folder=4)
+    assert sorted(getattr(one, "kind", "") for one in outcomes) == ["", "", "input", "storage"]
+
+
+def test_a_day_that_changes_is_begun_anew_alone(shop: Shop) -> None:
+    """A group goes on without the day that changed under it, which is computed again from what is there now."""
+    touched: list[str] = []
+
+    @aggregation(Source("sales/{day}/*.csv"))
+    def totals(sales: pl.LazyFrame) -> pl.LazyFrame:
+        """The sum of all amounts, while the second day is rewritten once."""
+        if not touched:
+            touched.append(DAYS[1])
+            (shop.input / "sales" / DAYS[1] / "a.csv").write_bytes(b"amount\n77\n")
+        return sales.select(pl.col("amount").cast(pl.Int64, strict=False).sum())
+
+    outcomes = _together(shop, totals)
+    assert {one.day: one.generation for one in outcomes if isinstance(one, Committed)} == dict.fromkeys(DAYS, 1)
+    assert pq.read_table(place(shop.root, "totals", DAYS[1])).to_pylist() == [{"amount": 77}]
+
+
+def test_a_group_is_no_longer_than_its_pace_and_its_bytes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done together is bounded: by results, so that an early end drops little, and by bytes in memory."""
+    groups: list[int] = []
+
+    def evaluate_counted(days: Any) -> Any:
+        groups.append(len(days))
+        return evaluate(days)
+
+    monkeypatch.setattr(compute_module, "evaluate", evaluate_counted)
+    monkeypatch.setattr(compute_module, "TOGETHER_BYTES", 18)
+    _together(shop, _strict(shop))
+    assert groups == [2, 2], "18 bytes fill a group"
+
+
+def test_the_pace_follows_the_time_that_groups_take() -> None:
+    """Quick groups grow up to a bound that leaves the process its files; slow ones shrink to a single result."""
+    pace = Pace(workers=4)
+    for _ in range(20):
+        pace.took(pace.results, 0.01)
+    assert pace.results == OPEN_DRAFTS // 8
+    for _ in range(20):
+        pace.took(pace.results, 5.0)
+    assert pace.results == 1
+    pace.took(1, 0.4)
+    assert pace.results == 1

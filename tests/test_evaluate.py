@@ -45,7 +45,8 @@ def _evaluated(
     aggregations = [TOTAL, *others]
     sources = {one for each in aggregations for one in each.sources.values()}
     taken = {one: took for one in sources if (took := take(one, root, DAY))}
-    return evaluate(aggregations, taken)
+    [results] = evaluate([(aggregations, taken)])
+    return dict(results)
 
 
 def _raise(error: BaseException) -> Callable[[pl.LazyFrame], pl.LazyFrame]:
@@ -142,7 +143,7 @@ def test_an_input_that_cannot_be_read_names_its_pattern(tmp_path: Path, source: 
     (folder / f"a{source.template.suffix}").write_bytes(content)
     taken = take(source, tmp_path, DAY)
     assert taken is not None
-    result = evaluate([_aggregation(bad, source)], {source: taken})["bad"]
+    result = evaluate([([_aggregation(bad, source)], {source: taken})])[0]["bad"]
     assert isinstance(result, Misfit)
     assert result.kind == "input"
     assert f"sales/{DAY}/*{source.template.suffix}" in result.error

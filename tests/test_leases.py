@@ -19,7 +19,8 @@ import redis
 
 from state.errors import IndexUnavailable
 from state.holder import new_token
-from state.leases import Leases, Place
+from state.layout import Place
+from state.leases import Leases
 from tests import redis_servers
 from tests.project import Project, Running, dates, wait_until
 from tests.redis_servers import NAMESPACE, client_of, started

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import errno
 import os
 import resource
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -104,22 +102,6 @@ def test_the_digest_tells_names_types_rows_and_order() -> None:
     assert len({_digest(frame) for frame in frames}) == len(frames)
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="flushes through fcntl there")
-def test_a_failed_flush_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failed fsync the kernel calls the lost pages clean: a second one would succeed and prove nothing."""
-    calls = []
-
-    def fsync(fd: int) -> None:
-        calls.append(fd)
-        if len(calls) == 1:
-            raise OSError(errno.EIO, "the disk is bad")
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OSError, match="the disk is bad"):
-        _written(tmp_path / "result", rows_of(1))
-    assert len(calls) == 1
-
-
 @pytest.fixture
 def full_disk() -> Iterator[None]:
     """No file can grow beyond 600 bytes, as on a full disk; the system says EFBIG instead of ENOSPC."""
@@ -133,15 +115,6 @@ def test_a_full_disk_raises(tmp_path: Path, full_disk: None) -> None:
     """A short write goes on, and the one that gets nowhere raises: a torn result is never called written."""
     with pytest.raises(OSError, match="File too large"):
         _written(tmp_path / "result", rows_of(1, 1000))
-
-
-def test_the_last_bytes_are_written_before_the_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The seal is the last change to the file, and the flush comes after it."""
-    file = tmp_path / "result"
-    flushed: list[bytes] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(os.pread(fd, os.fstat(fd).st_size, 0)))
-    _written(file, rows_of(1))
-    assert flushed == [file.read_bytes()]
 
 
 def test_a_result_of_unknown_type_is_refused(tmp_path: Path) -> None:

@@ -24,12 +24,13 @@ from state.root import OutputRoot, create_root
 from tasks import intake
 from tasks import survey as module
 from tasks.catalog import Source, aggregation, declared
-from tasks.compute import Workshop, compute_day
+from tasks.compute import compute
 from tasks.intake import contents_digest
 from tasks.loading import Catalog
 from tasks.memory import Memory
 from tasks.outcomes import Committed
 from tasks.survey import Survey, survey
+from tasks.workshop import Workshop
 from tests import redis_servers, test_memory
 
 server_url = redis_servers.server_url
@@ -89,7 +90,7 @@ class House:
         """Compute and commit everything that is planned."""
         shop = Workshop(self.catalog, self.input, self.root)
         for item in self.plan().items:
-            [outcome] = compute_day(shop, item.day, [item])
+            [outcome] = compute(shop, [(item.day, [item])])
             assert isinstance(outcome, Committed), outcome
             memory.tell([outcome.news])
 

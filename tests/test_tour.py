@@ -15,10 +15,11 @@ from state.found import Commit, Damaged, look
 from state.plan import Selection
 from state.root import create_root
 from tasks.catalog import Aggregation, Source, aggregation, declared
-from tasks.compute import Workshop, compute_day
+from tasks.compute import compute
 from tasks.memory import Memory
 from tasks.outcomes import Committed, Failed
 from tasks.survey import survey
+from tasks.workshop import Workshop
 
 sales = Source("sales/{day}/*.csv")
 
@@ -65,7 +66,7 @@ class Tour:
         with create_root(self.output) as root:
             found = survey(self.catalog, self.raw, root, Memory(None), Selection(), 1)
             shop = Workshop(self.catalog, self.raw, root)
-            outcomes = [one for item in found.plan.items for one in compute_day(shop, item.day, [item])]
+            outcomes = [one for item in found.plan.items for one in compute(shop, [(item.day, [item])])]
             return [one for one in outcomes if isinstance(one, Committed | Failed)]
 
     def result(self, day: str) -> Path:

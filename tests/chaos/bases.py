@@ -58,6 +58,7 @@ class Situation:
 SITUATIONS = (
     Situation("first run", {}, {DAY: (1, 2, 3)}),
     Situation("new day", {DAY: (1, 2, 3)}, {DAY: (1, 2, 3), NEXT_DAY: (4, 5)}),
+    Situation("two new days", {}, {DAY: (1, 2, 3), NEXT_DAY: (4, 5)}),
     Situation("changed day", {DAY: (1, 2, 3)}, {DAY: (6, 7)}),
     Situation("damaged results", {DAY: (1, 2, 3)}, {DAY: (1, 2, 3)}, harm=_tear),
     Situation("outdated version", {DAY: (1, 2, 3)}, {DAY: (1, 2, 3)}, version=2),

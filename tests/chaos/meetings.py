@@ -20,8 +20,9 @@ from state.holder import new_token
 from state.root import find_root
 from state.scan import scan
 from state.verdict import Item
-from tasks.compute import Workshop, compute_day
+from tasks.compute import compute
 from tasks.outcomes import Committed
+from tasks.workshop import Workshop
 from tests.chaos import scene as scenes
 from tests.chaos.bases import DAY, Bases, Situation
 from tests.chaos.runs import Told
@@ -130,12 +131,12 @@ def publish_in_two_threads(scene: Scene, _: Mapping[str, Any], __: Told) -> bool
             inside.set()
             done.wait(DEADLINE)
 
-    first = threading.Thread(target=compute_day, args=(shop, DAY, items))
+    first = threading.Thread(target=lambda: list(compute(shop, [(DAY, items)])))
     with patch.object(commits, "make_folders", wait_inside), patch.object(commits, "LOCK_DEADLINE_SECONDS", 0.3):
         first.start()
         inside.wait(DEADLINE)
         scene.sell(DAY, *_LATER)
-        second = threading.Thread(target=lambda: outcomes.extend(compute_day(shop, DAY, items)))
+        second = threading.Thread(target=lambda: outcomes.extend(compute(shop, [(DAY, items)])))
         second.start()
         second.join(DEADLINE)
         done.set()

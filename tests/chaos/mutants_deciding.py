@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -14,7 +14,8 @@ from state.errors import StorageError
 from state.found import Commit, Damaged, Unreadable
 from state.index_scripts import COMMIT, RECONCILE
 from state.seal import read_footer
-from tasks import compute, discovery
+from tasks import discovery
+from tasks.attempt import Attempt
 from tasks.outcomes import Skipped
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.mutants_publishing import nothing
@@ -75,23 +76,18 @@ def _without_ctime() -> Iterator[None]:
 def _token_last() -> Iterator[None]:
     """The input is taken, then the token; and nobody looks at the input again."""
 
-    def run(self: Any, items: list[Any]) -> None:
-        with ExitStack() as stack:
-            stack.enter_context(patch.object(compute._Attempt, "_still_holds", _always))
-            items = [item for item in items if self._take(item)]
-            items = [item for item in items if self._read_token(item) and not self._done_meanwhile(item)]
-            drafts = stack.enter_context(ExitStack())
-            for one in self._compute(items, drafts):
-                self._publish(one)
+    def take_in(self: Any) -> None:
+        taken = [item for item in self.pending if self._take(item)]
+        self.pending = [item for item in taken if self._read_token(item) and not self._done_meanwhile(item)]
 
-    with patch.object(compute._Attempt, "run", run):
+    with patch.multiple(Attempt, take_in=take_in, _still_holds=_always):
         yield
 
 
 @contextmanager
 def _other_version_is_older() -> Iterator[None]:
     """A result of any other version is outdated, a higher one too."""
-    judge, read = verdict.verdict, compute._Attempt._read_token
+    judge, read = verdict.verdict, Attempt._read_token
 
     def judge_by_difference(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
         stands = facts.found(aggregation, day)
@@ -102,10 +98,10 @@ def _other_version_is_older() -> Iterator[None]:
     def read_anyway(self: Any, item: Any) -> bool:
         if not read(self, item) and isinstance(self.outcomes[-1], Skipped):
             self.outcomes.pop()
-            self._tokens[item.aggregation] = read_token(self._shop.root.fd, item.aggregation, self._day)
+            self._tokens[item.aggregation] = read_token(self._shop.root.fd, item.aggregation, self.day)
         return item.aggregation in self._tokens
 
-    with patch("state.plan.verdict", judge_by_difference), patch.object(compute._Attempt, "_read_token", read_anyway):
+    with patch("state.plan.verdict", judge_by_difference), patch.object(Attempt, "_read_token", read_anyway):
         yield
 
 
@@ -166,12 +162,12 @@ DECIDING: dict[str, Mutant] = {
     # Removes the order of token and input, and the second look at the input.
     "token read after the input": _token_last,
     # Removes the second look at the input alone.
-    "input not looked at again": without({"tasks.compute._Attempt._still_holds": _always}),
+    "input not looked at again": without({"tasks.attempt.Attempt._still_holds": _always}),
     # Removes the order of versions: two deployments replace each other's results.
     'version "differs"': _other_version_is_older,
     # Removes the second decision once the lease is held.
     "no second decision under the lease": without(
-        {"tasks.compute._Attempt._done_by_another": _never, "tasks.compute._Attempt._done_meanwhile": _never}
+        {"tasks.attempt.Attempt._done_by_another": _never, "tasks.attempt.Attempt._done_meanwhile": _never}
     ),
     # Removes the token from the release: a late holder gives up its successor's lease.
     "lease released without token": without({"state.leases._RELEASE": _RELEASE_ANY}),

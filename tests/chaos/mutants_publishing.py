@@ -17,7 +17,7 @@ from state import commits, drafts, layout, record, root
 from state.files import flush_folder, make_folders, read_whole, write_whole
 from state.flocks import open_lockable
 from state.found import Damaged
-from tasks import compute
+from tasks.attempt import Attempt
 from tests.chaos.campaign import Mutant, without
 
 
@@ -55,7 +55,7 @@ def _rename_by_writing(source: str, target: str, *, src_dir_fd: int, dst_dir_fd:
 def _knowing_places() -> Iterator[dict[str, Any]]:
     """Lets a draft know which result it is for: ``place`` holds it while one is written."""
     known: dict[str, Any] = {"place": None, "paths": {}}
-    write, path_of = compute._Attempt._write, layout.temporary_file
+    write, path_of = Attempt._write, layout.temporary_file
 
     def write_knowing(self: Any, item: Any, *rest: Any) -> Any:
         known["place"] = (item.aggregation, item.day)
@@ -67,7 +67,7 @@ def _knowing_places() -> Iterator[dict[str, Any]]:
     def path_known(nonce: str) -> str:
         return str(known["paths"].get(nonce) or path_of(nonce))
 
-    with patch.object(compute._Attempt, "_write", write_knowing), patch.object(layout, "temporary_file", path_known):
+    with patch.object(Attempt, "_write", write_knowing), patch.object(layout, "temporary_file", path_known):
         yield known
 
 
@@ -183,7 +183,7 @@ def _by_path() -> AbstractContextManager[None]:
 
 PUBLISHING: dict[str, Mutant] = {
     # Removes the flush of the written result before it is renamed.
-    "no file flush": without({"state.results.flush": nothing}),
+    "no file flush": without({"state.commits.flush": nothing}),
     # Removes the flush of the day's folder after the rename; its parents are still flushed.
     "no directory flush": without({"state.commits.flush_folder": _flush_only("above")}),
     # Removes the flush of the folders above the day's, which may be new too.

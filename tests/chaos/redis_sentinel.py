@@ -48,6 +48,11 @@ class Watched:
         with client_of(self.replica.url) as client:
             wait_until(lambda: client.info("replication")["role"] == "master")
 
+    def wait_serving(self) -> None:
+        """On a busy machine a Sentinel takes a slow answer for a death, and names no primary for a while."""
+        with client_of(self.watcher.url) as client:
+            wait_until(lambda: not {"s_down", "o_down"} & set(client.sentinel_master("main")["flags"].split(",")))
+
 
 def watched(stack: ExitStack, folder: Path) -> Watched:
     """Start all three, commit two days, and hold the replica back from then on."""
@@ -104,6 +109,7 @@ def trial(folder: Path, point: tracing.Point | None, report: Report) -> Iterator
         yield from inspect(replace(scene, redis_url="none"))
         if servers.primary.process.poll() is None:
             servers.replica.go_on()
+        servers.wait_serving()
         mend(scene.settings(), catalog(), deep=False, accept=False, dry_run=False)
         yield from (f"after one repair: {wrong}" for wrong in inspect(scene))
 

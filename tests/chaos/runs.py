@@ -11,14 +11,15 @@ from unittest.mock import patch
 
 from flows import daily
 from flows.summary import Summary
-from state import commits
-from tasks import batches, compute
+from state import flushing
+from tasks import batches
+from tasks.attempt import Attempt, Ready
 from tests.chaos import scene as scenes
 from tests.chaos.scene import Scene
 
 
 class Told(Protocol):
-    """What a worker says while it runs: a published result, at once."""
+    """What a worker says while it runs: a committed result, at once."""
 
     def __call__(self, aggregation: str, day: str, generation: int) -> None:
         """Say it."""
@@ -56,15 +57,18 @@ class _Direct:
 
 def run(scene: Scene, *, version: int = 1, force: bool = False, told: Told | None = None) -> Summary:
     """One whole run in this process. Raises what a run raises."""
+    settle = Attempt.settle
 
-    def publish_and_tell(root_fd: int, aggregation: str, day: str, token: Any, new: Any) -> None:
-        commits.publish(root_fd, aggregation, day, token, new)
-        if told:
-            told(aggregation, day, token.generation)
+    def settle_and_tell(self: Attempt, one: Ready, error: OSError | None) -> None:
+        settle(self, one, error)
+        if told and not error:
+            told(one.item.aggregation, self.day, one.record.generation)
 
     with (
         patch.object(batches, "ThreadPoolTaskRunner", _Direct),
-        patch.object(compute, "publish", publish_and_tell),
+        patch.multiple(batches, SINGLE_DAYS=0, TASKS=1),  # all days in one group
+        patch.object(flushing, "AT_ONCE", 1),  # in the thread that is held
+        patch.object(Attempt, "settle", settle_and_tell),
     ):
         settings = scene.settings()
         return daily.run(settings, scenes.catalog(version), scenes.selection(force=force), 1)

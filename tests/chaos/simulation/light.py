@@ -46,10 +46,10 @@ def rows_of(aggregation: str, version: int, digest: str) -> Rows:
     return Rows(f"{aggregation} v{version} {value_of(digest)}")
 
 
-def evaluator(computed: Callable[[str, int, str], None]) -> Callable[..., dict[str, Any]]:
+def evaluator(computed: Callable[[str, int, str], None]) -> Callable[..., list[dict[str, Any]]]:
     """Stands in for ``tasks.evaluate.evaluate``; tells what it computed."""
 
-    def evaluate(aggregations: Sequence[Declaration], taken: Mapping[Any, Any]) -> dict[str, Any]:
+    def evaluate_day(aggregations: Sequence[Declaration], taken: Mapping[Any, Any]) -> dict[str, Any]:
         results: dict[str, Any] = {}
         for one in aggregations:
             (digest,) = {taken[source].contents.digest for source in one.sources.values()}
@@ -57,6 +57,9 @@ def evaluator(computed: Callable[[str, int, str], None]) -> Callable[..., dict[s
             frame: Any = rows_of(one.name, one.version, digest)
             results[one.name] = Evaluated(frame, dict.fromkeys(one.sources, 1))
         return results
+
+    def evaluate(days: Sequence[tuple[Sequence[Declaration], Mapping[Any, Any]]]) -> list[dict[str, Any]]:
+        return [evaluate_day(*day) for day in days]
 
     return evaluate
 
@@ -102,11 +105,6 @@ def judge_with(read: Callable[[int], bytes], node: Callable[[int], Node]) -> Cal
     return judge
 
 
-def writer(flush: Callable[[int], None]) -> Callable[[int, Rows, CommitRecord], None]:
-    """Stands in for ``state.results.write_result``, flushed at the end as that is."""
-
-    def write_result(fd: int, table: Rows, record: CommitRecord) -> None:
-        write_whole(fd, pack(record, table))
-        flush(fd)
-
-    return write_result
+def write_result(fd: int, table: Rows, record: CommitRecord) -> None:
+    """Stands in for ``state.results.write_result``."""
+    write_whole(fd, pack(record, table))

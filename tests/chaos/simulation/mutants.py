@@ -6,7 +6,7 @@ Each is entered around a whole campaign, and patches names that the stage does n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -18,13 +18,12 @@ from state.errors import StorageError
 from state.found import Commit, Damaged, Unreadable
 from state.index_scripts import COMMIT, RECONCILE
 from state.verdict import Item, verdict
-from tasks.compute import _Attempt
+from tasks.attempt import Attempt
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.simulation.inputs import Inputs
-from tests.chaos.simulation.stage import Stage
 
 commits: Any = import_module("state.commits")
-compute: Any = import_module("tasks.compute")
+attempts: Any = import_module("tasks.attempt")
 drafts: Any = import_module("state.drafts")
 identity: Any = import_module("state.identity")
 leases: Any = import_module("state.leases")
@@ -95,7 +94,7 @@ def _planned_if_different(aggregation: Any, day: str, facts: Any, *, force: bool
 
 
 def _read_any_token(self: Any, item: Item) -> bool:
-    self._tokens[item.aggregation] = compute.read_token(self._shop.root.fd, item.aggregation, self._day)
+    self._tokens[item.aggregation] = attempts.read_token(self._shop.root.fd, item.aggregation, self.day)
     return True
 
 
@@ -105,12 +104,9 @@ def _done_by_redis(aggregation: Any, day: str, facts: Any, *, force: bool) -> An
     return verdict(aggregation, day, facts, force=force)
 
 
-def _input_first(self: Any, items: list[Item]) -> None:
-    items = [item for item in items if self._take(item)]
-    items = [item for item in items if self._read_token(item) and not self._done_meanwhile(item)]
-    with ExitStack() as opened:
-        for one in self._compute(items, opened):
-            self._publish(one)
+def _input_first(self: Any) -> None:
+    taken = [item for item in self.pending if self._take(item)]
+    self.pending = [item for item in taken if self._read_token(item) and not self._done_meanwhile(item)]
 
 
 def _publish_over_damage(root_fd: int, aggregation: str, day: str, token: Any, new: Any) -> None:
@@ -125,8 +121,6 @@ def _publish_over_damage(root_fd: int, aggregation: str, day: str, token: Any, n
         lock.raise_mark(token.generation)
         _rename(new.nonce, layout.data_file(aggregation, day))
         new.published = True
-    for parent in (folder, aggregation, "."):
-        _flush_folder(root_fd, parent)
 
 
 def _rename(nonce: str, target: str) -> None:
@@ -177,7 +171,7 @@ _COMPARED = "(redis.call('HGET', commits, day) or '') == expected"
 _NO_MARK: dict[str, Any] = {"state__commits__read_mark": lambda *_: b"", "state__commits__day_lock": _without_mark}
 
 MUTANTS: dict[str, Mutant] = {
-    "no file flush": _held(Stage, flushing=False),
+    "no file flush": _patched(state__commits__flush=_nothing),
     "no directory flush": _patched(state__commits__flush_folder=_flushing(lambda path: "=" not in path)),
     "no parent flush": _patched(state__commits__flush_folder=_flushing(lambda path: "=" in path)),
     "no flush before reporting another's commit": _patched(flows__daily__flush_file_system=_nothing),
@@ -195,9 +189,9 @@ MUTANTS: dict[str, Mutant] = {
     "unlinked lock file": _patched(state__commits__day_lock=_unlinking),
     "deadline frees the lock": _patched(state__locks___wait=_impatient),
     "version differs": _patched(
-        state__plan__verdict=_planned_if_different, tasks__compute___Attempt___read_token=_read_any_token
+        state__plan__verdict=_planned_if_different, tasks__attempt__Attempt___read_token=_read_any_token
     ),
-    "token read after the input, no re-check": _held(_Attempt, run=_input_first),
+    "token read after the input, no re-check": _held(Attempt, take_in=_input_first, _still_holds=_always),
     "no ctime": _held(Inputs, ctime=False),
     "recent times trusted": _patched(tasks__intake__RECENT_NS=-(1 << 62)),
     "Redis believed": _patched(state__plan__verdict=_done_by_redis),
@@ -209,6 +203,6 @@ MUTANTS: dict[str, Mutant] = {
     "EIO as corrupt": _patched(state__scan__look=_damaged_if_unread, state__identity__look=_damaged_if_unread),
     "index set without compare": _patched(state__index__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
     "older entry over newer": _patched(state__index__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
-    "no second decision under the lease": _held(_Attempt, _done_by_another=_never, _done_meanwhile=_never),
+    "no second decision under the lease": _held(Attempt, _done_by_another=_never, _done_meanwhile=_never),
 }
 """The protections that this campaign guards; names as in the list of known failures where they stand there."""

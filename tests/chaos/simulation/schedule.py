@@ -44,6 +44,8 @@ class Shape:
     quantum: float
     tick_ns: int
     redis: bool
+    grouped: bool
+    """Whether days are computed together."""
 
     @property
     def faulty(self) -> bool:
@@ -80,6 +82,7 @@ def draw(number: int) -> Shape:
         (1.5, 4.0, 12.0, 40.0)[int(rng.random() * 4)],
         (1_000_000, 10_000_000, 2 * SECOND)[int(rng.random() * 3)],
         rng.random() < 0.8,
+        rng.random() < 0.5,
     )
 
 
@@ -93,7 +96,7 @@ class Play:
         self.rng = random.Random(shape.number ^ 0x5EED)
         events = [(event.step, partial(self.happenings.happen, event)) for event in shape.events]
         self.scheduler = Scheduler(self.rng, shape.quantum, events)
-        stage.reset(self.scheduler, shape.tick_ns)
+        stage.reset(self.scheduler, shape.tick_ns, grouped=shape.grouped)
         stage.watch.faulty = shape.faulty
         stage.watch.leasing = shape.redis
         stage.settings = SETTINGS if shape.redis else WITHOUT_REDIS

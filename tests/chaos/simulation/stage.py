@@ -26,6 +26,7 @@ from state.plan import Selection
 from state.root import OutputRoot
 from state.verdict import Item
 from tasks import batches, survey
+from tasks.attempt import Attempt, Ready
 from tasks.outcomes import Failed, Outcome, Skipped
 from tests.chaos.simulation import light
 from tests.chaos.simulation.disk import Node
@@ -38,6 +39,7 @@ from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, Nonces, Pool, Run
 from tests.chaos.simulation.storage import ROOT_FD, Storage
 from tests.chaos.simulation.threads import Clock, Threading
 
+_settle = Attempt.settle
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
 
 
@@ -46,8 +48,6 @@ class Stage:
 
     scheduler: Scheduler
     watch: Watch
-    flushing = True
-    """Whether a written result is flushed; a mutant's switch, as the real writing is not played here."""
 
     def __init__(self) -> None:
         self.storage = Storage()
@@ -58,8 +58,9 @@ class Stage:
         self.catalogs: Mapping[int, Any] = {}
         self.settings = SETTINGS
 
-    def reset(self, scheduler: Scheduler, tick_ns: int) -> None:
-        """An empty world."""
+    def reset(self, scheduler: Scheduler, tick_ns: int, *, grouped: bool) -> None:
+        """An empty world. ``grouped``: the days of a run are computed together."""
+        batches.SINGLE_DAYS, batches.TASKS = (0, 1) if grouped else (1, 100)
         self.scheduler = self.clock.scheduler = self.threading.scheduler = scheduler
         self.nonces.count = 0
         self.storage.reset(scheduler, self.inputs_watch(scheduler, tick_ns))
@@ -164,14 +165,19 @@ class Stage:
         return token
 
     def publish(self, root_fd: int, aggregation: str, day: str, token: Token, new: Any) -> None:
-        """The real publication; once it returned, the day is reported as committed."""
+        """The real publication; the token is known while it goes on."""
         seen = self.scheduler.current.seen
         seen["publishing"] = token
         try:
             commits.publish(root_fd, aggregation, day, token, new)
         finally:
             seen["publishing"] = None
-        self.watch.report((aggregation, day), token.generation)
+
+    def settle(self, attempt: Attempt, one: Ready, error: OSError | None) -> None:
+        """The real end of a publication; where nothing failed, the day is reported as committed."""
+        _settle(attempt, one, error)
+        if not error:
+            self.watch.report((one.item.aggregation, attempt.day), one.record.generation)
 
     def is_dead(self, token: bytes) -> bool:
         """Whether the holder of a lease is known to be dead: one that ran on this machine."""
@@ -181,11 +187,6 @@ class Stage:
     def new_token(self) -> bytes:
         """A token that names its process."""
         return f"{self.scheduler.current.name}|{self.nonces.uuid4().hex}".encode()
-
-    def flush(self, fd: int) -> None:
-        """The flush of a written result."""
-        if self.flushing:
-            self.storage.fsync(fd)
 
     def opened_root(self, *_: object, **options: object) -> OutputRoot:
         """The root, which is there and marked."""
@@ -203,7 +204,7 @@ class Stage:
             found[f"state.{module}.os"] = storage
         for module in ("files", "locks", "flocks"):
             found[f"state.{module}.fcntl"] = self.locks
-        for module in ("state.locks", "tasks.batches", "tasks.intake", "flows.daily"):
+        for module in ("state.locks", "tasks.batches", "tasks.compute", "tasks.intake", "flows.daily"):
             found[f"{module}.time"] = self.clock
         for module in ("state.index", "state.leases"):
             found[f"{module}.send"] = self.server.send
@@ -238,14 +239,18 @@ class Stage:
             "tasks.batches.ThreadPoolTaskRunner": Runner,
             "tasks.batches._run": self.run_batches,
             "tasks.batches.POLL_SECONDS": 7.0,
-            "tasks.compute.read_token": self.read_token,
-            "tasks.compute.publish": self.publish,
-            "tasks.compute.os": storage,
+            "tasks.batches.SINGLE_DAYS": None,  # each schedule has its own
+            "tasks.batches.TASKS": None,
+            "state.flushing.ThreadPoolExecutor": Pool,
             "tasks.compute.evaluate": light.evaluator(self._computed),
-            "tasks.compute.arrow_table": lambda frame: frame,
-            "tasks.compute.rows_digest": str,
-            "tasks.compute.write_result": light.writer(self.flush),
-            "tasks.compute.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
+            "tasks.attempt.read_token": self.read_token,
+            "tasks.attempt.publish": self.publish,
+            "tasks.attempt.os": storage,
+            "tasks.attempt.Attempt.settle": lambda *arguments: self.settle(*arguments),  # noqa: PLW0108 a bound method
+            "tasks.attempt.arrow_table": lambda frame: frame,
+            "tasks.attempt.rows_digest": str,
+            "tasks.attempt.write_result": light.write_result,
+            "tasks.attempt.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
         }
 
     def _computed(self, aggregation: str, version: int, digest: str) -> None:

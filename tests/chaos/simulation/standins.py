@@ -52,7 +52,7 @@ class Runner:
 class Pool(Runner):
     """Stands in for a pool of threads."""
 
-    def __init__(self, threads: int) -> None: ...
+    def __init__(self, threads: int, **_: object) -> None: ...
 
     def map(self, function: Any, values: Any) -> Any:
         """One after the other."""

@@ -1,0 +1,48 @@
+"""What every computation of a run shares, and how much of it is done together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from state.root import OutputRoot
+from state.verdict import Item
+from tasks.loading import Catalog
+
+Days = Sequence[tuple[str, Sequence[Item]]]
+"""Days with their planned results."""
+
+OPEN_DRAFTS = 128
+"""How many results a whole run has open at most between writing and publishing: a process may have 256 files open."""
+
+
+class Pace:
+    """How many results are computed and flushed together: as many as take about half a second, so that a run that
+    ends early drops no more than that.
+    """
+
+    WANTED_SECONDS = 0.5
+
+    def __init__(self, workers: int = 1) -> None:
+        self._most = max(1, OPEN_DRAFTS // (2 * workers))
+        self.results = min(4, self._most)
+
+    def took(self, results: int, seconds: float) -> None:
+        """Learn from a group that was computed."""
+        if seconds > self.WANTED_SECONDS:
+            self.results = max(1, min(self.results, results) // 2)
+        elif results >= self.results and seconds < self.WANTED_SECONDS / 2:
+            self.results = min(2 * self.results, self._most)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every computation of a run shares. ``stopping`` is set when the run is told to end."""
+
+    catalog: Catalog
+    input_root: Path
+    root: OutputRoot
+    pace: Pace = field(default_factory=Pace)
+    stopping: threading.Event = field(default_factory=threading.Event)
