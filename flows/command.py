@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -182,6 +183,7 @@ def _leave(code: int) -> NoReturn:
         sys.stdout.flush()
     except OSError:
         _give_stdout_up()
+    gc.freeze()  # or Python would look through everything once more before it ends, for a fifth of a second
     sys.exit(code)
 
 

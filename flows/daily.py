@@ -27,7 +27,7 @@ from state.plan import Plan, Selection
 from tasks.batches import compute_all
 from tasks.loading import Catalog, load
 from tasks.memory import log
-from tasks.survey import survey
+from tasks.survey import remember_footers, survey
 from tasks.workshop import Pace, Workshop
 
 
@@ -72,6 +72,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         found = survey(catalog, settings.input, root, memory, selection, workers)
         tell_plan(found.plan)
         memory.reconcile(found.remembered, found.output.days)
+        remember_footers(found.output)
         take_back(root, found.present)
         sweep_drafts(root.fd)
         shop = Workshop(catalog, settings.input, root, Pace(workers))

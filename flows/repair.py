@@ -31,6 +31,7 @@ from tasks.diagnosis import DAILY, HEALTH, REPAIR
 from tasks.discovery import list_source
 from tasks.loading import Catalog, key, load
 from tasks.memory import Memory, log
+from tasks.survey import remember_footers
 
 DEEP = ("edited", "unreadable", "foreign")
 """What only ``--deep`` reports."""
@@ -91,6 +92,8 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
                 report = _look_deep(settings, catalog, root, output, dry_run=dry_run)
                 output = scan(root) if report["set_aside"] else output
             report |= asdict(memory.reconcile(remembered, output.days, dry_run=dry_run))
+            if not dry_run:
+                remember_footers(output)
         report |= {"index": "unread"} if memory.absence else {}
         return report
 

@@ -11,9 +11,6 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from state import layout
 from state.files import exists_not
 from state.record import KEY, CommitRecord, NewerFormat, Unfit, load
@@ -111,6 +108,9 @@ def look(root_fd: int, aggregation: str, day: str, judged_by: Judge | None = Non
 
 
 def _record(footer: bytes) -> CommitRecord:
+    import pyarrow as pa  # it takes a tenth of a second, and where all footers are known nobody needs it
+    import pyarrow.parquet as pq
+
     try:
         metadata = pq.read_metadata(pa.BufferReader(footer))
     except (pa.ArrowException, OSError, ValueError) as error:  # a flipped bit can make text that is no UTF-8

@@ -16,6 +16,8 @@ ACCEPTED = f"{OWN}/accepted.json"
 DRAFTS = f"{OWN}/tmp"  # noqa: S108 a folder of the output, not the system's
 LOCKS = f"{OWN}/locks"
 SET_ASIDE = f"{OWN}/set_aside"
+CACHE = f"{OWN}/cache"
+FOOTERS = f"{CACHE}/footers"
 DATA = "data.parquet"
 _KEY = "day="
 

@@ -92,6 +92,26 @@ def load(text: bytes) -> CommitRecord:
     if not isinstance(fields, dict) or not isinstance(fields.get("format"), int):
         raise Unfit("its commit record has no format")
     check, seal = fields.pop("check", None), fields.pop("seal", None)
+    if not (fields["format"] == FORMAT and _is_canonical(text, check, seal)):
+        _refuse(fields, check, seal)
+    try:
+        inputs = {name: SourceRecord(**source) for name, source in fields.pop("inputs").items()}
+        return CommitRecord(inputs=inputs, **fields)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise Unfit("its commit record lacks fields, or has unknown ones") from error
+
+
+def _is_canonical(text: bytes, check: object, seal: object) -> bool:
+    """Whether the text is just what ``dump`` made: a third of the time that it takes to make it again."""
+    if not isinstance(check, str) or not isinstance(seal, str):
+        return False
+    for name, value in (("check", check), ("seal", seal)):
+        text = text.replace(f'"{name}":"{value}",'.encode("utf-8", "surrogatepass"), b"", 1)
+    return hashlib.sha256(text).hexdigest() == check
+
+
+def _refuse(fields: Mapping[str, Any], check: object, seal: object) -> None:
+    """Raise what is wrong with a record, if anything is."""
     try:
         digest = _check({**fields, "format": FORMAT})
     except RecursionError as error:
@@ -100,11 +120,6 @@ def load(text: bytes) -> CommitRecord:
         raise NewerFormat(fields["format"], altered=check == digest)
     if fields["format"] != FORMAT or check != digest or not isinstance(seal, str):
         raise Unfit("its commit record does not match its own digest")
-    try:
-        inputs = {name: SourceRecord(**source) for name, source in fields.pop("inputs").items()}
-        return CommitRecord(inputs=inputs, **fields)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise Unfit("its commit record lacks fields, or has unknown ones") from error
 
 
 def _check(fields: Mapping[str, Any]) -> str:

@@ -11,16 +11,21 @@ from dataclasses import dataclass, field
 
 from state import layout
 from state.errors import StorageError
+from state.footers import Footers
 from state.found import Found, look
 from state.root import OutputRoot
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What the output holds: ``days[aggregation][day]``, and ``strays``, paths that are nobody's."""
+    """What the output holds: ``days[aggregation][day]``, and ``strays``, paths that are nobody's.
+
+    ``footers`` are those that the scan knew or learned; who may write saves them for the next one.
+    """
 
     days: Mapping[str, Mapping[str, Found]] = field(default_factory=dict)
     strays: tuple[str, ...] = ()
+    footers: Footers | None = None
 
 
 def folders(root: OutputRoot) -> list[str]:
@@ -29,11 +34,12 @@ def folders(root: OutputRoot) -> list[str]:
 
 
 def scan(root: OutputRoot) -> Output:
-    """Everything under the root, each result's file opened once and its footer read. Raises StorageError."""
+    """Everything under the root, each footer read once where it is not known yet. Raises StorageError."""
     strays: list[str] = []
-    days = {aggregation: _scan_aggregation(root, aggregation, strays) for aggregation in folders(root)}
+    footers = Footers(root.fd)
+    days = {aggregation: _scan_aggregation(root, aggregation, strays, footers) for aggregation in folders(root)}
     strays += sorted({*_names(root, ".")} - {layout.OWN, *days})
-    return Output(days, tuple(strays))
+    return Output(days, tuple(strays), footers)
 
 
 def day_folders(root: OutputRoot, aggregation: str) -> list[str]:
@@ -57,13 +63,15 @@ def foreign_files(root: OutputRoot, output: Output) -> list[str]:
     return sorted(found)
 
 
-def _scan_aggregation(root: OutputRoot, aggregation: str, strays: list[str]) -> dict[str, Found]:
+def _scan_aggregation(root: OutputRoot, aggregation: str, strays: list[str], footers: Footers) -> dict[str, Found]:
     found: dict[str, Found] = {}
     for folder in _names(root, aggregation):
         day = layout.day_of(folder)
         if day is None:
             strays.append(f"{aggregation}/{folder}")
-        elif (result := look(root.fd, aggregation, day)) is not None:
+        elif commit := footers.known(aggregation, day):
+            found[day] = commit
+        elif (result := look(root.fd, aggregation, day, footers.judge)) is not None:
             found[day] = result
     return found
 

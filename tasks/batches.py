@@ -20,7 +20,6 @@ from prefect.utilities.annotations import quote
 
 from state.layout import Place
 from state.verdict import Item
-from tasks.compute import compute
 from tasks.memory import Memory
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.workshop import Days, Workshop
@@ -150,6 +149,8 @@ def _only(days: Days, places: Collection[Place]) -> Days:
 
 
 def _settle(shop: Workshop, memory: Memory, days: Days) -> list[Outcome]:
+    from tasks.compute import compute  # with pyarrow it takes two tenths of a second, and most runs compute nothing
+
     outcomes: list[Outcome] = []
     try:
         outcomes.extend(compute(shop, days))

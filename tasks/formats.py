@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 File = Path | bytes
 """One raw file: its path, or the bytes that were read and digested."""
@@ -45,6 +44,8 @@ def _read_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
 
 
 def _plain(file: File) -> bytes:
+    import pyarrow as pa  # it takes a tenth of a second, and few need it
+
     content = file if isinstance(file, bytes) else file.read_bytes()
     for name, magic in (("gzip", b"\x1f\x8b"), ("zstd", b"\x28\xb5\x2f\xfd")):
         if content.startswith(magic):

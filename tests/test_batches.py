@@ -17,7 +17,6 @@ from polars.exceptions import PanicException
 from state.index import Index
 from state.root import OutputRoot, create_root
 from state.verdict import Item
-from tasks import batches as module
 from tasks.batches import Batch, BatchFailed, batches, compute_days
 from tasks.catalog import Source, aggregation, declared
 from tasks.compute import compute as compute_real
@@ -202,7 +201,7 @@ def _once(monkeypatch: pytest.MonkeyPatch, passing: bool, times: int = 1) -> lis
             else:
                 yield from real(shop, [(day, items)])
 
-    monkeypatch.setattr(module, "compute", compute)
+    monkeypatch.setattr("tasks.compute.compute", compute)
     return tried
 
 
@@ -255,7 +254,7 @@ def test_the_index_hears_of_commits_even_where_the_task_breaks(
                 raise KeyboardInterrupt
             yield from real(workshop, [(day, items)])
 
-    monkeypatch.setattr(module, "compute", compute)
+    monkeypatch.setattr("tasks.compute.compute", compute)
     with pytest.raises(KeyboardInterrupt):
         shop.run(Memory(index))
     assert index.read(["risky"])["risky"].days() == {"8", "9"}

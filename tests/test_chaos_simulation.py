@@ -12,7 +12,7 @@ from tests.chaos.simulation.schedule import Play, draw
 from tests.chaos.simulation.stage import staged
 
 SEED = 1
-ENOUGH = 6000
+ENOUGH = 10_000
 """In how many schedules every mutant is to be caught."""
 HARD = {
     "listing error as empty",

@@ -13,12 +13,13 @@ import random
 class Opened:
     """An open file: what ``dup`` shares, and what a lock belongs to."""
 
-    __slots__ = ("count", "node", "path", "position")
+    __slots__ = ("appending", "count", "node", "path", "position")
 
-    def __init__(self, node: Node, path: str) -> None:
+    def __init__(self, node: Node, path: str, *, appending: bool = False) -> None:
         self.node = node
         self.path = path
         self.position = 0
+        self.appending = appending
         self.count = 1
 
 

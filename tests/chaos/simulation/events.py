@@ -125,6 +125,7 @@ class Happenings:
             node = self.stage.storage.disk.new(folder=choice < 0.8)
             node.content = node.durable = b"" if choice < 0.8 else b"written by another program"
             folder.entries["data.parquet"] = folder.stable["data.parquet"] = node
+        node.mtime = self.stage.storage.now()  # who writes leaves a trace; rot that leaves none is for the deep check
         self.stage.watch.meddle(place, standing, gone, node)
 
     # Workers

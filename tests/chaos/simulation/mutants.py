@@ -15,6 +15,7 @@ from unittest.mock import patch
 import flows.daily  # noqa: F401 its names are patched
 from state import layout
 from state.errors import StorageError
+from state.footers import Footers
 from state.found import Commit, Damaged, Unreadable
 from state.index_scripts import COMMIT, RECONCILE
 from state.verdict import Item, verdict
@@ -25,6 +26,7 @@ from tests.chaos.simulation.inputs import Inputs
 commits: Any = import_module("state.commits")
 attempts: Any = import_module("tasks.attempt")
 drafts: Any = import_module("state.drafts")
+footers: Any = import_module("state.footers")
 identity: Any = import_module("state.identity")
 leases: Any = import_module("state.leases")
 locks: Any = import_module("state.locks")
@@ -146,9 +148,14 @@ def _listed_or_empty(root: Any, path: str) -> list[str]:
         return []
 
 
-def _damaged_if_unread(root_fd: int, aggregation: str, day: str) -> Any:
-    found = _look(root_fd, aggregation, day)
+def _damaged_if_unread(root_fd: int, aggregation: str, day: str, judged_by: Any = None) -> Any:
+    found = _look(root_fd, aggregation, day, judged_by)
     return Damaged(found.why) if isinstance(found, Unreadable) else found
+
+
+def _known_by_name(self: Footers, aggregation: str, day: str) -> Commit | None:
+    entry = self._known.get((aggregation, day))
+    return Commit(footers._record(entry[3]), 1, 1) if entry else None
 
 
 def _every_lease_counts(self: Any, token: object, milliseconds: object) -> Any:
@@ -201,6 +208,8 @@ MUTANTS: dict[str, Mutant] = {
     "root id ignored": _patched(state__index__Index__bind=lambda *_: True),
     "listing error as empty": _patched(state__scan___names=_listed_or_empty),
     "EIO as corrupt": _patched(state__scan__look=_damaged_if_unread, state__identity__look=_damaged_if_unread),
+    "footers known by name": _held(Footers, known=_known_by_name),
+    "recent footers kept": _patched(state__footers__RECENT_NS=-(1 << 62)),
     "index set without compare": _patched(state__index__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
     "older entry over newer": _patched(state__index__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
     "no second decision under the lease": _held(Attempt, _done_by_another=_never, _done_meanwhile=_never),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from state import layout
 from state.found import Commit, Damaged
 from state.index import entry
 from tests.chaos.simulation.disk import Disk, Node
@@ -58,7 +59,8 @@ class Watch:
             self.fault = None
             process.disturbed = True
             process.seen["met"] = True
-            if "survey" not in process.seen and call in ("open", "listdir", "pread", "list input"):
+            looks = call in ("open", "listdir", "pread", "list input") and not path.startswith(layout.CACHE)
+            if looks and "survey" not in process.seen:
                 process.seen["unread"] = call, path
             raise OSError(errno.EIO, "Input/output error", path)
 

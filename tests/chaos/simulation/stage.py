@@ -40,6 +40,11 @@ from tests.chaos.simulation.storage import ROOT_FD, Storage
 from tests.chaos.simulation.threads import Clock, Threading
 
 _settle = Attempt.settle
+_ON_STORAGE = (
+    *("files", "commits", "locks", "flocks", "drafts", "identity", "set_aside"),
+    *("found", "footers", "scan", "accepted", "deep", "root"),
+)
+"""The modules of ``state`` that call ``os``."""
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
 
 
@@ -63,7 +68,7 @@ class Stage:
         batches.SINGLE_DAYS, batches.TASKS = (0, 1) if grouped else (1, 100)
         self.scheduler = self.clock.scheduler = self.threading.scheduler = scheduler
         self.nonces.count = 0
-        self.storage.reset(scheduler, self.inputs_watch(scheduler, tick_ns))
+        self.storage.reset(scheduler, self.inputs_watch(scheduler, tick_ns), tick_ns)
         self.watch.disk = self.storage.disk
         self.watch.bound = self._foreign
         self.server.reset(scheduler, self.watch)
@@ -200,11 +205,11 @@ class Stage:
         storage = self.storage
         found: dict[str, object] = {}
         judge = light.judge_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
-        for module in ("files", "commits", "locks", "flocks", "drafts", "identity", "set_aside", "found", "scan"):
+        for module in _ON_STORAGE:
             found[f"state.{module}.os"] = storage
         for module in ("files", "locks", "flocks"):
             found[f"state.{module}.fcntl"] = self.locks
-        for module in ("state.locks", "tasks.batches", "tasks.compute", "tasks.intake", "flows.daily"):
+        for module in ("state.footers", "state.locks", "tasks.batches", "tasks.compute", "tasks.intake", "flows.daily"):
             found[f"{module}.time"] = self.clock
         for module in ("state.index", "state.leases"):
             found[f"{module}.send"] = self.server.send
@@ -212,13 +217,10 @@ class Stage:
             found[f"{module}.close"] = nothing
             found[f"{module}.safe"] = safe
         return found | {
-            "state.accepted.os": storage,
-            "state.deep.os": storage,
             "state.deep.judge": judge,
             "state.deep.broken_seal": nothing,
             "state.deep.ThreadPoolExecutor": Pool,
             "flows.repair.edited_inputs": none_of,
-            "state.root.os": storage,
             "state.files._syncfs": lambda: storage.syncfs,
             "state.flocks._open_here": set(),
             "state.locks._POLL_SECONDS": 5.0,

@@ -80,6 +80,7 @@ class Storage:
     """Stands in for ``os``: the calls that the product makes, each a step of the schedule."""
 
     O_RDONLY, O_RDWR, O_CREAT, O_EXCL = real_os.O_RDONLY, real_os.O_RDWR, real_os.O_CREAT, real_os.O_EXCL
+    O_WRONLY, O_APPEND = real_os.O_WRONLY, real_os.O_APPEND
     O_CLOEXEC, O_DIRECTORY = real_os.O_CLOEXEC, real_os.O_DIRECTORY
     O_NOFOLLOW, O_NONBLOCK = real_os.O_NOFOLLOW, real_os.O_NONBLOCK
     path, strerror, fsencode, PathLike = real_os.path, real_os.strerror, real_os.fsencode, real_os.PathLike
@@ -91,12 +92,17 @@ class Storage:
         self.table: dict[int, Opened]
         self.names: dict[int, str]
 
-    def reset(self, scheduler: Scheduler, watch: Watcher) -> None:
-        """An empty disk and no open file but the root."""
+    def reset(self, scheduler: Scheduler, watch: Watcher, tick_ns: int) -> None:
+        """An empty disk and no open file but the root. Its times tick as coarsely as ``tick_ns``."""
+        self._tick = tick_ns
         self.scheduler, self.watch = scheduler, watch
         self.disk = Disk()
         self.table = {ROOT_FD: Opened(self.disk.root, ".")}
         self._next = 10
+
+    def now(self) -> int:
+        """The time that a file gets, in nanoseconds."""
+        return self.scheduler.now // self._tick * self._tick
 
     def step(self, call: str, path: str) -> None:
         """A call begins: others may come first, and it may fail."""
@@ -125,11 +131,11 @@ class Storage:
                 raise FileExistsError(errno.EEXIST, "File exists", path)
             if found is None:
                 found = entries[name] = self.disk.new(folder=False)
-                found.mtime = self.scheduler.now
+                found.mtime = self.now()
             node = found
         if flags & real_os.O_DIRECTORY and node.entries is None:
             raise NotADirectoryError(errno.ENOTDIR, "Not a directory", path)
-        return self._give(Opened(node, path))
+        return self._give(Opened(node, path, appending=bool(flags & real_os.O_APPEND)))
 
     def dup(self, fd: int) -> int:
         """As ``os.dup``."""
@@ -177,12 +183,14 @@ class Storage:
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         """As ``os.pread``."""
-        self.step("pread", "")
+        self.step("pread", self.table[fd].path)
         return self.table[fd].node.content[offset : offset + size]
 
     def write(self, fd: int, content: bytes | memoryview) -> int:
         """As ``os.write``, sometimes short."""
         opened = self.table[fd]
+        if opened.appending:
+            opened.position = len(opened.node.content)
         size = len(content) if self.scheduler.rng.random() < 0.8 else max(1, len(content) // 2)
         self.pwrite(fd, bytes(content[:size]), opened.position)
         opened.position += size
@@ -193,7 +201,7 @@ class Storage:
         self.step("write", "")
         node = self.table[fd].node
         node.content = node.content[:offset].ljust(offset, b"\0") + content + node.content[offset + len(content) :]
-        node.mtime = self.scheduler.now
+        node.mtime = self.now()
         self.watch.written(node)
         return len(content)
 

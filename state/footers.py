@@ -1,0 +1,145 @@
+"""What the footers of results said, kept so that a run reads again only what changed since.
+
+A file's identity (inode, size, mtime and ctime) stands for its footer where the times are old enough to prove anything.
+The file here is a cache: blocks that carry their own digest, appended to, and rebuilt from the output where they do
+not fit. Whatever is wrong with it costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import fields
+from typing import Any
+
+from state import found, layout
+from state.drafts import draft
+from state.files import exists_not, make_folders, read_whole, write_whole
+from state.found import Commit, Found
+from state.inputs import RECENT_NS
+from state.layout import Place
+from state.record import CommitRecord, SourceRecord
+
+Identity = tuple[int, int, int, int]
+"""Inode, size (bytes), mtime and ctime (ns) of a result's file."""
+_Entry = tuple[str, str, Identity, list[Any]]
+"""Aggregation, day, the identity, and the values of the record."""
+
+_HEADER = "noonmark footers 1 {digest} {length}\n"
+_HEADER_BYTES = len(_HEADER.format(digest="0" * 64, length=f"{0:12}"))
+_RECORD = [one.name for one in fields(CommitRecord)]
+_INPUTS = _RECORD.index("inputs")
+_SOURCE = [one.name for one in fields(SourceRecord)]
+
+
+class Footers:
+    """The footers that are known of an output, and those that are learned in one look at it."""
+
+    def __init__(self, root_fd: int) -> None:
+        """Read what is known. Nothing is written, and nothing that is wrong with it is an error."""
+        self._root_fd = root_fd
+        self._began_ns = time.time_ns()
+        self._learned: dict[Place, _Entry] = {}
+        self._used: dict[Place, _Entry] = {}
+        try:
+            entries, self._whole = _blocks(_content(root_fd))
+        except OSError:
+            entries, self._whole = [], False
+        self._read = len(entries)
+        self._known: dict[Place, _Entry] = {(one[0], one[1]): one for one in entries}
+
+    def known(self, aggregation: str, day: str) -> Commit | None:
+        """The commit in a day's place, if its file is one whose footer is known."""
+        entry = self._known.get((aggregation, day))
+        if entry is None:
+            return None
+        try:
+            status = os.stat(layout.data_file(aggregation, day), dir_fd=self._root_fd, follow_symlinks=False)
+        except OSError:
+            return None
+        _, _, (inode, size, mtime_ns, ctime_ns), values = entry
+        if (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns) != (inode, size, mtime_ns, ctime_ns):
+            return None
+        self._used[aggregation, day] = entry
+        return Commit(_record(values), size, mtime_ns)
+
+    def judge(self, fd: int, aggregation: str, day: str) -> Found:
+        """As ``state.found.judge``; a commit whose file's times prove something is learned. Raises OSError."""
+        status = os.fstat(fd)
+        what = found.judge(fd, aggregation, day)
+        if isinstance(what, Commit) and max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < self._began_ns:
+            identity = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            self._learned[aggregation, day] = (aggregation, day, identity, _values(what.record))
+        return what
+
+    def save(self) -> None:
+        """Keep what was learned: appended, or written anew where more than half of what stands there is of no use.
+
+        It is not flushed: a cache that is lost is learned again. Raises OSError.
+        """
+        live = len(self._used) + len(self._learned)
+        if self._whole and not self._learned and self._read <= 2 * live:
+            return
+        make_folders(self._root_fd, layout.CACHE)
+        if self._whole and self._read + len(self._learned) <= 2 * live:
+            fd = os.open(layout.FOOTERS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666, dir_fd=self._root_fd)
+            try:
+                write_whole(fd, _block(list(self._learned.values())))
+            finally:
+                os.close(fd)
+            return
+        with draft(self._root_fd) as new:
+            write_whole(new.fd, _block(list((self._used | self._learned).values())))
+            os.rename(
+                layout.temporary_file(new.nonce), layout.FOOTERS, src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd
+            )
+            new.published = True
+
+
+def _content(root_fd: int) -> bytes:
+    try:
+        fd = os.open(layout.FOOTERS, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
+    except OSError as error:
+        if exists_not(error):
+            return b""
+        raise
+    try:
+        return read_whole(fd)
+    finally:
+        os.close(fd)
+
+
+def _block(entries: list[_Entry]) -> bytes:
+    body = json.dumps(entries, separators=(",", ":")).encode() + b"\n"
+    header = _HEADER.format(digest=hashlib.sha256(body).hexdigest(), length=f"{len(body):12}")
+    return header.encode() + body
+
+
+def _blocks(content: bytes) -> tuple[list[_Entry], bool]:
+    """The entries of all blocks up to the first that is not whole, and whether all are."""
+    entries: list[_Entry] = []
+    at = 0
+    while at < len(content):
+        header = content[at : at + _HEADER_BYTES]
+        length = header[-13:-1].strip()
+        body = content[at + _HEADER_BYTES : at + _HEADER_BYTES + int(length)] if length.isdigit() else b""
+        stated = _HEADER.format(digest=hashlib.sha256(body).hexdigest(), length=f"{len(body):12}")
+        if header != stated.encode():
+            return entries, False
+        entries += json.loads(body)
+        at += len(header) + len(body)
+    return entries, True
+
+
+def _values(record: CommitRecord) -> list[Any]:
+    values = [getattr(record, name) for name in _RECORD]
+    values[_INPUTS] = {name: [getattr(source, field) for field in _SOURCE] for name, source in record.inputs.items()}
+    return values
+
+
+def _record(values: list[Any]) -> CommitRecord:
+    named: dict[str, Any] = dict(zip(_RECORD, values, strict=True))
+    named["inputs"] = {name: SourceRecord(*source) for name, source in named["inputs"].items()}
+    return CommitRecord(**named)
