@@ -204,9 +204,20 @@ def _speak_on_stderr() -> None:
         console.setLevel(logging.WARNING)
         console.addFilter(lambda record: not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")))
     logger.propagate = False
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.addHandler(handler)
+
+
+class _Stderr(logging.Handler):
+    """Writes to what stderr is now: while progress is shown there, lines go above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        try:
+            print(self.format(record), file=sys.stderr)
+        except Exception:  # noqa: BLE001 as every handler of the standard library
+            self.handleError(record)
 
 
 def _end_soon_when_signalled() -> None:

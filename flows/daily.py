@@ -17,6 +17,7 @@ from pydantic import Field
 from flows.command import Parser, ProblemsRemain, run_command, tell_start
 from flows.opening import opened_memory, opened_root, seen_root
 from flows.options import add_selection, selection_of
+from flows.progress import shown_progress
 from flows.settings import Settings, read_settings
 from flows.summary import Summary, counted, plan_to_json, show_daily
 from state.accepted import take_back
@@ -75,8 +76,9 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         remember_footers(found.output)
         take_back(root, found.present)
         sweep_drafts(root.fd)
-        shop = Workshop(catalog, settings.input, root, Pace(workers))
-        outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
+        with shown_progress(len({item.day for item in found.plan.items})) as progress:
+            shop = Workshop(catalog, settings.input, root, Pace(workers), progress)
+            outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
     return Summary.of(found.plan, outcomes, time.monotonic() - began)

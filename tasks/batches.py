@@ -10,11 +10,13 @@ import logging
 import math
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
@@ -22,6 +24,7 @@ from state.layout import Place
 from state.verdict import Item
 from tasks.memory import Memory
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.progress import Progress
 from tasks.workshop import Days, Workshop
 
 SINGLE_DAYS = 50
@@ -29,6 +32,8 @@ SINGLE_DAYS = 50
 TASKS = 60
 """About so many task runs serve a longer run. A server on SQLite takes in 60 to 200 task runs a second."""
 
+SHOW_SECONDS = 0.5
+"""How often progress is shown."""
 POLL_SECONDS = 0.2
 """How often a run looks whether days that another run computes are free."""
 
@@ -120,7 +125,7 @@ def _run(
         for one in batches(items)
     ]
     for future in futures:
-        result: object = future.result(raise_on_failure=False)
+        result = _wait(future, shop.progress)
         if isinstance(result, BatchFailed):
             outcomes += result.outcomes
         elif isinstance(result, BaseException):
@@ -129,6 +134,14 @@ def _run(
             assert isinstance(result, list)
             outcomes += result
     return outcomes
+
+
+def _wait(future: PrefectFuture[list[Outcome]], progress: Progress) -> object:
+    """What a task returned or raised; progress is shown meanwhile."""
+    while True:
+        progress.show()
+        with suppress(TimeoutError):
+            return future.result(timeout=SHOW_SECONDS, raise_on_failure=False)
 
 
 def _leased(outcomes: Sequence[Outcome], items: Sequence[Item]) -> list[Place]:

@@ -40,10 +40,13 @@ def compute(shop: Workshop, days: Days) -> Iterator[Outcome]:
         group = _begin_group(shop, todo)
         _commit([attempt for attempt, _ in group], shop.root.fd)
         shop.pace.took(sum(len(attempt.planned) for attempt, _ in group), time.monotonic() - began)
+        begun_anew = 0
         for attempt, number in reversed(group):
             if attempt.anew and number < ATTEMPTS:
                 todo.appendleft((attempt.day, attempt.anew, number + 1))
                 attempt.anew = []
+                begun_anew += 1
+        shop.progress.advance(len(group) - begun_anew)
         for attempt, _ in group:
             yield from attempt.outcomes
             yield from (_unsettled(attempt.day, item) for item in attempt.anew)

@@ -10,6 +10,7 @@ from pathlib import Path
 from state.root import OutputRoot
 from state.verdict import Item
 from tasks.loading import Catalog
+from tasks.progress import Progress
 
 Days = Sequence[tuple[str, Sequence[Item]]]
 """Days with their planned results."""
@@ -45,4 +46,5 @@ class Workshop:
     input_root: Path
     root: OutputRoot
     pace: Pace = field(default_factory=Pace)
+    progress: Progress = field(default_factory=Progress)
     stopping: threading.Event = field(default_factory=threading.Event)

@@ -29,7 +29,7 @@ class _Future:
     def __init__(self, call: Callable[[], Any]) -> None:
         self._call = call
 
-    def result(self, raise_on_failure: bool = True) -> object:
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> object:
         try:
             return self._call()
         except Exception as error:
