@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from state.root import OutputRoot
 from state.scan import Output
 from state.seal import broken_seal
 from state.set_aside import set_aside
+from state.threads import map_in_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,12 @@ class Unread:
 def broken_results(root: OutputRoot, output: Output, threads: int) -> Iterator[Broken | Unread]:
     """Every result of an output, scanned before, that is damaged or cannot be read; ``threads`` files at once."""
     places = [(aggregation, day) for aggregation, days in output.days.items() for day in days]
-    with ThreadPoolExecutor(threads) as pool:
-        for (aggregation, day), found in zip(
-            places, pool.map(lambda place: look(root.fd, place[0], place[1], judge_deep), places), strict=True
-        ):
-            if isinstance(found, Damaged):
-                yield Broken(aggregation, day, found.why)
-            elif isinstance(found, Unreadable):
-                yield Unread(aggregation, day, f"its result {found.why}")
+    judged = map_in_threads(lambda place: look(root.fd, place[0], place[1], judge_deep), places, threads)
+    for (aggregation, day), found in zip(places, judged, strict=True):
+        if isinstance(found, Damaged):
+            yield Broken(aggregation, day, found.why)
+        elif isinstance(found, Unreadable):
+            yield Unread(aggregation, day, f"its result {found.why}")
 
 
 def take_away(root: OutputRoot, broken: Broken) -> Broken | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from state.found import Commit
 from state.inputs import DayFiles, day_files
 from state.record import SourceRecord
 from state.scan import Output
+from state.threads import map_in_threads
 from tasks.catalog import Source
 from tasks.discovery import list_source
 from tasks.intake import contents_digest
@@ -34,8 +34,8 @@ def edited_inputs(catalog: Catalog, input_root: Path, output: Output, threads: i
     sources = {key(source): source for one in catalog.values() for source in one.sources.values()}
     for name, source in sources.items():
         files = {day: day_files(some) for day, some in list_source(input_root, source.template).days.items()}
-        with ThreadPoolExecutor(threads) as pool:
-            digests = dict(zip(files, pool.map(partial(_digest, source, input_root), files.values()), strict=True))
+        digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
+        digests = dict(zip(files, digested, strict=True))
         for aggregation, day, recorded in _recorded(catalog, output, name):
             if day not in files or recorded.stat != files[day].stat:
                 continue  # every run sees that

@@ -11,7 +11,6 @@ import logging
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from state.inputs import day_files
 from state.plan import Plan, Selection, doubts, plan
 from state.root import ACCEPT, OutputRoot
 from state.scan import Output, folders, scan
+from state.threads import map_in_threads
 from state.verdict import Declared, Facts
 from tasks.catalog import Source
 from tasks.discovery import Listing, list_source
@@ -124,8 +124,7 @@ def _settle_doubts(
         except StorageError as error:
             return error
 
-    with ThreadPoolExecutor(threads) as pool:
-        answers = dict(zip(doubted, pool.map(read, doubted), strict=True))
+    answers = dict(zip(doubted, map_in_threads(read, doubted, threads), strict=True))
     unreadable = {name: dict(days) for name, days in facts.unreadable.items()}
     for (name, day), answer in answers.items():
         if isinstance(answer, StorageError):

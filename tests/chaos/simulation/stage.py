@@ -219,7 +219,7 @@ class Stage:
         return found | {
             "state.deep.judge": judge,
             "state.deep.broken_seal": nothing,
-            "state.deep.ThreadPoolExecutor": Pool,
+            "state.threads.ThreadPoolExecutor": Pool,
             "flows.repair.edited_inputs": none_of,
             "state.files._syncfs": lambda: storage.syncfs,
             "state.flocks._open_here": set(),
@@ -234,7 +234,6 @@ class Stage:
             "flows.daily.survey": self.survey,
             "flows.daily.compute_all": self.compute_all,
             "tasks.survey.list_source": self.inputs.list_source,
-            "tasks.survey.ThreadPoolExecutor": Pool,
             "tasks.survey.require_input": nothing,
             "tasks.intake.list_day": self.inputs.list_day,
             "tasks.intake.read_contents": self.inputs.read_contents,
