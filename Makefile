@@ -9,11 +9,12 @@ READY := $(VENV)/.ready
 UV := $(shell command -v uv 2>/dev/null)
 PYTEST_ARGS ?=
 CHAOS_ARGS ?=
+BENCH_ARGS ?=
 SUPPORTED := import sys; assert (3, 11) <= sys.version_info[:2] < (3, 14)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all chaos audit lint pins clean
+.PHONY: help setup run test test-all chaos bench audit lint pins clean
 
 help: ## list the targets
 	@echo "Noonmark. Targets:"
@@ -59,6 +60,9 @@ test-all: $(READY) ## run the slow tests too, with real servers, workers and bad
 
 chaos: $(READY) ## attack every promise for an hour, and write docs/reliability.md (CHAOS_ARGS='--seed 1 --only kills')
 	@$(VENV_PYTHON) -m tests.chaos $(if $(CHAOS_ARGS),$(CHAOS_ARGS),--write)
+
+bench: $(READY) ## measure beside plain polars and six other tools, and write docs/measurements.md (BENCH_ARGS='--only days')
+	@$(VENV_PYTHON) -m benchmarks --write $(BENCH_ARGS)
 
 audit: $(READY) ## look the pinned dependencies up in the database of known vulnerabilities (needs the network)
 	@$(VENV_PYTHON) -m pip_audit --version >/dev/null 2>&1 || if [ -n "$(UV)" ]; then \

@@ -1,0 +1,15 @@
+"""B3 and B4: days that are numbered, of three rows each. What a run costs here is what finding and telling cost."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tasks.catalog import Source, aggregation
+
+readings = Source("readings/{day:int}.csv", schema={"sensor": pl.String, "value": pl.Int64})
+
+
+@aggregation(readings, version=1)
+def totals(readings: pl.LazyFrame) -> pl.LazyFrame:
+    """Readings and their sum."""
+    return readings.select(readings=pl.len(), total=pl.col("value").sum())

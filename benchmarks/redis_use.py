@@ -1,0 +1,83 @@
+"""``memory``: what the index takes of Redis. Redis itself counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from benchmarks.figures import Bench, Findings, Target
+from benchmarks.many_days import FOUR, LINEITEM, lineitem
+from benchmarks.nothing import committed
+from benchmarks.project import NO_DAY, Project
+from benchmarks.timing import Command, Spread, run
+from state.embedded import EmbeddedServer
+
+BATCHES = 11
+"""So many pending days are as many batches: up to fifty days have one each."""
+SETTLE_SECONDS = 1.0
+"""A server lets go of a client's buffers, and of its append-only file's, within this time."""
+
+
+def redis_use(bench: Bench) -> Findings:
+    """Memory a commit, and round trips a batch of days."""
+    found = Findings()
+    _memory(bench, found)
+    _round_trips(bench, found)
+    return found
+
+
+def _memory(bench: Bench, found: Findings) -> None:
+    days = bench.sizes.commits[1]
+    project = committed(bench, days)
+    repair = project.run("repair")
+    taken = []
+    for _ in range(bench.runs):
+        project.forget()
+        with _watched(project) as client:
+            before = _info(client, "used_memory")
+            run(repair)
+            time.sleep(SETTLE_SECONDS)
+            taken.append((_info(client, "used_memory") - before) / days)
+    found.targets.append(Target(f"Redis memory a commit, at {days:,} commits", "bytes", Spread.of(taken), 300))
+    found.commands["memory"] = repair.shown(bench.work)
+
+
+def _round_trips(bench: Bench, found: Findings) -> None:
+    root = lineitem(bench, bench.sizes.days)
+    project = Project(bench, root, bench.work / "trial/noonmark", LINEITEM, bench.threads)
+    only = ("--only", FOUR[2])
+    empty = project.run("daily", *only, "--days", NO_DAY)
+    one, many = (project.run("daily", *only, "--limit", str(batches)) for batches in (1, BATCHES))
+    more = []
+    for _ in range(bench.runs):
+        project.clear()
+        run(empty)  # makes the output, and binds the index to it
+        fixed = _reads(project, one)
+        more.append((_reads(project, many) - fixed) / (BATCHES - 1))
+    found.targets.append(Target("Redis round trips of a batch of days", "", Spread.of(more), 3))
+    found.commands |= {"one batch": one.shown(bench.work), f"{BATCHES} batches": many.shown(bench.work)}
+
+
+def _reads(project: Project, command: Command) -> float:
+    """How often a run made Redis read from a connection: its round trips, and what opening connections takes."""
+    with _watched(project) as client:
+        before = _info(client, "total_reads_processed")
+        run(command)
+        return _info(client, "total_reads_processed") - before - 1
+
+
+@contextmanager
+def _watched(project: Project) -> Iterator[redis.Redis]:
+    """The project's embedded server, kept running meanwhile, and a client that is connected already."""
+    with EmbeddedServer(project.redis) as server, redis.Redis.from_url(server.url) as client:
+        client.ping()
+        yield client
+
+
+def _info(client: redis.Redis, name: str) -> float:
+    found = client.info("all")
+    assert isinstance(found, dict)
+    return float(found[name])
