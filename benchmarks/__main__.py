@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.comparison import Differs
 from benchmarks.entries import ENTRIES
 from benchmarks.figures import SMALL, Bench, Benchmark, Findings, Sizes
 from benchmarks.machine import commit, cores
-from benchmarks.many_days import Differs
 from benchmarks.measurements import PLACE, page, shown
 from benchmarks.project import prefect_server
 from benchmarks.timing import CHECKOUT, ItFailed
@@ -53,7 +54,7 @@ def measure(entry: Benchmark, bench: Bench) -> bool:
     began = dt.datetime.now(dt.UTC)
     try:
         found = entry.run(bench)
-    except (Differs, ItFailed) as error:
+    except (Differs, ItFailed, subprocess.CalledProcessError) as error:
         print(f"{entry.name} FAILED: {error}", file=sys.stderr)
         found = Findings(notes=[f"It failed, so there are no figures: {str(error).splitlines()[0]}"], failed=True)
     found.when, found.commit, found.runs = f"{began:%Y-%m-%d %H:%M} UTC", commit(), bench.runs

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks.comparison import Differs, Pair, compare, require_equal
 from benchmarks.environments import environment as environment_of
 from benchmarks.environments import requirements
-from benchmarks.figures import Bench, Findings, Target
+from benchmarks.figures import Bench, Findings
 from benchmarks.machine import PEERS
-from benchmarks.many_days import FOUR, LINEITEM, Differs, lineitem, plain, require_equal
+from benchmarks.many_days import LINEITEM, ONE, lineitem, plain
 from benchmarks.project import Project, environment
-from benchmarks.timing import Command, ItFailed, costs, ratio, rounds
+from benchmarks.timing import Command, ItFailed, ratio, run
 from benchmarks.work import first_days
 
-NAME = FOUR[2]
 OURS = "noonmark"
 FLOOR = "plain loop"
 
@@ -69,48 +69,47 @@ def _script(peer: Peer) -> Path:
 
 
 def _beside(bench: Bench, found: Findings, days: int, pythons: Mapping[Peer, Path]) -> None:
+    """Note what each tool costs of so many days, and what Noonmark does against it."""
     trial = bench.work / "trial"
     root = first_days(lineitem(bench, bench.sizes.days), "lineitem", days)
     dates = sorted(path.stem for path in (root / "lineitem").iterdir())
-    commands: dict[str, Command] = {}
-    for what, last in (("", dates[-1]), (", one day", dates[0])):
-        ours = Project(bench, root, trial / f"{OURS}{what}", LINEITEM, bench.threads)
-        narrowed = ("--only", NAME, "--days", f"{dates[0]}..{last}")
-        commands[f"{OURS}{what}"] = ours.run("daily", *narrowed, before=ours.clear)
-        limit = ("--only", NAME, "--limit", str(days if last == dates[-1] else 1))
-        floor = partial(plain, bench, module=LINEITEM, root=root, threads=bench.threads)
-        commands[f"{FLOOR}{what}"] = floor(trial / f"{FLOOR}{what}", options=limit)
-        for peer, python in pythons.items():
-            output = trial / f"{peer.name}{what}"
-            words = (str(python), str(_script(peer)), str(root), str(output), str(bench.threads), dates[0], last)
-            anew = partial(shutil.rmtree, output, ignore_errors=True)
-            commands[f"{peer.name}{what}"] = Command(words, environment(bench), cwd=trial, before=anew)
-    rounds({name: command for name, command in commands.items() if name.startswith(FLOOR)}, 1)
-    equal = [name for name in (OURS, *(peer.name for peer in pythons)) if _is_equal(trial, found, commands, name)]
-    names = [FLOOR, *equal]
-    kept = {f"{name}{what}": commands[f"{name}{what}"] for name in names for what in ("", ", one day")}
-    timed = rounds(kept, bench.runs)
-    cost = {name: costs(timed, name, f"{name}, one day", days - 1) for name in names}
+
+    def ours(folder: str, last: str) -> Command:
+        project = Project(bench, root, trial / folder, LINEITEM, bench.threads)
+        return project.run("daily", "--only", *ONE, "--days", f"{dates[0]}..{last}", before=project.clear)
+
+    def floor(folder: str, last: str) -> Command:
+        limit = str(dates.index(last) + 1)
+        return plain(bench, trial / folder, LINEITEM, root, bench.threads, "--only", *ONE, "--limit", limit)
+
+    def theirs(peer: Peer, folder: str, last: str) -> Command:
+        output = trial / folder
+        words = (pythons[peer], _script(peer), root, output, bench.threads, dates[0], last)
+        anew = partial(shutil.rmtree, output, ignore_errors=True)
+        return Command([str(word) for word in words], environment(bench), cwd=trial, before=anew)
+
+    tools: dict[str, Callable[[str, str], Command]] = {FLOOR: floor, OURS: ours}
+    tools |= {peer.name: partial(theirs, peer) for peer in pythons}
+    pairs = {name: Pair(name, tool(name, dates[-1]), tool(f"{name}-one-day", dates[0])) for name, tool in tools.items()}
+    equal = [pair for pair in pairs.values() if _is_equal(trial, found, pair)]
     title = f"{days:,} days"
-    for name in names:
-        found.cost(f"{title}: {name}", cost[name])
-    remembering = [peer.name for peer in pythons if peer.remembers and peer.name in equal]
-    if OURS in equal and remembering:
-        best = [min(at) for at in zip(*(cost[name] for name in remembering), strict=True)]
+    costs, _ = compare(bench, found, title, equal, parts=days - 1, unit="ms a day")
+    remembering = [costs[peer.name] for peer in pythons if peer.remembers and peer.name in costs]
+    if remembering and OURS in costs:
+        best = [min(at) for at in zip(*remembering, strict=True)]
         against = f"{title}: cost per day against the best peer that remembers"
-        found.targets.append(Target(against, "", ratio(cost[OURS], best), 1.0, strictly=True))
-    for name in equal[1:]:
-        found.targets.append(Target(f"{title}: cost per day against {name}", "", ratio(cost[OURS], cost[name])))
-    found.walls(title, timed, kept, bench)
+        found.target(against, "", ratio(costs[OURS], best), 1.0, strictly=True)
+        for name in costs.keys() - {OURS}:
+            found.target(f"{title}: cost per day against {name}", "", ratio(costs[OURS], costs[name]))
 
 
-def _is_equal(trial: Path, found: Findings, commands: Mapping[str, Command], name: str) -> bool:
-    """Run a tool once, and compare. One that differs or fails gets no time."""
+def _is_equal(trial: Path, found: Findings, pair: Pair) -> bool:
+    """Run a tool once, and compare what it made. One that differs or fails gets no time."""
     try:
-        rounds({one: commands[one] for one in (name, f"{name}, one day")}, 1)
-        output = trial / name / "output" if name == OURS else trial / name
-        require_equal(trial / FLOOR, output, (NAME,))
+        run(pair.whole)
+        if pair.name != FLOOR:
+            require_equal(trial / FLOOR, trial / pair.name / ("output" if pair.name == OURS else ""), ONE)
     except (Differs, ItFailed) as error:
-        found.notes.append(f"{name} has no time: {str(error).splitlines()[0]}.")
+        found.notes.append(f"{pair.name} has no time: {str(error).splitlines()[0]}.")
         return False
     return True

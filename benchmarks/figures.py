@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -58,9 +58,13 @@ class Findings:
             self.lines.append(Line(f"{title}: {name}, whole process", "s", wall, peak))
             self.commands[f"{title}: {name}"] = commands[name].shown(bench.work)
 
-    def cost(self, what: str, seconds: Sequence[float], unit: str = "ms a day") -> None:
-        """Note a cost that was computed round by round, in seconds."""
-        self.lines.append(Line(what, unit, Spread.of([1000 * one for one in seconds])))
+    def note(self, what: str, unit: str, found: Spread) -> None:
+        """Note what was computed from the times of processes."""
+        self.lines.append(Line(what, unit, found))
+
+    def target(self, what: str, unit: str, found: Spread, limit: float | None = None, strictly: bool = False) -> None:
+        """Note what is to stay within a limit, or, without one, what is of interest."""
+        self.targets.append(Target(what, unit, found, limit, strictly))
 
     def save(self, path: Path) -> None:
         """Keep the figures, in place of those of an earlier run."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.figures import SMALL, Bench, Findings, Target
+from benchmarks.comparison import Pair, compare, require_equal
+from benchmarks.figures import SMALL, Bench, Findings
 from benchmarks.project import NO_DAY, Project, python
-from benchmarks.timing import CHECKOUT, Command, costs, ratio, rounds
+from benchmarks.timing import Command, ratio
 from benchmarks.work import first_days, laid_out
 
 LINEITEM = "benchmarks.declared.lineitem"
+ONE = ("by_status",)
 FOUR = ("by_discount", "by_ship_mode", "by_status", "by_supplier")
 FLIGHTS = (
     "busiest_routes",
@@ -23,18 +23,7 @@ FLIGHTS = (
     "departures_by_carrier",
     "weather_by_origin",
 )
-
-
-class Differs(Exception):
-    """Results that are to be equal are not: their times say nothing."""
-
-
-def require_equal(expected: Path, found: Path, names: tuple[str, ...]) -> None:
-    """Raises Differs. A process of its own looks, for that takes memory."""
-    compare: list[str | Path] = [sys.executable, "-m", "benchmarks.equality", expected, found, *names]
-    ended = subprocess.run(compare, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
-    if ended.returncode:
-        raise Differs(ended.stdout.strip() or f"the comparison ended with {ended.returncode}")
+AT_ONCE = "one plain loop for all"
 
 
 def lineitem(bench: Bench, days: int) -> Path:
@@ -42,19 +31,10 @@ def lineitem(bench: Bench, days: int) -> Path:
     return laid_out(bench.work, "lines" if bench.sizes == SMALL else "tpch", days)
 
 
-def plain(bench: Bench, output: Path, *, module: str, root: Path, threads: int, options: tuple[str, ...]) -> Command:
+def plain(bench: Bench, output: Path, module: str, root: Path, threads: int, *options: str) -> Command:
     """The plain loop, into an output that is not there yet."""
     words: list[str | Path] = ["-m", "benchmarks.plain", module, root, output, str(threads), *options]
     return python(bench, *words, before=partial(shutil.rmtree, output, ignore_errors=True))
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A way to write the plain loop. ``limits`` are the targets of Noonmark's cost per day against it."""
-
-    name: str
-    options: tuple[str, ...] = ()
-    limits: tuple[tuple[float, bool], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,36 +48,34 @@ class Case:
     first: Path
     days: int
     threads: int
-    loops: tuple[Loop, ...]
 
 
-def beside_plain(bench: Bench, found: Findings, case: Case) -> None:
-    """Run Noonmark and the plain loops of a case in turns, and note costs and ratios. Raises Differs."""
+def beside_plain(bench: Bench, found: Findings, case: Case, separate: str, *limits: tuple[float, bool]) -> None:
+    """Note what Noonmark and the plain loops cost, and the ratios.
+
+    ``separate`` names the plain loop that serves one aggregation, or the loops; ``limits`` are the targets against it.
+    """
     trial = bench.work / "trial"
     only = [word for name in case.names for word in ("--only", name)]
     ours = Project(bench, case.root, trial / "noonmark", case.module, case.threads)
     idle = Project(bench, case.first, trial / "noonmark-empty", case.module, case.threads)
-    floor = partial(plain, bench, module=case.module, threads=case.threads)
-    commands = {
-        "noonmark": ours.run("daily", *only, before=ours.clear),
-        "noonmark, empty run": idle.run("daily", *only, "--days", NO_DAY, before=idle.clear),
-        "plain, empty run": floor(trial / "plain-empty", root=case.first, options=("--limit", "0", *only)),
-    }
-    for loop in case.loops:
-        commands[loop.name] = floor(trial / loop.name, root=case.root, options=(*loop.options, *only))
-    rounds(commands, 1)
-    for loop in case.loops:
-        require_equal(trial / loop.name, ours.output, case.names)
-    timed = rounds(commands, bench.runs)
-    cost = costs(timed, "noonmark", "noonmark, empty run", case.days)
-    found.cost(f"{case.title}: noonmark", cost)
-    for loop in case.loops:
-        theirs = costs(timed, loop.name, "plain, empty run", case.days)
-        found.cost(f"{case.title}: {loop.name}", theirs)
-        for limit, strictly in loop.limits or ((None, False),):
-            against = f"{case.title}: cost per day against {loop.name}"
-            found.targets.append(Target(against, "", ratio(cost, theirs), limit, strictly))
-    found.walls(case.title, timed, commands, bench)
+    empty_run = idle.run("daily", *only, "--days", NO_DAY, before=idle.clear)
+    pairs = [Pair("noonmark", ours.run("daily", *only, before=ours.clear), empty_run)]
+    loops = {separate: [], AT_ONCE: ["--together"]} if len(case.names) > 1 else {separate: list[str]()}
+    for loop, options in loops.items():
+        whole = plain(bench, trial / loop, case.module, case.root, case.threads, *options, *only)
+        empty = plain(bench, trial / "plain-empty", case.module, case.first, case.threads, "--limit", "0", *only)
+        pairs.append(Pair(loop, whole, empty))
+
+    def check() -> None:
+        for loop in loops:
+            require_equal(trial / loop, ours.output, case.names)
+
+    costs, _ = compare(bench, found, case.title, pairs, check, case.days, "ms a day")
+    for loop in loops:
+        for limit, strictly in (limits if loop == separate else ()) or ((None, False),):
+            against = f"{case.title}: cost per day against {loop}"
+            found.target(against, "", ratio(costs["noonmark"], costs[loop]), limit, strictly)
 
 
 def days(bench: Bench) -> Findings:
@@ -106,23 +84,19 @@ def days(bench: Bench) -> Findings:
     root = lineitem(bench, bench.sizes.days)
     where = (root, first_days(root, "lineitem", 1), bench.sizes.days)
     for threads in dict.fromkeys((bench.threads, 1)):
-        aimed = threads == bench.threads
-        one = Loop("plain loop", limits=((1.3, False), (1.0, True)) if aimed else ())
-        four = Loop("four plain loops", limits=((0.6, False),) if aimed else ())
-        at_once = Loop("one plain loop for all four", ("--together",))
         on = f"{threads} threads" if threads > 1 else "1 thread"
-        beside_plain(bench, found, Case(f"one aggregation, {on}", LINEITEM, FOUR[2:3], *where, threads, (one,)))
-        beside_plain(bench, found, Case(f"four aggregations, {on}", LINEITEM, FOUR, *where, threads, (four, at_once)))
+        one = Case(f"one aggregation, {on}", LINEITEM, ONE, *where, threads)
+        four = Case(f"four aggregations, {on}", LINEITEM, FOUR, *where, threads)
+        aimed = threads == bench.threads
+        beside_plain(bench, found, one, "plain loop", *(((1.3, False), (1.0, True)) if aimed else ()))
+        beside_plain(bench, found, four, "four plain loops", *(((0.6, False),) if aimed else ()))
     return found
 
 
 def flights(bench: Bench) -> Findings:
     """B2: CSV, and all aggregations that Noonmark ships."""
     found = Findings()
-    number = bench.sizes.flights
-    root = laid_out(bench.work, "flights", number)
-    first = laid_out(bench.work, "flights", 1)
-    loops = (Loop("one plain loop for all five", ("--together",)), Loop("five plain loops"))
-    case = Case("five aggregations", "aggregations", FLIGHTS, root, first, number, bench.threads, loops)
-    beside_plain(bench, found, case)
+    root, first = (laid_out(bench.work, "flights", days) for days in (bench.sizes.flights, 1))
+    case = Case("five aggregations", "aggregations", FLIGHTS, root, first, bench.sizes.flights, bench.threads)
+    beside_plain(bench, found, case, "five plain loops")
     return found

@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import cache
 from itertools import count
 
-from benchmarks.figures import Bench, Findings, Target
+from benchmarks.figures import Bench, Findings
 from benchmarks.project import Project, python
-from benchmarks.timing import costs, difference, ratio, rounds, run, walls
+from benchmarks.timing import Spread, difference, ratio, rounds, run, walls
 from benchmarks.work import add_readings, laid_out
 
 NUMBERED = "benchmarks.declared.numbered"
@@ -46,35 +46,35 @@ def _whole_processes(bench: Bench, found: Findings) -> None:
     timed = rounds(commands, bench.runs)
     flow, nothing, imports, plan = (walls(timed, name) for name in commands)
     against = "nothing to do, against an empty Prefect flow: temporary server"
-    found.targets.append(Target(against, "", ratio(nothing, flow), 1.15))
-    found.targets.append(Target(f"--dry-run at {more:,} days, over the imports", "s", difference(plan, imports), 0.5))
+    found.target(against, "", ratio(nothing, flow), 1.15)
+    found.target(f"--dry-run at {more:,} days, over the imports", "s", difference(plan, imports), 0.5)
     found.walls("temporary server", timed, commands, bench)
 
 
 def _many_commits(bench: Bench, found: Findings) -> None:
-    few, many, most = (committed(bench, days) for days in bench.sizes.commits)
-    one = committed(bench, 1)
+    one, few, many, most = (committed(bench, days) for days in (1, *bench.sizes.commits))
     # Late days stay: the next one has the next number, and the most commits become a few more.
     late = count(len(list((most.input / "readings").iterdir())))
+    some, more, all_of_them = (f"nothing to do, {days:,} days" for days in bench.sizes.commits)
+    flow, one_day = "empty Prefect flow", "nothing to do, one day"
+    late_day = f"one late day, {bench.sizes.commits[2]:,} days"
     commands = {
-        "empty Prefect flow": python(bench, "-m", "benchmarks.empty_flow"),
-        f"nothing to do, {bench.sizes.commits[0]:,} days": few.run("daily"),
-        "nothing to do, one day": one.run("daily"),
-        f"nothing to do, {bench.sizes.commits[1]:,} days": many.run("daily"),
-        f"nothing to do, {bench.sizes.commits[2]:,} days": most.run("daily"),
-        f"one late day, {bench.sizes.commits[2]:,} days": most.run(
-            "daily", before=lambda: add_readings(most.input, next(late))
-        ),
+        flow: python(bench, "-m", "benchmarks.empty_flow"),
+        one_day: one.run("daily"),
+        some: few.run("daily"),
+        more: many.run("daily"),
+        all_of_them: most.run("daily"),
+        late_day: most.run("daily", before=lambda: add_readings(most.input, next(late))),
     }
     rounds(commands, 1)
     timed = rounds(commands, bench.runs)
-    flow, few_days, empty, many_days, most_days, late_day = commands
+    took = {name: walls(timed, name) for name in commands}
     against = "nothing to do, against an empty Prefect flow: running server"
-    found.targets.append(Target(against, "", ratio(walls(timed, few_days), walls(timed, flow)), 1.15))
-    growth = ratio(costs(timed, most_days, empty), costs(timed, many_days, empty))
-    found.cost(f"{most_days}, over one day", costs(timed, most_days, empty), "ms")
-    found.cost(f"{many_days}, over one day", costs(timed, many_days, empty), "ms")
-    found.targets.append(Target(f"{most_days}, against {many_days}, each over one day", "", growth, 11))
-    later = difference(walls(timed, late_day), walls(timed, most_days))
-    found.targets.append(Target(f"{late_day}, over nothing to do", "s", later, 0.3))
+    found.target(against, "", ratio(took[some], took[flow]), 1.15)
+    over = {}
+    for name in (more, all_of_them):
+        over[name] = [whole - empty for whole, empty in zip(took[name], took[one_day], strict=True)]
+        found.note(f"{name}, over one day", "s", Spread.of(over[name]))
+    found.target(f"{all_of_them}, against {more}, each over one day", "", ratio(over[all_of_them], over[more]), 11)
+    found.target(f"{late_day}, over nothing to do", "s", difference(took[late_day], took[all_of_them]), 0.3)
     found.walls("running server", timed, commands, bench)

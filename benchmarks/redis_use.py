@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import redis
 
-from benchmarks.figures import Bench, Findings, Target
-from benchmarks.many_days import FOUR, LINEITEM, lineitem
+from benchmarks.figures import Bench, Findings
+from benchmarks.many_days import LINEITEM, ONE, lineitem
 from benchmarks.nothing import committed
 from benchmarks.project import NO_DAY, Project
 from benchmarks.timing import Command, Spread, run
@@ -41,14 +41,14 @@ def _memory(bench: Bench, found: Findings) -> None:
             run(repair)
             time.sleep(SETTLE_SECONDS)
             taken.append((_info(client, "used_memory") - before) / days)
-    found.targets.append(Target(f"Redis memory a commit, at {days:,} commits", "bytes", Spread.of(taken), 300))
+    found.target(f"Redis memory a commit, at {days:,} commits", "bytes", Spread.of(taken), 300)
     found.commands["memory"] = repair.shown(bench.work)
 
 
 def _round_trips(bench: Bench, found: Findings) -> None:
     root = lineitem(bench, bench.sizes.days)
     project = Project(bench, root, bench.work / "trial/noonmark", LINEITEM, bench.threads)
-    only = ("--only", FOUR[2])
+    only = ("--only", *ONE)
     empty = project.run("daily", *only, "--days", NO_DAY)
     one, many = (project.run("daily", *only, "--limit", str(batches)) for batches in (1, BATCHES))
     more = []
@@ -57,7 +57,7 @@ def _round_trips(bench: Bench, found: Findings) -> None:
         run(empty)  # makes the output, and binds the index to it
         fixed = _reads(project, one)
         more.append((_reads(project, many) - fixed) / (BATCHES - 1))
-    found.targets.append(Target("Redis round trips of a batch of days", "", Spread.of(more), 3))
+    found.target("Redis round trips of a batch of days", "", Spread.of(more), 3)
     found.commands |= {"one batch": one.shown(bench.work), f"{BATCHES} batches": many.shown(bench.work)}
 
 

@@ -117,11 +117,6 @@ def rounds(commands: Mapping[str, Command], number: int) -> Rounds:
     return found
 
 
-def costs(found: Rounds, whole: str, empty: str, parts: int = 1) -> list[float]:
-    """What a whole run takes more than the empty run of its round, for each of its parts."""
-    return [(one.wall - other.wall) / parts for one, other in zip(found[whole], found[empty], strict=True)]
-
-
 def walls(found: Rounds, name: str) -> list[float]:
     """The seconds of each round."""
     return [one.wall for one in found[name]]

@@ -13,14 +13,15 @@ import pytest
 
 from benchmarks import equality, plain, reading, work
 from benchmarks.beside_peers import ALL, Peer
+from benchmarks.comparison import Differs, Pair, compare, require_equal
 from benchmarks.entries import ENTRIES
 from benchmarks.environments import requirements
 from benchmarks.figures import SMALL, Bench, Findings, Line, Target
 from benchmarks.machine import PEERS
-from benchmarks.many_days import FOUR, LINEITEM, Differs, require_equal
+from benchmarks.many_days import FOUR, LINEITEM
 from benchmarks.measurements import page
 from benchmarks.project import NO_DAY, Project
-from benchmarks.timing import Command, ItFailed, Spread, costs, ratio, rounds, run
+from benchmarks.timing import Command, ItFailed, Spread, ratio, run
 
 DAYS = 3
 
@@ -115,19 +116,16 @@ def test_files_of_a_day_are_found_as_files_or_folders(tmp_path: Path) -> None:
     assert [list(days) for days in found] == [["2013-01-01"], ["1992-01-02"]]
 
 
-def test_processes_are_timed_in_turns_and_a_failure_is_told() -> None:
+def test_processes_are_timed_and_a_failure_is_told(bench: Bench) -> None:
     """Costs are a round's own, and memory is the largest process's."""
     python = partial(Command, environment=dict(os.environ))
-    timed = rounds(
-        {
-            "sleeps": python([sys.executable, "-c", "import time; time.sleep(0.2)"]),
-            "empty": python([sys.executable, "-c", ""]),
-        },
-        2,
-    )
-    assert all(cost > 0.1 for cost in costs(timed, "sleeps", "empty"))
+    sleep, empty = (python([sys.executable, "-c", code]) for code in ("import time; time.sleep(0.2)", ""))
+    found = Findings()
+    costs, timed = compare(bench, found, "naps", [Pair("nap", sleep, empty)])
+    assert costs["nap"][0] > 0.1
+    assert timed["nap, empty run"][0].peak > 1e6
+    assert [line.what for line in found.lines][:2] == ["naps: nap, cost", "naps: nap, whole process"]
     assert ratio([2.0, 6.0], [1.0, 2.0]) == Spread(2.5, 2.0, 3.0)
-    assert timed["empty"][0].peak > 1e6
     with pytest.raises(ItFailed, match="exit 3"):
         run(python([sys.executable, "-c", "raise SystemExit(3)"]))
 
