@@ -19,6 +19,7 @@ from benchmarks.figures import Bench
 from benchmarks.timing import CHECKOUT, Command, nothing
 
 START_SECONDS = 120.0
+STOP_SECONDS = 30.0
 NO_DAY = "0001-01-01"
 """A day that no input has: a run of it alone is the empty run."""
 
@@ -102,6 +103,10 @@ def prefect_server(bench: Bench) -> Iterator[Bench]:
             yield replace(bench, api_url=url)
         finally:
             server.send_signal(signal.SIGINT)
+            try:
+                server.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.kill()
 
 
 def _answers(url: str) -> bool:
