@@ -20,7 +20,7 @@ from benchmarks.timing import Command, ItFailed, ratio, run
 from benchmarks.work import first_days
 
 OURS = "noonmark"
-FLOOR = "plain loop"
+FLOOR = "plain"
 
 
 @dataclass(frozen=True)

@@ -61,15 +61,16 @@ def beside_plain(bench: Bench, found: Findings, case: Case, separate: str, *limi
     idle = Project(bench, case.first, trial / "noonmark-empty", case.module, case.threads)
     empty_run = idle.run("daily", *only, "--days", NO_DAY, before=idle.clear)
     pairs = [Pair("noonmark", ours.run("daily", *only, before=ours.clear), empty_run)]
+    places = {loop: trial / loop.replace(" ", "-") for loop in (separate, AT_ONCE)}
     loops = {separate: [], AT_ONCE: ["--together"]} if len(case.names) > 1 else {separate: list[str]()}
     for loop, options in loops.items():
-        whole = plain(bench, trial / loop, case.module, case.root, case.threads, *options, *only)
+        whole = plain(bench, places[loop], case.module, case.root, case.threads, *options, *only)
         empty = plain(bench, trial / "plain-empty", case.module, case.first, case.threads, "--limit", "0", *only)
         pairs.append(Pair(loop, whole, empty))
 
     def check() -> None:
         for loop in loops:
-            require_equal(trial / loop, ours.output, case.names)
+            require_equal(places[loop], ours.output, case.names)
 
     costs, _ = compare(bench, found, case.title, pairs, check, case.days, "ms a day")
     for loop in loops:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -93,6 +94,8 @@ def _benchmark(found: Findings) -> Iterator[str]:
 
 def _spread(found: Spread, unit: str) -> str:
     """A median with its spread; a ratio has no unit."""
+    if math.isnan(found.median):
+        return "lost in the noise"
     return f"{_number(found.median)} {unit} ({_number(found.low)} to {_number(found.high)})".replace("  ", " ")
 
 

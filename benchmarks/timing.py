@@ -123,8 +123,9 @@ def walls(found: Rounds, name: str) -> list[float]:
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """Round by round: both met the same machine. No number where what is divided by is lost in the noise."""
-    return Spread.of([one / other if other > 0 else math.nan for one, other in zip(ours, theirs, strict=True)])
+    """Round by round: both met the same machine. No number where one of the two is lost in the noise."""
+    pairs = list(zip(ours, theirs, strict=True))
+    return Spread.of([one / other if min(one, other) > 0 else math.nan for one, other in pairs])
 
 
 def difference(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
