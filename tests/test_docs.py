@@ -26,7 +26,10 @@ from flows.settings import PREFIX, Settings
 from state import errors
 from tests.project import CHECKOUT, Project
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/runbook.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *("docs/design.md", "docs/runbook.md", "docs/reliability.md", "docs/measurements.md"),
+)
 DAYS = ("2013-12-29", "2013-12-30", "2013-12-31")
 COMPUTED = "number of cores"
 """What the settings table says of a default that is no constant."""
