@@ -122,8 +122,10 @@ class Attempt:
 
     def break_off(self, error: Exception) -> None:
         """Give up all that is not settled yet: something happened that nobody foresaw."""
-        for item in (*self.pending, *(one.item for one in self.ready)):
-            self._fail(item, "broken", f"{type(error).__name__}: {error}")
+        settled = {one.aggregation for one in (*self.outcomes, *self.anew)}
+        for item in self.planned:
+            if item.aggregation not in settled:
+                self._fail(item, "broken", f"{type(error).__name__}: {error}")
         self.pending, self.ready = [], []
 
     def _read_token(self, item: Item) -> bool:

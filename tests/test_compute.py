@@ -565,6 +565,37 @@ def test_what_breaks_one_day_of_a_group_breaks_no_other(shop: Shop, monkeypatch:
     assert [getattr(one, "kind", "") for one in outcomes] == ["", "broken", "input", ""]
 
 
+def test_what_breaks_a_day_leaves_each_of_its_results_one_outcome(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However far each result of the day had come, it is named once: done, failed, or broken."""
+
+    @aggregation(shop.source)
+    def bad(sales: pl.LazyFrame) -> pl.LazyFrame:
+        """It has no such column."""
+        return sales.select("nothing")
+
+    @aggregation(shop.source)
+    def last(sales: pl.LazyFrame) -> pl.LazyFrame:
+        """Everything."""
+        return sales
+
+    calls = []
+
+    def digest(table: pa.Table) -> str:
+        calls.append(table)
+        if len(calls) == 2:
+            raise KeyError("a bug")
+        return rows_digest(table)
+
+    monkeypatch.setattr(attempt, "rows_digest", digest)
+    outcomes = shop.run(bad, shop.total(), last)
+    assert {one.aggregation: getattr(one, "kind", "") for one in outcomes} == {
+        "bad": "aggregation",
+        "totals": "broken",
+        "last": "broken",
+    }
+    assert len(outcomes) == 3
+
+
 def test_no_day_is_published_before_all_of_its_group_are_flushed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 1: flushes of drafts, then renames, then flushes of folders; and one that fails keeps its day back."""
     steps: list[str] = []
