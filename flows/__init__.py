@@ -13,4 +13,4 @@ logging.getLogger("noonmark").setLevel(logging.INFO)
 
 # Python looks for garbage after every 700 new objects; importing Prefect makes a million that stay. Looking less often
 # takes a quarter off the start of every run.
-gc.set_threshold(50_000, 20, 50)
+gc.set_threshold(50_000, 10, 10)

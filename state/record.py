@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from state.seal import OPEN_SEAL
@@ -79,24 +79,27 @@ class NewerFormat(Exception):
 
 def dump(record: CommitRecord) -> bytes:
     """The record as it stands in a footer: canonical JSON with its own digest, and the seal still open."""
-    fields = asdict(record)
-    return _canonical({**fields, "check": _check(fields), "seal": OPEN_SEAL})
+    named = {one.name: getattr(record, one.name) for one in fields(record)}
+    named["inputs"] = {
+        name: {one.name: getattr(source, one.name) for one in fields(source)} for name, source in record.inputs.items()
+    }
+    return _canonical({**named, "check": _check(named), "seal": OPEN_SEAL})
 
 
 def load(text: bytes) -> CommitRecord:
     """Read a record back. Raises NewerFormat for a later format's, Unfit for all else that is not a whole record."""
     try:
-        fields = json.loads(text)
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Unfit("its commit record is no JSON") from error
-    if not isinstance(fields, dict) or not isinstance(fields.get("format"), int):
+    if not isinstance(found, dict) or not isinstance(found.get("format"), int):
         raise Unfit("its commit record has no format")
-    check, seal = fields.pop("check", None), fields.pop("seal", None)
-    if not (fields["format"] == FORMAT and _is_canonical(text, check, seal)):
-        _refuse(fields, check, seal)
+    check, seal = found.pop("check", None), found.pop("seal", None)
+    if not (found["format"] == FORMAT and _is_canonical(text, check, seal)):
+        _refuse(found, check, seal)
     try:
-        inputs = {name: SourceRecord(**source) for name, source in fields.pop("inputs").items()}
-        return CommitRecord(inputs=inputs, **fields)
+        inputs = {name: SourceRecord(**source) for name, source in found.pop("inputs").items()}
+        return CommitRecord(inputs=inputs, **found)
     except (TypeError, KeyError, AttributeError) as error:
         raise Unfit("its commit record lacks fields, or has unknown ones") from error
 

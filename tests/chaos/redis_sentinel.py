@@ -62,7 +62,7 @@ def watched(stack: ExitStack, folder: Path) -> Watched:
     configuration = primary.folder / "sentinel.conf"
     configuration.write_text(
         f"sentinel monitor main 127.0.0.1 {port} 1\n"
-        "sentinel down-after-milliseconds main 400\n"
+        "sentinel down-after-milliseconds main 1500\n"
         "sentinel failover-timeout main 3000\n"
     )
     sentinel = stack.enter_context(started_sentinel(configuration, watcher))
@@ -111,6 +111,7 @@ def trial(folder: Path, point: tracing.Point | None, report: Report) -> Iterator
             servers.replica.go_on()
         servers.wait_serving()
         mend(scene.settings(), catalog(), deep=False, accept=False, dry_run=False)
+        servers.wait_serving()
         yield from (f"after one repair: {wrong}" for wrong in inspect(scene))
 
 
