@@ -20,18 +20,20 @@ from state.files import exists_not, make_folders, read_whole, write_whole
 from state.found import Commit, Found
 from state.inputs import RECENT_NS
 from state.layout import Place
-from state.record import CommitRecord, SourceRecord
+from state.record import FORMAT, CommitRecord, SourceRecord
 
 Identity = tuple[int, int, int, int]
 """Inode, size (bytes), mtime and ctime (ns) of a result's file."""
 _Entry = tuple[str, str, Identity, list[Any]]
 """Aggregation, day, the identity, and the values of the record."""
 
-_HEADER = "noonmark footers 1 {digest} {length}\n"
-_HEADER_BYTES = len(_HEADER.format(digest="0" * 64, length=f"{0:12}"))
 _RECORD = [one.name for one in fields(CommitRecord)]
 _INPUTS = _RECORD.index("inputs")
 _SOURCE = [one.name for one in fields(SourceRecord)]
+# Values stand without their names: code whose records have other fields must not take them for its own.
+_FIELDS = hashlib.sha256(" ".join([str(FORMAT), *_RECORD, *_SOURCE]).encode()).hexdigest()[:16]
+_HEADER = f"noonmark footers {_FIELDS} {{digest}} {{length}}\n"
+_HEADER_BYTES = len(_HEADER.format(digest="0" * 64, length=f"{0:12}"))
 
 
 class Footers:

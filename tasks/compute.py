@@ -65,7 +65,7 @@ def _begin_group(shop: Workshop, todo: Todo) -> list[tuple[Attempt, int]]:
         attempt = Attempt(shop, day, items)
         _guarded(attempt, attempt.take_in)
         group.append((attempt, number))
-        results += len(attempt.pending)
+        results += len(items)
         size += sum(taken.files.bytes for taken in attempt.taken.values())
     return group
 
