@@ -67,8 +67,12 @@ class Server:
         process = self.scheduler.current
         process.calls += 1
         try:
-            # A run's leases are a set, and a set's order is another in every process: here it is always the same.
-            return [self._serve(command) for command in sorted(commands, key=_lease)]
+            # A run's leases are a set, and a set's order is another in every process: here they are served in one
+            # order, and answered in theirs.
+            asked = list(commands)
+            served = sorted(range(len(asked)), key=lambda at: _lease(asked[at]))
+            replies = {at: self._serve(asked[at]) for at in served}
+            return [replies[at] for at in range(len(asked))]
         finally:
             process.calls -= 1
 
