@@ -13,7 +13,8 @@ from uuid import UUID, uuid4
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from flows import progress
@@ -138,15 +139,15 @@ def test_a_real_server_has_the_artifact_of_the_run(api_url: str, monkeypatch: py
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", 0.0)
 
     @flow
-    def computing() -> None:
+    def computing() -> UUID:
         with shown_progress(8) as counted:
             counted.show()
             counted.advance(6)
+        return UUID(str(flow_run.id))
 
-    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["noonmark-days"]))
     with temporary_settings({PREFECT_API_URL: api_url}):
-        computing()
+        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[computing()]))
         with get_client(sync_client=True) as client:
             [found] = client.read_artifacts(artifact_filter=wanted)
-    assert (found.type, found.data, found.description) == ("progress", 75.0, "6 of 8 days")
-    assert found.flow_run_id is not None
+    assert (found.key, found.type) == ("noonmark-days", "progress")
+    assert (found.data, found.description) == (75.0, "6 of 8 days")
