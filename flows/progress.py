@@ -49,13 +49,19 @@ class _Artifact(Counted):
         self._broken = False
 
     def show(self) -> None:
-        if time.monotonic() < self._next or self._broken:
-            return
-        self.tell()
-        self._next = time.monotonic() + PATIENCE_SECONDS
+        if time.monotonic() >= self._next:
+            self._tell()
+            self._next = time.monotonic() + PATIENCE_SECONDS
 
-    def tell(self) -> None:
+    def finish(self) -> None:
+        """Leave it as the run leaves the days."""
+        if self._id is not None:
+            self._tell()
+
+    def _tell(self) -> None:
         """Create or update it."""
+        if self._broken:
+            return
         done, told = 100 * self.days / max(self.total, 1), f"{self.days:,} of {self.total:,} days"
         try:
             if self._id is None:
@@ -65,11 +71,6 @@ class _Artifact(Counted):
         except Exception as error:  # noqa: BLE001 whatever the server says of a picture, the work goes on
             self._broken = True
             log.warning("Prefect takes no progress artifact, so none is shown: %s", error)
-
-    def finish(self) -> None:
-        """Leave it as the run leaves the days."""
-        if self._id is not None and not self._broken:
-            self.tell()
 
 
 @contextmanager

@@ -20,15 +20,12 @@ from state.files import exists_not, make_folders, read_whole, write_whole
 from state.found import Commit, Found
 from state.inputs import RECENT_NS
 from state.layout import Place
-from state.record import FORMAT, CommitRecord, SourceRecord
+from state.record import FORMAT, CommitRecord, SourceRecord, to_fields
 
-Identity = tuple[int, int, int, int]
-"""Inode, size (bytes), mtime and ctime (ns) of a result's file."""
-_Entry = tuple[str, str, Identity, list[Any]]
+_Entry = tuple[str, str, list[int], list[Any]]
 """Aggregation, day, the identity, and the values of the record."""
 
 _RECORD = [one.name for one in fields(CommitRecord)]
-_INPUTS = _RECORD.index("inputs")
 _SOURCE = [one.name for one in fields(SourceRecord)]
 # Values stand without their names: code whose records have other fields must not take them for its own.
 _FIELDS = hashlib.sha256(" ".join([str(FORMAT), *_RECORD, *_SOURCE]).encode()).hexdigest()[:16]
@@ -61,19 +58,17 @@ class Footers:
             status = os.stat(layout.data_file(aggregation, day), dir_fd=self._root_fd, follow_symlinks=False)
         except OSError:
             return None
-        _, _, (inode, size, mtime_ns, ctime_ns), values = entry
-        if (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns) != (inode, size, mtime_ns, ctime_ns):
+        if _identity(status) != entry[2]:
             return None
         self._used[aggregation, day] = entry
-        return Commit(_record(values), size, mtime_ns)
+        return Commit(_record(entry[3]), status.st_size, status.st_mtime_ns)
 
     def judge(self, fd: int, aggregation: str, day: str) -> Found:
         """As ``state.found.judge``; a commit whose file's times prove something is learned. Raises OSError."""
         status = os.fstat(fd)
         what = found.judge(fd, aggregation, day)
         if isinstance(what, Commit) and max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < self._began_ns:
-            identity = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            self._learned[aggregation, day] = (aggregation, day, identity, _values(what.record))
+            self._learned[aggregation, day] = (aggregation, day, _identity(status), _values(what.record))
         return what
 
     def save(self) -> None:
@@ -115,8 +110,11 @@ def _content(root_fd: int) -> bytes:
 
 def _block(entries: list[_Entry]) -> bytes:
     body = json.dumps(entries, separators=(",", ":")).encode() + b"\n"
-    header = _HEADER.format(digest=hashlib.sha256(body).hexdigest(), length=f"{len(body):12}")
-    return header.encode() + body
+    return _header(body) + body
+
+
+def _header(body: bytes) -> bytes:
+    return _HEADER.format(digest=hashlib.sha256(body).hexdigest(), length=f"{len(body):12}").encode()
 
 
 def _blocks(content: bytes) -> tuple[list[_Entry], bool]:
@@ -127,21 +125,25 @@ def _blocks(content: bytes) -> tuple[list[_Entry], bool]:
         header = content[at : at + _HEADER_BYTES]
         length = header[-13:-1].strip()
         body = content[at + _HEADER_BYTES : at + _HEADER_BYTES + int(length)] if length.isdigit() else b""
-        stated = _HEADER.format(digest=hashlib.sha256(body).hexdigest(), length=f"{len(body):12}")
-        if header != stated.encode():
+        if header != _header(body):
             return entries, False
         entries += json.loads(body)
         at += len(header) + len(body)
     return entries, True
 
 
+def _identity(status: os.stat_result) -> list[int]:
+    """Inode, size (bytes), mtime and ctime (ns) of a result's file."""
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
 def _values(record: CommitRecord) -> list[Any]:
-    values = [getattr(record, name) for name in _RECORD]
-    values[_INPUTS] = {name: [getattr(source, field) for field in _SOURCE] for name, source in record.inputs.items()}
-    return values
+    named = to_fields(record)
+    named["inputs"] = {name: list(source.values()) for name, source in named["inputs"].items()}
+    return list(named.values())
 
 
 def _record(values: list[Any]) -> CommitRecord:
-    named: dict[str, Any] = dict(zip(_RECORD, values, strict=True))
+    named = dict(zip(_RECORD, values, strict=True))
     named["inputs"] = {name: SourceRecord(*source) for name, source in named["inputs"].items()}
     return CommitRecord(**named)

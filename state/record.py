@@ -79,11 +79,15 @@ class NewerFormat(Exception):
 
 def dump(record: CommitRecord) -> bytes:
     """The record as it stands in a footer: canonical JSON with its own digest, and the seal still open."""
-    named = {one.name: getattr(record, one.name) for one in fields(record)}
-    named["inputs"] = {
-        name: {one.name: getattr(source, one.name) for one in fields(source)} for name, source in record.inputs.items()
-    }
+    named = to_fields(record)
     return _canonical({**named, "check": _check(named), "seal": OPEN_SEAL})
+
+
+def to_fields(record: CommitRecord) -> dict[str, Any]:
+    """The record as plain values by name, the sources' too. Quicker than ``asdict``, which copies deeply."""
+    named = {one.name: getattr(record, one.name) for one in fields(record)}
+    sources = record.inputs.items()
+    return named | {"inputs": {name: {one.name: getattr(s, one.name) for one in fields(s)} for name, s in sources}}
 
 
 def load(text: bytes) -> CommitRecord:

@@ -44,19 +44,6 @@ class Survey:
     present: frozenset[str]
 
 
-def survey(
-    catalog: Catalog, input_root: Path, root: OutputRoot | None, memory: Memory, selection: Selection, threads: int
-) -> Survey:
-    """Read index, output and input, and plan.
-
-    ``root`` is None where there is no output yet. ``threads`` files are digested at once, where times settle nothing.
-    Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all,
-    ConfigurationError where there is no input root.
-    """
-    with _no_collection():
-        return _survey(catalog, input_root, root, memory, selection, threads)
-
-
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Hold Python's garbage collector back: a million objects that all stay cost it a third of the time."""
@@ -69,9 +56,16 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _survey(
+@_no_collection()
+def survey(
     catalog: Catalog, input_root: Path, root: OutputRoot | None, memory: Memory, selection: Selection, threads: int
 ) -> Survey:
+    """Read index, output and input, and plan.
+
+    ``root`` is None where there is no output yet. ``threads`` files are digested at once, where times settle nothing.
+    Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all,
+    ConfigurationError where there is no input root.
+    """
     declared = to_plan({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
     names = sorted({*catalog, *(folders(root) if root else ())})
     remembered = memory.read(names)

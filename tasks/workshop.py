@@ -16,7 +16,7 @@ Days = Sequence[tuple[str, Sequence[Item]]]
 """Days with their planned results."""
 
 OPEN_DRAFTS = 128
-"""How many results a whole run has open at most between writing and publishing: a process may have 256 files open."""
+"""How many files a whole run's results have open at most, two each: a process may have 256 open, and needs others."""
 
 
 class Pace:
