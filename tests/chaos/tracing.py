@@ -145,10 +145,17 @@ def _attach(worker: Worker, log: Path, *expressions: str, paths: tuple[Path, ...
     )
     until = time.monotonic() + _ATTACH_SECONDS
     while _status(worker.pid, "TracerPid") in ("0", ""):
-        if tracer.poll() is not None or time.monotonic() > until:
-            told = tracer.stderr.read().decode() if tracer.stderr else ""
-            raise RuntimeError(f"strace did not attach: {told}")
-        time.sleep(0.0005)
+        ended = tracer.poll() is not None
+        if not ended and time.monotonic() < until:
+            time.sleep(0.0005)
+            continue
+        if not ended:
+            tracer.kill()
+        told = tracer.communicate()[1].decode()
+        # One that ended without a word had taken hold: the worker waits in a call, and died of being struck there.
+        if not ended or told:
+            raise RuntimeError(f"strace did not attach: {told or f'it took longer than {_ATTACH_SECONDS} s'}")
+        return tracer
     if tracer.stderr:
         tracer.stderr.close()
     return tracer

@@ -63,8 +63,9 @@ class Worker:
         self._go.poll(DEADLINE)
 
     def let_go(self) -> None:
-        """Let it begin."""
-        self._go.send_bytes(b"go")
+        """Let it begin, where it lives."""
+        with suppress(BrokenPipeError):
+            self._go.send_bytes(b"go")
 
     def wait(self, seconds: float = DEADLINE) -> bool:
         """Wait for its end; False where it outlived the deadline and was killed."""
