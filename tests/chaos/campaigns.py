@@ -116,7 +116,7 @@ ENTRIES = (
         "change anything first, then others drawn by seed; eight processes at once; two versions of the code at once",
         "2, 3, 8",
         _inside(crowds.campaign),
-        400,
+        300,
         _within(1_000, crowds.MUTANTS),
         waits=True,
     ),
