@@ -135,11 +135,17 @@ class Segment:
     deep: bool
     literal: str | None
     codes: tuple[str, ...]
-    expression: re.Pattern[str]
+    expression: re.Pattern[str] | None
 
     @staticmethod
     def of(tokens: Tokens) -> Segment:
-        """Compile the tokens. A field between two stars has no fixed place: its digits are matched, but not read."""
+        """Compile the tokens. A field between two stars has no fixed place: its digits are matched, but not read.
+
+        A single name needs no expression, and every day has names of its own: compiling them took longer than the rest
+        of a small day's listing.
+        """
+        if len(tokens) == 1 and not isinstance(tokens[0], Field) and tokens[0][0] == "":
+            return Segment(deep=False, literal=shown(tokens), codes=(), expression=None)
         stars = [index for index, token in enumerate(tokens) if is_star(token)]
         codes: list[str] = []
         parts: list[str] = []
@@ -153,16 +159,17 @@ class Segment:
                 parts.append(re.escape(token[1]))
             else:
                 parts.append(("" if index else r"(?!\.)") + ("[^/]*" if token[0] == STAR else "[^/]"))
-        plain = len(tokens) == 1 and not isinstance(tokens[0], Field) and tokens[0][0] == ""
         return Segment(
             deep=is_deep(tokens),
-            literal=shown(tokens) if plain else None,
+            literal=None,
             codes=tuple(codes),
             expression=re.compile("".join(parts)),
         )
 
     def read(self, name: str) -> Fields | None:
         """The fields in ``name``, or None where it does not match."""
+        if self.expression is None:
+            return _NOTHING if name == self.literal else None
         found = self.expression.fullmatch(name)
         if found is None:
             return None
