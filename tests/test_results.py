@@ -49,6 +49,15 @@ def test_a_flipped_bit_in_a_page_fails_its_checksum(tmp_path: Path, rows: int) -
         flip(file, 8 * (begin + column.total_compressed_size) - 1)
 
 
+def test_text_alone_has_a_dictionary(tmp_path: Path) -> None:
+    """Sums and means are nearly all different: a dictionary of them takes time and space. Names recur."""
+    file = tmp_path / "result"
+    _written(file, pl.DataFrame({"name": ["a", "b"] * 2000, "mean": [one / 7 for one in range(4000)]}))
+    name, mean = (pq.read_metadata(file).row_group(0).column(at) for at in (0, 1))
+    assert "RLE_DICTIONARY" in name.encodings
+    assert "RLE_DICTIONARY" not in mean.encodings
+
+
 def test_every_common_reader_sees_the_same_rows(tmp_path: Path) -> None:
     """Results are read by others: exact types come back as they were, from polars and from pyarrow."""
     frame = pl.DataFrame(
