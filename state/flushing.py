@@ -5,8 +5,10 @@ Of 64 results written and published, overlapped flushes took a fortieth of the t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import TypeVar
 
 AT_ONCE = 8
@@ -16,17 +18,34 @@ Thing = TypeVar("Thing")
 
 
 def flush_each(flush: Callable[[Thing], None], things: Sequence[Thing]) -> list[OSError | None]:
-    """Flush all of these, and return what each failed with, in their order. None is tried again."""
+    """Flush all of these, and return what each failed with, in their order. None is tried again.
 
-    def attempt(thing: Thing) -> OSError | None:
-        try:
-            flush(thing)
-        except OSError as error:
-            return error
-        return None
+    Each thread takes a share of them: a flush is so short that handing it over alone would take longer.
+    """
+    shares = max(1, min(AT_ONCE, len(things)))
+    failed: list[OSError | None] = [None] * len(things)
 
-    threads = min(AT_ONCE, len(things))
-    if threads <= 1:
-        return [attempt(thing) for thing in things]
-    with ThreadPoolExecutor(threads, thread_name_prefix="flush") as pool:
-        return list(pool.map(attempt, things))
+    def flush_share(first: int) -> None:
+        for at in range(first, len(things), shares):
+            try:
+                flush(things[at])
+            except OSError as error:
+                failed[at] = error
+
+    if shares == 1:
+        flush_share(0)
+        return failed
+    begun = [_threads().submit(flush_share, first) for first in range(shares)]
+    wait(begun)  # all of them, before one's error lets the caller close what others still flush
+    for one in begun:
+        one.result()
+    return failed
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """The threads of this process, which wait for the next group; to start them took longer than to flush."""
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="flush")
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)  # a child has none of its parent's threads

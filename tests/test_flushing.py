@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +59,33 @@ def test_each_flush_has_its_own_answer() -> None:
 def test_nothing_to_flush_is_no_error() -> None:
     """A group without results waits for nothing."""
     assert flush_each(lambda _: None, []) == []
+
+
+def test_no_flush_is_under_way_once_the_answer_is_there() -> None:
+    """Whoever asked closes the files next, even after an error that nobody foresaw: no descriptor may still be used."""
+    first_failed, last_done = threading.Event(), threading.Event()
+
+    def flush(thing: int) -> None:
+        if thing == 0:
+            first_failed.set()
+            raise ValueError("unforeseen")
+        assert first_failed.wait(20)
+        if thing == AT_ONCE - 1:
+            time.sleep(0.2)  # a slow device
+            last_done.set()
+
+    with pytest.raises(ValueError, match="unforeseen"):
+        flush_each(flush, range(AT_ONCE))
+    assert last_done.is_set()
+
+
+def test_a_forked_child_flushes_with_threads_of_its_own() -> None:
+    """A child has none of its parent's threads: it would wait for them for ever."""
+    assert flush_each(lambda _: None, range(AT_ONCE)) == [None] * AT_ONCE
+    if (child := os.fork()) == 0:
+        signal.alarm(20)
+        os._exit(flush_each(lambda _: None, range(AT_ONCE)) != [None] * AT_ONCE)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_one_draft_that_cannot_be_flushed_is_one(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,7 +242,7 @@ class Stage:
             "tasks.batches.POLL_SECONDS": 7.0,
             "tasks.batches.SINGLE_DAYS": None,  # each schedule has its own
             "tasks.batches.TASKS": None,
-            "state.flushing.ThreadPoolExecutor": Pool,
+            "state.flushing.AT_ONCE": 1,
             "tasks.compute.evaluate": light.evaluator(self._computed),
             "tasks.attempt.read_token": self.read_token,
             "tasks.attempt.publish": self.publish,
