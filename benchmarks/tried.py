@@ -4,7 +4,7 @@ TRIED: tuple[tuple[str, str, str], ...] = (
     (
         "`syncfs` once a group instead of a flush of each file and folder",
         "0.07 to 0.19 ms a result against 0.16 to 0.95 ms of overlapped flushes, and 8 to 11 ms one after the other",
-        "0.07 to 0.19 ms a result, against 0.16 to 0.95 ms of overlapped flushes and 8 to 11 ms of single ones",
+        "It waits for whatever else is being written to that file system, and its error names no file",
     ),
     (
         "One plan of polars over many days, for an aggregation that says it groups by day",
