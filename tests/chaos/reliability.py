@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.machine import commit
 from tests.chaos.campaign import Figures
 from tests.chaos.campaigns import ENTRIES
 from tests.chaos.history import FOUND, LATER, OTHERWISE
@@ -43,7 +44,7 @@ def _page(figures: Figures) -> Iterator[str]:
     yield _HEAD
     when = dt.datetime.fromtimestamp(figures.began, dt.UTC)
     yield f"- Run: {when:%Y-%m-%d %H:%M} UTC, {figures.seconds / 60:.0f} minutes, seed {figures.seed}\n"
-    yield "- Code: what this page was committed with, or its predecessor\n"
+    yield f"- Code: commit {commit()}\n"
     yield f"- Machine: {_machine()}\n\n"
     yield "## Campaigns\n\n"
     yield "| campaign | what is attacked | promises | trials | violations | seconds |\n|---|---|---|---|---|---|\n"
