@@ -19,6 +19,7 @@ from benchmarks.machine import commit, cores
 from benchmarks.measurements import PLACE, page, shown
 from benchmarks.project import prefect_server
 from benchmarks.timing import CHECKOUT, ItFailed
+from benchmarks.work import clear_aside
 
 WORK = CHECKOUT / ".noonmark/bench"
 
@@ -42,6 +43,7 @@ def main() -> int:
         for entry in ENTRIES:
             if not given.only or entry.name in given.only:
                 failed |= not measure(entry, served)
+    clear_aside(bench.work)
     if given.write:
         PLACE.write_text(page(read(bench.work), bench.work), encoding="utf-8")
         print(f"wrote {PLACE.relative_to(CHECKOUT)}")

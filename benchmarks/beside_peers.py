@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from benchmarks.machine import PEERS
 from benchmarks.many_days import LINEITEM, ONE, lineitem, plain
 from benchmarks.project import Project, environment
 from benchmarks.timing import Command, ItFailed, ratio, run
-from benchmarks.work import first_days
+from benchmarks.work import first_days, set_aside
 
 OURS = "noonmark"
 FLOOR = "plain"
@@ -85,7 +84,7 @@ def _beside(bench: Bench, found: Findings, days: int, pythons: Mapping[Peer, Pat
     def theirs(peer: Peer, folder: str, last: str) -> Command:
         output = trial / folder
         words = (pythons[peer], _script(peer), root, output, bench.threads, dates[0], last)
-        anew = partial(shutil.rmtree, output, ignore_errors=True)
+        anew = partial(set_aside, bench.work, output)
         return Command([str(word) for word in words], environment(bench), cwd=trial, before=anew)
 
     tools: dict[str, Callable[[str, str], Command]] = {FLOOR: floor, OURS: ours}

@@ -34,11 +34,15 @@ def machine(work: Path) -> str:
 
 
 def _file_system(work: Path) -> str:
-    """The type of the file system that holds a folder; Linux alone tells."""
-    types: dict[str, str] = {}
+    """The type of the file system that holds a folder, and whether it has a journal to flush; Linux alone tells."""
+    mounts: dict[str, tuple[str, str]] = {}
     with suppress(OSError):
-        types = {line.split()[1]: line.split()[2] for line in Path("/proc/mounts").read_text().splitlines()}
-    return next((types[str(one)] for one in (work, *work.parents) if str(one) in types), "unknown file system")
+        for line in Path("/proc/mounts").read_text().splitlines():
+            device, place, kind, *_ = line.split()
+            mounts[place] = device, kind
+    device, kind = next((mounts[str(one)] for one in (work, *work.parents) if str(one) in mounts), ("", ""))
+    journal = any(Path("/proc/fs/jbd2").glob(f"{Path(device).name}-*")) if kind == "ext4" else True
+    return (kind or "unknown file system") + " without a journal" * (not journal)
 
 
 def versions() -> Iterator[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from benchmarks.comparison import Pair, compare, require_equal
 from benchmarks.figures import SMALL, Bench, Findings
 from benchmarks.project import NO_DAY, Project, python
 from benchmarks.timing import Command, ratio
-from benchmarks.work import first_days, laid_out
+from benchmarks.work import first_days, laid_out, set_aside
 
 LINEITEM = "benchmarks.declared.lineitem"
 ONE = ("by_status",)
@@ -34,7 +33,7 @@ def lineitem(bench: Bench, days: int) -> Path:
 def plain(bench: Bench, output: Path, module: str, root: Path, threads: int, *options: str) -> Command:
     """The plain loop, into an output that is not there yet."""
     words: list[str | Path] = ["-m", "benchmarks.plain", module, root, output, str(threads), *options]
-    return python(bench, *words, before=partial(shutil.rmtree, output, ignore_errors=True))
+    return python(bench, *words, before=partial(set_aside, bench.work, output))
 
 
 @dataclass(frozen=True)

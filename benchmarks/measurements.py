@@ -29,6 +29,8 @@ _HOW = """\
   the others is nobody's cost. Finding the input is part of it.
 - Results are compared before any time counts: exact types exactly, floats to 1e-9.
 - The plain loop publishes as atomically and durably as Noonmark, on as many threads, and keeps no books.
+- Outputs of earlier rounds are moved aside, and removed after the last one: on some file systems what was removed
+  lately slows the creation of files down, and nobody removes ten thousand results before a run.
 - Runs report to one Prefect server that is running all the time, unless it says "temporary server".
 - `$WORK` is the work folder, and every other path is one of this checkout.
 

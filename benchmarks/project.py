@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.figures import Bench
 from benchmarks.timing import CHECKOUT, Command, nothing
+from benchmarks.work import set_aside
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
@@ -63,7 +64,7 @@ class Project:
 
     def clear(self) -> None:
         """Back to a first run: no output and no index."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        set_aside(self.bench.work, self.folder)
 
     def forget(self) -> None:
         """Lose the index."""
