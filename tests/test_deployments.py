@@ -144,7 +144,7 @@ def test_repair_and_health_as_deployments(server: Server, project: Project) -> N
         deep = server.run("repair", {"deep": True})
         assert server.ended(deep) == "FAILED", worker.log()
         assert (
-            "1 result damaged or computed from other bytes: totals 2024-01-02"
+            "1 result damaged, unreadable or computed from other bytes: totals 2024-01-02"
             in server.flow_run(deep)["state"]["message"]
         )
         assert server.ended(server.run()) == "COMPLETED", worker.log()
