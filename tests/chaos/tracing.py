@@ -59,7 +59,7 @@ def lacking() -> str | None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        wait_until(lambda: tracer.poll() is not None or _status(sleeper.pid, "TracerPid") not in ("0", ""), 10)
+        wait_until(lambda: tracer.poll() is not None or _is_traced(sleeper.pid), 10)
         told = "" if tracer.poll() is None else tracer.communicate()[1]
         tracer.kill()
         tracer.communicate()
@@ -144,21 +144,24 @@ def _attach(worker: Worker, log: Path, *expressions: str, paths: tuple[Path, ...
         stderr=subprocess.PIPE,
     )
     until = time.monotonic() + _ATTACH_SECONDS
-    while _status(worker.pid, "TracerPid") in ("0", ""):
-        ended = tracer.poll() is not None
-        if not ended and time.monotonic() < until:
-            time.sleep(0.0005)
-            continue
-        if not ended:
-            tracer.kill()
-        told = tracer.communicate()[1].decode()
-        # One that ended without a word had taken hold: the worker waits in a call, and died of being struck there.
-        if not ended or told:
-            raise RuntimeError(f"strace did not attach: {told or f'it took longer than {_ATTACH_SECONDS} s'}")
+    while not (traced := _is_traced(worker.pid)) and tracer.poll() is None and time.monotonic() < until:
+        time.sleep(0.0005)
+    if traced:
+        if tracer.stderr:
+            tracer.stderr.close()
         return tracer
-    if tracer.stderr:
-        tracer.stderr.close()
+    late = tracer.poll() is None
+    if late:
+        tracer.kill()
+    told = tracer.communicate()[1].decode()
+    # One that ended without a word had taken hold: the worker waits in a call, and died of being struck there.
+    if late or told:
+        raise RuntimeError(f"strace did not attach: {told or f'it took longer than {_ATTACH_SECONDS} s'}")
     return tracer
+
+
+def _is_traced(pid: int) -> bool:
+    return _status(pid, "TracerPid") not in ("0", "")
 
 
 def _state(pid: int) -> str:
