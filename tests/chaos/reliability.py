@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.machine import commit
+from benchmarks.machine import commit, cores
 from tests.chaos.campaign import Figures
 from tests.chaos.campaigns import ENTRIES
 from tests.chaos.history import FOUND, LATER, OTHERWISE
@@ -92,5 +91,4 @@ def _mutants(figures: Figures) -> Iterator[str]:
 
 
 def _machine() -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} cores, {platform.system()} {platform.release()}, Python {sys.version.split()[0]}"
+    return f"{cores()} cores, {platform.system()} {platform.release()}, Python {sys.version.split()[0]}"
