@@ -303,9 +303,11 @@ def _task_runs(project: Project, flow_run: dict[str, Any], number: int) -> dict[
     query = {"flow_runs": {"id": {"any_": [flow_run["id"]]}}}
     found: list[dict[str, Any]] = []
 
-    def settled() -> bool:  # a loaded server may name a task run's type before it answers with its state
+    def settled() -> bool:  # its type may be there before its state is
         found[:] = _ask(project, "task_runs/filter", query)
-        return len(found) == number and all((one["state"] or {}).get("type") in ("COMPLETED", "FAILED") for one in found)
+        return len(found) == number and all(
+            (one["state"] or {}).get("type") in ("COMPLETED", "FAILED") for one in found
+        )
 
     wait_until(settled, 30)
     states = {one["name"]: one["state"] for one in found}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from types import SimpleNamespace
@@ -35,7 +36,7 @@ from tests.chaos.simulation.locks import Locks
 from tests.chaos.simulation.properties import Watch
 from tests.chaos.simulation.redis import Server
 from tests.chaos.simulation.scheduler import Process, Scheduler
-from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, Nonces, Pool, Runner, SameTime, none_of, nothing
+from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, Nonces, Runner, SameTime, none_of, nothing
 from tests.chaos.simulation.storage import ROOT_FD, Storage
 from tests.chaos.simulation.threads import Clock, Threading
 
@@ -219,7 +220,7 @@ class Stage:
         return found | {
             "state.deep.judge": judge,
             "state.deep.broken_seal": nothing,
-            "state.threads.ThreadPoolExecutor": Pool,
+            "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
             "flows.repair.edited_inputs": none_of,
             "state.files._syncfs": lambda: storage.syncfs,
             "state.flocks._open_here": set(),

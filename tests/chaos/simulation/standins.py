@@ -1,4 +1,4 @@
-"""What stands in for settings, random numbers, dates, Prefect's task runner and a pool of threads."""
+"""What stands in for settings, random numbers, dates and Prefect's task runner."""
 
 from __future__ import annotations
 
@@ -47,16 +47,6 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None: ...
-
-
-class Pool(Runner):
-    """Stands in for a pool of threads."""
-
-    def __init__(self, threads: int, **_: object) -> None: ...
-
-    def map(self, function: Any, values: Any) -> Any:
-        """One after the other."""
-        return map(function, values)
 
 
 class SameTime:

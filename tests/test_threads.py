@@ -1,0 +1,47 @@
+"""Quick tasks stay on the caller's thread, slow ones overlap, and the answers keep their order either way."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from state import threads
+from state.threads import map_in_threads
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 250])
+def test_quick_tasks_are_done_in_turn(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Handing them over would take longer than they do."""
+    monkeypatch.setattr(threads, "WORTH_A_THREAD_SECONDS", 60.0)
+    here = threading.get_ident()
+    found = list(map_in_threads(lambda thing: (thing, threading.get_ident()), range(number), 4))
+    assert found == [(thing, here) for thing in range(number)]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3, 250])
+def test_slow_tasks_overlap(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """After the first few, which show that they are slow, two are done at the same time; none twice, none never."""
+    monkeypatch.setattr(threads, "WORTH_A_THREAD_SECONDS", 1e-12)
+    monkeypatch.setattr(threads, "PART_SECONDS", 0.0)
+    both = threading.Barrier(2)
+    here = threading.get_ident()
+    asked = []
+
+    def ask(thing: int) -> int:
+        if threading.get_ident() != here and thing in (10, 11):
+            both.wait(30)
+        asked.append(thing)
+        return -thing
+
+    assert list(map_in_threads(ask, range(number), 2)) == [-thing for thing in range(number)]
+    assert sorted(asked) == list(range(number))
+    assert not both.broken
+
+
+def test_an_error_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In turn or in threads, what a task raises ends the whole."""
+    for worth in (1e-12, 60.0):
+        monkeypatch.setattr(threads, "WORTH_A_THREAD_SECONDS", worth)
+        with pytest.raises(ZeroDivisionError):
+            list(map_in_threads(lambda thing: 1 / (thing - 9), range(20), 2))
