@@ -78,6 +78,34 @@ def test_every_common_reader_sees_the_same_rows(tmp_path: Path) -> None:
     assert not any("view" in str(kind) for kind in pq.read_schema(file).types)
 
 
+@pytest.mark.parametrize("parts", [0, 1, 3])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pl.String(),
+        pl.Enum(["b", "a"]),
+        pl.Categorical(),
+        pl.Categorical(pl.Categories("mine")),
+        pl.List(pl.Categorical()),
+    ],
+)
+def test_the_table_is_polars_own(kind: pl.DataType, parts: int) -> None:
+    """Column by column or the whole frame at once: the same names, types, rows and notes on types, in one piece."""
+    values = [["a"], None, ["b"]] if isinstance(kind, pl.List) else ["a", None, "b"]
+    part = pl.DataFrame({"text": pl.Series(values, dtype=kind), "number": [1, None, 2]})
+    frame = pl.concat([part.clear(), *[part] * parts], rechunk=False)
+    table = arrow_table(frame)
+    assert table.equals(frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()), check_metadata=True)
+    assert {column.num_chunks for column in table.columns} == {1}
+
+
+def test_an_enum_comes_back_as_one(tmp_path: Path) -> None:
+    """What polars notes of a type that Parquet lacks is in the file: a closed set of names is not read as text."""
+    frame = pl.DataFrame({"kind": pl.Series(["a", None, "b"], dtype=pl.Enum(["b", "a"]))})
+    _written(tmp_path / "result", frame)
+    assert pl.read_parquet(tmp_path / "result").schema == frame.schema
+
+
 def test_the_digest_is_of_the_rows_and_not_of_how_they_lay() -> None:
     """The same rows have the same digest, whatever chunks, slices and masks they were computed in."""
     whole = pl.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [True, False]})
