@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from itertools import chain
 
 from state.files import CHUNK
 
@@ -69,13 +71,13 @@ def broken_seal(fd: int, size: int) -> str | None:
         return str(torn)
     stated = os.pread(fd, DIGITS, position)
     digest = hashlib.sha256()
-    offset = 0
-    while piece := os.pread(fd, CHUNK, offset):
-        digest.update(_with_open_seal(piece, position - offset))
-        offset += len(piece)
+    pieces = chain(_pieces(fd, 0, position), (OPEN_SEAL.encode("ascii"),), _pieces(fd, position + DIGITS, size))
+    for piece in pieces:
+        digest.update(piece)
     return None if digest.hexdigest().encode("ascii") == stated else "its bytes do not match its seal"
 
 
-def _with_open_seal(piece: bytes, start: int) -> bytes:
-    first, last = max(start, 0), min(start + DIGITS, len(piece))
-    return piece if first >= last else piece[:first] + b"0" * (last - first) + piece[last:]
+def _pieces(fd: int, start: int, end: int) -> Iterator[bytes]:
+    while start < end and (piece := os.pread(fd, min(CHUNK, end - start), start)):
+        yield piece
+        start += len(piece)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-AT_A_TIME = 100
+IN_TURN = 10
+"""After how many it is looked at whether threads are worth it."""
+TOGETHER = 100
 PART_SECONDS = 0.02
 """How many are handed over together: about so much work, for one at a time costs more than a small file does."""
 WORTH_A_THREAD_SECONDS = 0.0002
@@ -23,18 +25,17 @@ Answer = TypeVar("Answer")
 def map_in_threads(function: Callable[[Thing], Answer], things: Sequence[Thing], threads: int) -> Iterator[Answer]:
     """What the function makes of each thing, in their order: in turn as long as they are quick, then in threads."""
     yield from map(function, things[:1])  # it may have something to import, and says nothing of the others
-    done, together, each = 1, 2, 0.0
+    done, each = 1, 0.0
     while done < len(things) and each < WORTH_A_THREAD_SECONDS:
-        part = things[done : done + together]
+        part = things[done : done + IN_TURN]
         began = time.perf_counter()
         answers = [function(thing) for thing in part]
         each = (time.perf_counter() - began) / len(part)
         yield from answers
         done += len(part)
-        together = min(2 * together, AT_A_TIME)
     if done >= len(things):
         return
-    together = max(1, min(AT_A_TIME, int(PART_SECONDS / each)))
+    together = max(1, min(TOGETHER, int(PART_SECONDS / each)))
     parts = [things[at : at + together] for at in range(done, len(things), together)]
     with ThreadPoolExecutor(threads) as pool:
         for answers in pool.map(lambda part: [function(thing) for thing in part], parts):

@@ -29,7 +29,7 @@ def test_slow_tasks_overlap(monkeypatch: pytest.MonkeyPatch, number: int) -> Non
     asked = []
 
     def ask(thing: int) -> int:
-        if threading.get_ident() != here and thing in (10, 11):
+        if threading.get_ident() != here and thing in (20, 21):
             both.wait(30)
         asked.append(thing)
         return -thing
