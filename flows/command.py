@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows.settings import Settings, read_settings
 from state.errors import ConfigurationError, NoonmarkError, StorageError
@@ -70,7 +70,8 @@ def run_command(
         options = parser.parse_args(arguments)
         settings = read_settings(strict=True)
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # a print in an aggregation is no part of the report
+            # A print in an aggregation is no part of the report.
+            with contextlib.redirect_stdout(sys.stderr), _without_heartbeats():
                 report, code = act(options, settings), 0
         except ProblemsRemain as error:
             report, code = error.report, error.exit_code
@@ -122,6 +123,13 @@ def tell_start() -> None:
     _keep_ctrl_c_from_the_server()
     if sys.stderr.isatty():
         print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
+
+
+def _without_heartbeats() -> contextlib.AbstractContextManager[object]:
+    """On a temporary server nobody watches heartbeats, and a flow run waits up to a second for who sends them."""
+    if PREFECT_API_URL.value() is not None:
+        return contextlib.nullcontext()
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
 def _keep_ctrl_c_from_the_server() -> None:
