@@ -82,16 +82,17 @@ class Findings:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything there is."""
+    """How much of everything there is; ``large`` are results of some megabytes each."""
 
     days: int = 2526
     peer_days: int = 365
     flights: int = 365
     commits: tuple[int, int, int] = (365, 10_000, 100_000)
     rows: tuple[int, int] = (10_000_000, 50_000_000)
+    large: int = 300
 
 
-SMALL = Sizes(days=20, peer_days=20, flights=5, commits=(5, 20, 60), rows=(100_000, 300_000))
+SMALL = Sizes(days=20, peer_days=20, flights=5, commits=(5, 20, 60), rows=(100_000, 300_000), large=3)
 """For a trial of the benchmarks themselves."""
 
 

@@ -32,6 +32,8 @@ _HOW = """\
 - Outputs of earlier rounds are moved aside, and removed after the last one: on some file systems what was removed
   lately slows the creation of files down, and nobody removes ten thousand results before a run.
 - Runs report to one Prefect server that is running all the time, unless it says "temporary server".
+- `benchmarks.unrounded` runs Noonmark and the empty flow without Prefect's heartbeats, with which every flow run takes
+  whole seconds, and half a second of work looks like none.
 - `$WORK` is the work folder, and every other path is one of this checkout.
 
 """

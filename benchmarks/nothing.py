@@ -15,11 +15,11 @@ NUMBERED = "benchmarks.declared.numbered"
 
 
 @cache
-def committed(bench: Bench, days: int) -> Project:
-    """Numbered days that are all committed: Noonmark itself did it, once, and brings up to date what it finds."""
-    root = laid_out(bench.work, "readings", days)
-    project = Project(bench, root, bench.work / f"committed-{days}", NUMBERED, bench.threads)
-    print(f"committing {days:,} days where they are not", flush=True)
+def committed(bench: Bench, days: int, what: str = "readings", module: str = NUMBERED) -> Project:
+    """Days that are all committed: Noonmark itself did it, once, and brings up to date what it finds."""
+    root = laid_out(bench.work, what, days)
+    project = Project(bench, root, bench.work / f"committed-{what}-{days}", module, bench.threads)
+    print(f"committing {days:,} days of {what} where they are not", flush=True)
     run(project.run("daily"))
     return project
 
@@ -37,7 +37,7 @@ def _whole_processes(bench: Bench, found: Findings) -> None:
     few, many = committed(bench, some), committed(bench, more)
     bare = "import prefect, polars"
     commands = {
-        "empty Prefect flow": python(bench, "-m", "benchmarks.empty_flow"),
+        "empty Prefect flow": python(bench, "-m", "benchmarks.unrounded", "benchmarks.empty_flow"),
         f"nothing to do, {some:,} days": few.run("daily"),
         bare: python(bench, "-c", bare),
         f"--dry-run, {more:,} days": many.run("daily", "--dry-run"),
@@ -59,7 +59,7 @@ def _many_commits(bench: Bench, found: Findings) -> None:
     flow, one_day = "empty Prefect flow", "nothing to do, one day"
     late_day = f"one late day, {bench.sizes.commits[2]:,} days"
     commands = {
-        flow: python(bench, "-m", "benchmarks.empty_flow"),
+        flow: python(bench, "-m", "benchmarks.unrounded", "benchmarks.empty_flow"),
         one_day: one.run("daily"),
         some: few.run("daily"),
         more: many.run("daily"),

@@ -71,7 +71,7 @@ class Project:
         shutil.rmtree(self.redis, ignore_errors=True)
 
     def run(self, flow: str, *arguments: str, before: Callable[[], object] = nothing) -> Command:
-        """``python -m flows.…`` for this project."""
+        """``flows.…`` for this project."""
         ours = {
             "NOONMARK_AGGREGATIONS": self.module,
             "NOONMARK_INPUT": str(self.input),
@@ -79,7 +79,7 @@ class Project:
             "NOONMARK_REDIS_DIR": str(self.redis),
             "NOONMARK_WORKERS": str(self.threads),
         }
-        words = (sys.executable, "-m", f"flows.{flow}", *arguments)
+        words = (sys.executable, "-m", "benchmarks.unrounded", f"flows.{flow}", *arguments)
         return Command(words, environment(self.bench) | ours, before=before)
 
 

@@ -24,16 +24,22 @@ def repair(bench: Bench) -> Findings:
         costs, _ = compare(bench, found, title, pairs)
         against = f"{title}: repair from nothing, against reading the footers"
         found.target(against, "", ratio(costs["repair"], costs["footers"]), limit)
-    nowhere = bench.work / "inputs/none"  # without input there are results alone to look at
+    _deep(bench, found, f"{few:,} small results", committed(bench, few), one)
+    large = bench.sizes.large
+    all_days, one_day = (committed(bench, days, "event_days", "benchmarks.declared.huge") for days in (large, 1))
+    _deep(bench, found, f"{large:,} large results and as many small ones", all_days, one_day)
+    return found
+
+
+def _deep(bench: Bench, found: Findings, title: str, some: Project, one: Project) -> None:
+    """``--deep`` where there is no input any more, so that it looks at results alone."""
+    nowhere = bench.work / "inputs/none"
     nowhere.mkdir(exist_ok=True)
-    some = committed(bench, few)
     whole, empty = (replace(project, input=nowhere).run("repair", "--deep") for project in (some, one))
     pairs = (Pair("repair --deep", whole, empty), Pair("SHA-256", _reading("bytes", some), _reading("bytes", one)))
-    title = f"{few:,} results"
     costs, _ = compare(bench, found, title, pairs)
     against = f"{title}: repair --deep, against SHA-256 over the same files"
     found.target(against, "", ratio(costs["repair --deep"], costs["SHA-256"]), 1.2)
-    return found
 
 
 def _reading(what: str, project: Project) -> Command:

@@ -26,4 +26,14 @@ TRIED: tuple[tuple[str, str, str], ...] = (
         "1,084 MB against 1,086 MB at a million groups, 353 MB against 396 MB at a hundred",
         "What grows is polars' own state of a group-by with very many groups, in a plain query too",
     ),
+    (
+        "Another group computes while a worker waits for its flushes",
+        "1.54 ms a result against 1.53 ms, at two workers",
+        "Flushes are so short by now that nothing is left to overlap",
+    ),
+    (
+        "No heartbeats of flow runs on a Prefect server that is configured",
+        "up to a second of every run, for Prefect waits for the thread that sends them",
+        "They are what an automation tells a crashed run by; on a temporary server nobody watches, and there are none",
+    ),
 )

@@ -28,6 +28,7 @@ USERS = 1_000_000
 REGIONS = 100
 ASIDE = "aside"
 """Where in the work folder the outputs of earlier rounds lie."""
+ROWS_A_DAY = 100_000
 CHUNK = 1_000_000
 """Rows of a huge day that are generated at once; also its row groups."""
 
@@ -147,14 +148,26 @@ def add_readings(root: Path, day: int) -> None:
 
 
 def events(root: Path, rows: int, _: Path) -> None:
-    """One day of many rows that do not compress, some 50 bytes each, generated chunk by chunk."""
+    """One day of many rows that do not compress, some 50 bytes each."""
+    (root / "events").mkdir()
+    _write_events(root / "events/1.parquet", 0, rows)
+
+
+def event_days(root: Path, days: int, _: Path) -> None:
+    """Days of 100,000 such rows each."""
+    (root / "events").mkdir()
+    for day in range(days):
+        _write_events(root / f"events/{day}.parquet", day * ROWS_A_DAY, ROWS_A_DAY)
+
+
+def _write_events(file: Path, first: int, rows: int) -> None:
+    """Generated chunk by chunk, so that memory does not grow with them."""
     import polars as pl
     import pyarrow.parquet as pq
 
-    (root / "events").mkdir()
     writer = None
-    for start in range(0, rows, CHUNK):
-        row = pl.int_range(start, min(start + CHUNK, rows), dtype=pl.Int64)
+    for start in range(first, first + rows, CHUNK):
+        row = pl.int_range(start, min(start + CHUNK, first + rows), dtype=pl.Int64)
         chunk = pl.select(
             event=row,
             region=(row.hash(1) % REGIONS).cast(pl.Int32),
@@ -164,14 +177,14 @@ def events(root: Path, rows: int, _: Path) -> None:
             trace=row.hash(5),
             span=row.hash(6),
         ).to_arrow()
-        writer = writer or pq.ParquetWriter(root / "events/1.parquet", chunk.schema)
+        writer = writer or pq.ParquetWriter(file, chunk.schema)
         writer.write_table(chunk, row_group_size=CHUNK)
     assert writer
     writer.close()
 
 
 LAYOUTS: dict[str, Callable[[Path, int, Path], None]] = {
-    one.__name__: one for one in (tpch, lines, flights, readings, events)
+    one.__name__: one for one in (tpch, lines, flights, readings, events, event_days)
 }
 
 
