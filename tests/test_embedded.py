@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -268,6 +269,25 @@ def test_data_survives_a_restart_and_a_kill(directory: Path, enter: Callable[...
     assert alive(fresh[1]), "the second user holds the directory still"
     second.leave()
     assert not alive(fresh[1])
+
+
+def test_its_append_only_file_stays_small(directory: Path) -> None:
+    """Every start reads all of it: what was overwritten and taken back, as leases are, does not pile up there."""
+
+    def size() -> int:
+        found = 0
+        for file in (directory / "appendonlydir").iterdir():
+            with suppress(FileNotFoundError):  # it was replaced meanwhile
+                found += file.stat().st_size
+        return found
+
+    with EmbeddedServer(directory) as server, redis.Redis.from_url(server.url) as client:
+        for _ in range(5):
+            client.set("the same", b"x" * (1 << 20))
+        wait_until(lambda: size() < 2 << 20)
+        assert client.strlen("the same") == 1 << 20
+    with EmbeddedServer(directory) as server, redis.Redis.from_url(server.url) as client:
+        assert client.strlen("the same") == 1 << 20
 
 
 def test_it_works_and_ends_without_its_reaper(directory: Path, enter: Callable[..., User]) -> None:
