@@ -14,9 +14,10 @@ from benchmarks.nothing import committed
 from benchmarks.project import NO_DAY, Project
 from benchmarks.timing import Command, Spread, run
 from state.embedded import EmbeddedServer
+from state.index_client import connect
 
 FEWER, MORE = 11, 41
-"""So many pending days are as many batches: up to fifty days have one each. Both runs open as many connections."""
+"""So many pending days are as many batches: up to fifty days have one each."""
 SETTLE_SECONDS = 1.0
 """A server lets go of a client's buffers, and of its append-only file's, within this time."""
 
@@ -36,7 +37,7 @@ def _memory(bench: Bench, found: Findings) -> None:
     taken = []
     for _ in range(bench.runs):
         project.forget()
-        with _watched(project) as client:
+        with _watched(project) as (client, _):
             before = _info(client, "used_memory")
             run(repair)
             time.sleep(SETTLE_SECONDS)
@@ -62,19 +63,31 @@ def _round_trips(bench: Bench, found: Findings) -> None:
 
 
 def _reads(project: Project, command: Command) -> float:
-    """How often a run made Redis read from a connection: its round trips, and what opening connections takes."""
-    with _watched(project) as client:
-        before = _info(client, "total_reads_processed")
+    """How often a run made Redis read from a connection, beyond what opening its connections takes: its round trips.
+
+    How many connections two workers open is chance: the second one opens its own when the first one's is taken.
+    """
+    with _watched(project) as (client, url):
+        before = _counted(client)
+        with connect(url) as one:
+            one.ping()
+        opened = _counted(client)
         run(command)
-        return _info(client, "total_reads_processed") - before - 1
+        after = _counted(client)
+    opening = opened[0] - before[0] - 2  # the ping, and the question itself
+    return after[0] - opened[0] - 1 - opening * (after[1] - opened[1])
+
+
+def _counted(client: redis.Redis) -> tuple[float, float]:
+    return _info(client, "total_reads_processed"), _info(client, "total_connections_received")
 
 
 @contextmanager
-def _watched(project: Project) -> Iterator[redis.Redis]:
-    """The project's embedded server, kept running meanwhile, and a client that is connected already."""
-    with EmbeddedServer(project.redis) as server, redis.Redis.from_url(server.url) as client:
+def _watched(project: Project) -> Iterator[tuple[redis.Redis, str]]:
+    """The project's embedded server, kept running meanwhile: a client that is connected already, and the URL."""
+    with EmbeddedServer(project.redis) as server, connect(server.url) as client:
         client.ping()
-        yield client
+        yield client, server.url
 
 
 def _info(client: redis.Redis, name: str) -> float:

@@ -6,12 +6,22 @@ environment turns them off, and what takes half a second would look as quick as 
 
 from __future__ import annotations
 
+import importlib
 import runpy
 import sys
 
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+def main() -> None:
+    """Run the module that is named first, with the arguments that follow."""
+    module = sys.argv.pop(1)
+    own, sys.argv[0] = sys.argv[0], "-m"
+    importlib.import_module(module.rpartition(".")[0])  # its package comes first, and before Prefect, as with ``-m``
+    sys.argv[0] = own
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
 
 if __name__ == "__main__":
-    del sys.argv[0]
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    main()
