@@ -191,7 +191,10 @@ def entry(commit: Commit) -> bytes:
         "fingerprint": record.fingerprint(),
         "stat": [commit.size, commit.mtime_ns],
     }
-    return json.dumps(kept, separators=(",", ":")).encode()
+    return _ENCODER.encode(kept).encode()
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))  # ``json.dumps`` would make one for each commit
 
 
 def _order(day: bytes) -> tuple[int, bytes]:
