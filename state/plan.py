@@ -7,8 +7,9 @@ command line and ``--dry-run``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from state.days import DayRange, order, ordinal
 from state.found import Commit, Damaged, Newer, Unreadable
@@ -73,15 +74,17 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
     result = Plan(declared=frozenset(one.name for one in declared))
     for aggregation in declared:
         statuses = result.statuses[aggregation.name] = Counter()
-        for day in sorted(_known_days(aggregation, facts), key=order):
+        troubles = []
+        for day in _known_days(aggregation, facts):
             if selection.covers(day):
                 found = verdict(aggregation, day, facts, force=selection.force)
                 if isinstance(found, Item):
                     result.items.append(found)
                 elif isinstance(found, Trouble):
-                    result.troubles.append(found)
+                    troubles.append(found)
                 else:
                     statuses[found] += 1
+        result.troubles += sorted(troubles, key=lambda one: order(one.day))
         if not selection.days and (missing := _missing(aggregation, facts)):
             statuses["missing"] = missing
         if other := _computed_by_other_code(aggregation, facts):
@@ -92,27 +95,25 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
     return result
 
 
-def _known_days(aggregation: Declared, facts: Facts) -> set[str]:
-    sources = aggregation.sources.values()
-    with_input = set.intersection(*(set(facts.inputs.get(source, ())) for source in sources))
-    unreadable = {day for source in sources for day in facts.unreadable.get(source, ())}
-    return (
-        with_input
-        | unreadable
-        | set(facts.output.get(aggregation.name, ()))
-        | set(facts.index.get(aggregation.name, ()))
-    )
+def _known_days(aggregation: Declared, facts: Facts) -> Iterable[str]:
+    """In the order in which they were found. What is done needs no other, and in memory it lies in this one."""
+    first, *others = (facts.inputs.get(source, {}) for source in aggregation.sources.values())
+    with_input = (day for day in first if all(day in days for days in others))
+    unreadable = (day for source in aggregation.sources.values() for day in facts.unreadable.get(source, ()))
+    known = (facts.output.get(aggregation.name, ()), facts.index.get(aggregation.name, ()), with_input, unreadable)
+    return dict.fromkeys(chain.from_iterable(known))
 
 
 def _missing(aggregation: Declared, facts: Facts) -> int:
     """Days between the first and the last that any source has which neither every source nor a commit has."""
     known = [set(facts.inputs.get(s, ())) | set(facts.unreadable.get(s, ())) for s in aggregation.sources.values()]
-    every = {ordinal(day) for day in set.union(*known)}
+    every = set.union(*known)
     if not every:
         return 0
+    numbers = [ordinal(day) for day in every]
+    first, last = min(numbers), max(numbers)
     there = set.intersection(*known) | set(facts.output.get(aggregation.name, ()))
-    first, last = min(every), max(every)
-    return last - first + 1 - sum(first <= ordinal(day) <= last for day in there)
+    return last - first + 1 - len(there & every) - sum(first <= ordinal(day) <= last for day in there - every)
 
 
 def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:
