@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-IN_TURN = 10
+IN_TURN = 5
 """After how many it is looked at whether threads are worth it."""
 TOGETHER = 100
-PART_SECONDS = 0.02
+PART_SECONDS = 0.005
 """How many are handed over together: about so much work, for one at a time costs more than a small file does."""
 WORTH_A_THREAD_SECONDS = 0.0002
 
