@@ -6,6 +6,7 @@ What it finds broken is set aside, so that the next run sees a day without a res
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from state.files import flush_folder
 from state.found import Commit, Damaged, Found, Newer, Unreadable, judge, look
 from state.identity import identify
 from state.locks import day_lock
+from state.record import bears_nonce
 from state.root import OutputRoot
 from state.scan import Output
-from state.seal import broken_seal
+from state.seal import Torn, broken_seal, read_footer
 from state.set_aside import set_aside
 from state.threads import map_in_threads
 
@@ -45,9 +47,9 @@ class Unread:
 
 def broken_results(root: OutputRoot, output: Output, threads: int) -> Iterator[Broken | Unread]:
     """Every result of an output, scanned before, that is damaged or cannot be read; ``threads`` files at once."""
-    places = [(aggregation, day) for aggregation, days in output.days.items() for day in days]
-    judged = map_in_threads(lambda place: look(root.fd, place[0], place[1], judge_deep), places, threads)
-    for (aggregation, day), found in zip(places, judged, strict=True):
+    places = [(aggregation, day, known) for aggregation, days in output.days.items() for day, known in days.items()]
+    judged = map_in_threads(lambda place: _look_deep(root.fd, *place), places, threads)
+    for (aggregation, day, _), found in zip(places, judged, strict=True):
         if isinstance(found, Damaged):
             yield Broken(aggregation, day, found.why)
         elif isinstance(found, Unreadable):
@@ -73,6 +75,29 @@ def take_away(root: OutputRoot, broken: Broken) -> Broken | None:
             os.unlink(layout.data_file(aggregation, day), dir_fd=root.fd)
         flush_folder(root.fd, layout.day_folder(aggregation, day))
     return Broken(aggregation, day, found.why, kept)
+
+
+def _look_deep(root_fd: int, aggregation: str, day: str, known: Found) -> Found | None:
+    def judged(fd: int, aggregation: str, day: str) -> Found:
+        return known if isinstance(known, Commit) and is_still(fd, known) else judge_deep(fd, aggregation, day)
+
+    return look(root_fd, aggregation, day, judged)
+
+
+def is_still(fd: int, known: Commit) -> bool:
+    """Whether an open file is, byte for byte, the commit that a scan met. Raises OSError where it cannot be read.
+
+    Its seal covers every byte, and no other commit has its nonce. So its record need not be read again, which took
+    three quarters of the time of a small result.
+    """
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != known.size:
+        return False
+    try:
+        footer = read_footer(fd, known.size)
+    except Torn:
+        return False
+    return bears_nonce(footer, known.record.nonce) and broken_seal(fd, known.size) is None
 
 
 def judge_deep(fd: int, aggregation: str, day: str) -> Found:

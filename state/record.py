@@ -16,6 +16,7 @@ from state.seal import OPEN_SEAL
 
 FORMAT = 1
 KEY = b"noonmark"
+_NONCE = b'"nonce":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,15 @@ def load(text: bytes) -> CommitRecord:
         return CommitRecord(inputs=inputs, **found)
     except (TypeError, KeyError, AttributeError) as error:
         raise Unfit("its commit record lacks fields, or has unknown ones") from error
+
+
+def bears_nonce(footer: bytes, nonce: str) -> bool:
+    """Whether the record in a footer has this nonce, told by its text alone.
+
+    The last label counts, as with the seal: what stands before the record may quote the data.
+    """
+    at = footer.rfind(_NONCE)
+    return at >= 0 and footer.startswith(f'{nonce}"'.encode(), at + len(_NONCE))
 
 
 def _is_canonical(text: bytes, check: object, seal: object) -> bool:

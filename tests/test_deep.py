@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from state import deep
 from state.deep import Broken, Unread, broken_results, take_away
 from state.errors import StorageError
 from state.found import Commit, Newer, Unreadable, look
+from state.record import bears_nonce
 from state.root import OutputRoot, create_root
-from state.scan import scan
+from state.scan import Output, scan
 from tests.builders import DAY, NAME, commit, fail, flip, kept, place
 
 OTHER = "2013-01-02"
@@ -166,6 +168,48 @@ def test_a_record_of_a_later_format_is_not_judged(root: OutputRoot) -> None:
     file.write_bytes(later)
     assert look(root.fd, NAME, DAY) == Newer(2)
     assert broken(root) == []
+
+
+def test_what_the_scan_met_is_not_believed_of_another_file(root: OutputRoot) -> None:
+    """A whole result of another day, of the same size and with a seal that holds: its record is read after all."""
+    output = scan(root)
+    file, other = place(root), place(root, day=OTHER)
+    assert file.stat().st_size == other.stat().st_size
+    file.write_bytes(other.read_bytes())
+    [found] = broken_results(root, output, 2)
+    assert isinstance(found, Broken)
+    assert found.why == f"it is the result of {NAME}, day {OTHER}"
+
+
+def test_what_the_scan_met_and_was_added_to_is_broken(root: OutputRoot) -> None:
+    """Every byte that was sealed is there, and one more: readers look for the footer at the end of the file."""
+    output = scan(root)
+    with place(root).open("ab") as file:
+        file.write(b"x")
+    [found] = broken_results(root, output, 2)
+    assert isinstance(found, Broken)
+    assert found.why == "it does not end as a Parquet file does"
+
+
+def test_what_the_scan_met_and_is_a_folder_now_is_broken(root: OutputRoot) -> None:
+    """It cannot be read as a file can, but what it is needs no reading; not even where its size is the file's."""
+    known = scan(root).days[NAME][DAY]
+    assert isinstance(known, Commit)
+    place(root).unlink()
+    place(root).mkdir()
+    output = Output({NAME: {DAY: replace(known, size=place(root).stat().st_size)}})
+    [found] = broken_results(root, output, 2)
+    assert isinstance(found, Broken)
+    assert found.why == "it is a folder, not a file"
+
+
+def test_a_nonce_that_the_data_quote_is_not_the_records(root: OutputRoot) -> None:
+    """A footer quotes the greatest and the least text of a column, and stands before the record."""
+    record = b'{"day":"1","nonce":"aa","seal":"bb"}'
+    assert bears_nonce(b'min "nonce":"cc" max' + record, "aa")
+    assert not bears_nonce(b'min "nonce":"cc" max' + record, "cc")
+    assert not bears_nonce(record, "a")
+    assert not bears_nonce(b"no record", "aa")
 
 
 def test_a_result_that_vanished_since_the_scan_is_not_broken(root: OutputRoot) -> None:

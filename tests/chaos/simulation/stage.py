@@ -220,6 +220,7 @@ class Stage:
         return found | {
             "state.deep.judge": judge,
             "state.deep.broken_seal": nothing,
+            "state.deep.is_still": lambda *_: False,
             "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
             "flows.repair.edited_inputs": none_of,
             "state.files._syncfs": lambda: storage.syncfs,
