@@ -78,21 +78,31 @@ def test_every_common_reader_sees_the_same_rows(tmp_path: Path) -> None:
     assert not any("view" in str(kind) for kind in pq.read_schema(file).types)
 
 
+KINDS: dict[str, tuple[pl.DataType, list[object]]] = {
+    "text": (pl.String(), ["a", None]),
+    "money": (pl.Decimal(20, 2), [decimal.Decimal("1.25"), None]),
+    "time": (pl.Datetime("us", "UTC"), [dt.datetime(2013, 1, 1, tzinfo=dt.UTC), None]),
+    "bytes": (pl.Binary(), [b"a", None]),
+    "nothing": (pl.Null(), [None, None]),
+    "enum": (pl.Enum(["b", "a"]), ["a", None]),
+    "categorical": (pl.Categorical(), ["a", None]),
+    "named categories": (pl.Categorical(pl.Categories("mine")), ["a", None]),
+    "nested": (pl.List(pl.Categorical()), [["a"], None]),
+    "extension": (pl.Extension("mine", pl.Int64(), "note"), [1, None]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*extension type")
 @pytest.mark.parametrize("parts", [0, 1, 3])
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pl.String(),
-        pl.Enum(["b", "a"]),
-        pl.Categorical(),
-        pl.Categorical(pl.Categories("mine")),
-        pl.List(pl.Categorical()),
-    ],
-)
-def test_the_table_is_polars_own(kind: pl.DataType, parts: int) -> None:
+@pytest.mark.parametrize("name", KINDS)
+def test_the_table_is_polars_own(name: str, parts: int) -> None:
     """Column by column or the whole frame at once: the same names, types, rows and notes on types, in one piece."""
-    values = [["a"], None, ["b"]] if isinstance(kind, pl.List) else ["a", None, "b"]
-    part = pl.DataFrame({"text": pl.Series(values, dtype=kind), "number": [1, None, 2]})
+    kind, values = KINDS[name]
+    if isinstance(kind, pl.Extension):
+        column = pl.Series("kind", values, dtype=kind.ext_storage()).ext.to(kind)
+    else:
+        column = pl.Series("kind", values, dtype=kind)
+    part = pl.DataFrame([column, pl.Series("number", [1, None])])
     frame = pl.concat([part.clear(), *[part] * parts], rechunk=False)
     table = arrow_table(frame)
     assert table.equals(frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()), check_metadata=True)
