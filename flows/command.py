@@ -61,8 +61,6 @@ def run_command(
 
     ``act`` returns the JSON object that ``--json`` prints; ``show`` prints the same for a person.
     """
-    gc.freeze()  # what was imported stays
-    gc.enable()
     arguments = sys.argv[1:] if argv is None else argv
     as_json = "--json" in arguments
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -76,6 +77,8 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         remember_footers(found.output)
         take_back(root, found.present)
         sweep_drafts(root.fd)
+        if found.plan.items:
+            gc.enable()  # a command has kept it off so far (``flows/__init__.py``)
         with shown_progress(len({item.day for item in found.plan.items})) as progress:
             shop = Workshop(catalog, settings.input, root, Pace(workers), progress)
             outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -70,6 +71,7 @@ def _remaining(report: Mapping[str, Any], *, index_wanted: bool) -> str:
 
 def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_run: bool) -> dict[str, Any]:
     """One whole repair. Raises Refused, StorageError."""
+    gc.enable()  # a command has kept it off so far (``flows/__init__.py``), and a deep look may take hours
     with opened_memory(settings, start=not dry_run) as memory:
         if accept and not dry_run:
             _accept(settings, catalog, memory)

@@ -1,25 +1,26 @@
-"""What every command does alike, below what a whole run shows."""
+"""What every command does alike as it starts, below what a whole run shows."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows.command import _without_heartbeats
-from tests.project import CHECKOUT
+from tests.project import CHECKOUT, SHOPS, Project, dates
 
-LOOKS = """
-import gc, sys
-from flows.command import Parser, run_command
-before = gc.isenabled()
-told = lambda *_: {"before": before, "in": gc.isenabled()}
-run_command(Parser(prog="looks", description=""), told, None, ["--json"])
+COLLECTS = """
+import gc
+
+@aggregation(sales)
+def collects(sales: pl.LazyFrame) -> pl.LazyFrame:
+    '''Whether garbage is collected.'''
+    return sales.select(pl.lit(gc.isenabled()).alias("collects"))
 """
 
 
@@ -33,10 +34,20 @@ def test_a_server_that_stays_hears_that_a_run_is_alive(api_url: str | None) -> N
             assert get_current_settings().flows.heartbeat_frequency == (usual if api_url else None)
 
 
-def test_garbage_is_collected_while_a_command_works(tmp_path: Path) -> None:
-    """Not while it starts, for nothing that it imports is garbage; and again once it computes."""
-    (tmp_path / "looks.py").write_text(LOOKS)
+def test_garbage_is_collected_while_days_are_computed(api_url: str, tmp_path: Path) -> None:
+    """A command looks for none while it starts, and takes that up again before it computes."""
+    project = Project.create(tmp_path / "project", api_url, dates(2))
+    project.declare(SHOPS + COLLECTS)
+    assert project.run("--only", "collects").code == 0
+    found = [pl.read_parquet(file)["collects"].to_list() for file in project.results() if "collects" in str(file)]
+    assert found == [[True], [True]]
+
+
+def test_garbage_of_other_peoples_modules_is_collected(tmp_path: Path) -> None:
+    """A package that imports a flow is started by its own ``python -m``, and nothing there turns the collector on."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/__init__.py").write_text("import flows\n")
+    (tmp_path / "mine/serve.py").write_text("import gc\nprint(gc.isenabled())\n")
     environment = {**os.environ, "PYTHONPATH": f"{CHECKOUT}:{tmp_path}"}
-    starts = f"import sys; sys.argv[0] = '-m'; import flows, runpy; runpy.run_path({str(tmp_path / 'looks.py')!r})"
-    ended = subprocess.run([sys.executable, "-c", starts], env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(ended.stdout) == {"before": False, "in": True}
+    words = [sys.executable, "-m", "mine.serve"]
+    assert subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout == "True\n"
