@@ -9,6 +9,10 @@ import sys
 # about its telemetry, and without a network it would wait for it. A person who set the variable keeps what was set.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
+# Before polars is imported: for how many groups each thread of its streaming engine has room. By default it is 4,096; a
+# day with more of them has its rows kept: fifty million rows in a million groups took 1.8 GB, and 0.65 GB with this.
+os.environ.setdefault("POLARS_HOT_TABLE_SIZE", str(1 << 21))
+
 # Prefect adds its handlers to this logger (prefect.toml) and leaves its level at that of warnings.
 logging.getLogger("noonmark").setLevel(logging.INFO)
 

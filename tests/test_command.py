@@ -43,6 +43,17 @@ def test_garbage_is_collected_while_days_are_computed(api_url: str, tmp_path: Pa
     assert found == [[True], [True]]
 
 
+@pytest.mark.parametrize("given", [None, "64"])
+def test_polars_gets_room_for_many_groups(given: str | None) -> None:
+    """It is set before polars is imported, and what a person set is kept."""
+    asks = "import flows, os, sys; assert 'polars' not in sys.modules; print(os.environ['POLARS_HOT_TABLE_SIZE'])"
+    kept = {name: value for name, value in os.environ.items() if name != "POLARS_HOT_TABLE_SIZE"}
+    environment = {**kept, **({"POLARS_HOT_TABLE_SIZE": given} if given else {})}
+    words = [sys.executable, "-c", asks]
+    told = subprocess.run(words, env=environment, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert int(told.stdout) == int(given or 2_097_152)
+
+
 def test_garbage_of_other_peoples_modules_is_collected(tmp_path: Path) -> None:
     """A package that imports a flow is started by its own ``python -m``, and nothing there turns the collector on."""
     (tmp_path / "mine").mkdir()
