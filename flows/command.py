@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -70,8 +70,7 @@ def run_command(
         options = parser.parse_args(arguments)
         settings = read_settings(strict=True)
         try:
-            # A print in an aggregation is no part of the report.
-            with contextlib.redirect_stdout(sys.stderr), _without_heartbeats():
+            with contextlib.redirect_stdout(sys.stderr):  # a print in an aggregation is no part of the report
                 report, code = act(options, settings), 0
         except ProblemsRemain as error:
             report, code = error.report, error.exit_code
@@ -116,13 +115,15 @@ def _print_report(show: Callable[[], None], code: int) -> int:
         return BROKEN
 
 
-def tell_start() -> None:
-    """On a terminal, say what the next seconds go to: without a server to report to, Prefect starts one of its own."""
-    if PREFECT_API_URL.value() is not None:
-        return
-    _keep_ctrl_c_from_the_server()
-    if sys.stderr.isatty():
-        print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
+@contextlib.contextmanager
+def reporting() -> Iterator[None]:
+    """Around a command's flow run: where there is no server, Prefect starts one of its own; say so on a terminal."""
+    if PREFECT_API_URL.value() is None:
+        _keep_ctrl_c_from_the_server()
+        if sys.stderr.isatty():
+            print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
+    with _without_heartbeats():
+        yield
 
 
 def _without_heartbeats() -> contextlib.AbstractContextManager[object]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.command import Parser, ProblemsRemain, run_command, tell_start
+from flows.command import Parser, ProblemsRemain, reporting, run_command
 from flows.opening import opened_memory, opened_root, seen_root
 from flows.options import add_selection, selection_of
 from flows.progress import shown_progress
@@ -135,8 +135,8 @@ def _act(options: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
         raise ConfigurationError(f"--workers {options.workers}: expected a number from 1")
     if options.dry_run:
         return look_ahead(settings, catalog, selection)
-    tell_start()
-    report: Mapping[str, Any] = daily(**asked, workers=options.workers, retry_quarantined=options.retry_quarantined)
+    with reporting():
+        report: Mapping[str, Any] = daily(**asked, workers=options.workers, retry_quarantined=options.retry_quarantined)
     return report
 
 

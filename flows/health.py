@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, run_command, tell_start
+from flows.command import Parser, ProblemsRemain, reporting, run_command
 from flows.opening import opened_memory, seen_root
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
@@ -114,8 +114,8 @@ def _named(one: Mapping[str, str]) -> str:
 
 
 def _act(_: argparse.Namespace, __: Settings) -> Mapping[str, Any]:
-    tell_start()
-    report: Mapping[str, Any] = health()
+    with reporting():
+        report: Mapping[str, Any] = health()
     return report
 
 

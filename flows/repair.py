@@ -15,7 +15,7 @@ from prefect import flow
 from rich.console import Console
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, run_command, tell_start
+from flows.command import Parser, ProblemsRemain, reporting, run_command
 from flows.opening import opened_memory, opened_root, seen_root
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
@@ -155,8 +155,10 @@ def _vanished_sources(settings: Settings, catalog: Catalog, root: OutputRoot) ->
 
 
 def _act(options: argparse.Namespace, _: Settings) -> Mapping[str, Any]:
-    tell_start()
-    report: Mapping[str, Any] = repair(deep=options.deep, accept_output=options.accept_output, dry_run=options.dry_run)
+    with reporting():
+        report: Mapping[str, Any] = repair(
+            deep=options.deep, accept_output=options.accept_output, dry_run=options.dry_run
+        )
     return report
 
 
