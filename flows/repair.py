@@ -20,7 +20,7 @@ from flows.opening import opened_memory, opened_root, seen_root
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
 from state.accepted import write_accepted
-from state.deep import Broken, Unread, broken_results, take_away
+from state.deep import Broken, Unread, scan_deep, take_away
 from state.errors import IndexUnavailable, Refused, StorageError
 from state.found import Commit
 from state.index import Repaired
@@ -88,11 +88,10 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
         with root:
             names = sorted({*catalog, *folders(root), *memory.aggregations()})
             remembered = memory.read(names)
-            output = scan(root)
-            report: dict[str, Any] = {"set_aside": []}
             if deep:
-                report = _look_deep(settings, catalog, root, output, dry_run=dry_run)
-                output = scan(root) if report["set_aside"] else output
+                output, report = _look_deep(settings, catalog, root, dry_run=dry_run)
+            else:
+                output, report = scan(root), {"set_aside": []}
             report |= asdict(memory.reconcile(remembered, output.days, dry_run=dry_run))
             if not dry_run:
                 remember_footers(output)
@@ -101,18 +100,25 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
 
 
 def _look_deep(
-    settings: Settings, catalog: Catalog, root: OutputRoot, output: Output, *, dry_run: bool
-) -> dict[str, Any]:
-    """Compare every byte, and set aside what is damaged."""
+    settings: Settings, catalog: Catalog, root: OutputRoot, *, dry_run: bool
+) -> tuple[Output, dict[str, Any]]:
+    """Compare every byte, and set aside what is damaged. Returns what stands there then, and what is to be told."""
     found: list[Broken | Unread | Edited] = []
-    for one in broken_results(root, output, settings.workers):
+    met: list[Broken | Unread] = []
+
+    def tell(one: Broken | Unread) -> None:
+        met.append(one)
         try:
             kept = one if dry_run or isinstance(one, Unread) else take_away(root, one)
         except (StorageError, OSError) as error:
             kept = Unread(one.aggregation, one.day, f"{one.why}, and it cannot be set aside: {error}")
-        found += [kept] if kept else []
+        found.extend([kept] if kept else [])
+
+    output = scan_deep(root, settings.workers, tell)
+    if met and not dry_run:
+        output = scan(root)  # a day was taken away, or another run has rebuilt it meanwhile
     found += edited_inputs(catalog, settings.input, output, settings.workers)
-    return {
+    return output, {
         "set_aside": [asdict(one) for one in found if isinstance(one, Broken)],
         "edited": [asdict(one) for one in found if isinstance(one, Edited)],
         "unreadable": [asdict(one) for one in found if isinstance(one, Unread)],

@@ -6,21 +6,23 @@ What it finds broken is set aside, so that the next run sees a day without a res
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from state import layout
 from state.commits import LOCK_DEADLINE_SECONDS
 from state.errors import StorageError
 from state.files import flush_folder
-from state.found import Commit, Damaged, Found, Newer, Unreadable, judge, look
+from state.footers import Footers
+from state.found import Commit, Damaged, Found, Judge, Newer, Unreadable, judge, look
 from state.identity import identify
+from state.layout import Place
 from state.locks import day_lock
 from state.record import bears_nonce
 from state.root import OutputRoot
-from state.scan import Output
+from state.scan import Output, scan
 from state.seal import Torn, broken_seal, read_footer
 from state.set_aside import set_aside
 from state.threads import map_in_threads
@@ -45,15 +47,23 @@ class Unread:
     why: str
 
 
-def broken_results(root: OutputRoot, output: Output, threads: int) -> Iterator[Broken | Unread]:
-    """Every result of an output, scanned before, that is damaged or cannot be read; ``threads`` files at once."""
-    places = [(aggregation, day, known) for aggregation, days in output.days.items() for day, known in days.items()]
-    judged = map_in_threads(lambda place: _look_deep(root.fd, *place), places, threads)
-    for (aggregation, day, _), found in zip(places, judged, strict=True):
-        if isinstance(found, Damaged):
-            yield Broken(aggregation, day, found.why)
-        elif isinstance(found, Unreadable):
-            yield Unread(aggregation, day, f"its result {found.why}")
+def scan_deep(root: OutputRoot, threads: int, tell: Callable[[Broken | Unread], None]) -> Output:
+    """As ``state.scan.scan``, with every byte of every result compared with its seal; ``threads`` files at once.
+
+    What is damaged or cannot be read is told as soon as it was met: a look at everything may take hours.
+    """
+
+    def looks(root: OutputRoot, footers: Footers, places: Sequence[Place]) -> Iterator[Found | None]:
+        judge = partial(_judge_deep, footers)
+        looked_at = map_in_threads(lambda place: look(root.fd, *place, judge), places, threads)
+        for place, found in zip(places, looked_at, strict=True):
+            if isinstance(found, Damaged):
+                tell(Broken(*place, found.why))
+            elif isinstance(found, Unreadable):
+                tell(Unread(*place, f"its result {found.why}"))
+            yield found
+
+    return scan(root, looks)
 
 
 def take_away(root: OutputRoot, broken: Broken) -> Broken | None:
@@ -77,32 +87,27 @@ def take_away(root: OutputRoot, broken: Broken) -> Broken | None:
     return Broken(aggregation, day, found.why, kept)
 
 
-def _look_deep(root_fd: int, aggregation: str, day: str, known: Found) -> Found | None:
-    def judged(fd: int, aggregation: str, day: str) -> Found:
-        return known if isinstance(known, Commit) and is_still(fd, known) else judge_deep(fd, aggregation, day)
-
-    return look(root_fd, aggregation, day, judged)
+def _judge_deep(footers: Footers, fd: int, aggregation: str, day: str) -> Found:
+    known = footers.known((aggregation, day), fd)
+    return known if known and is_still(fd, known) else judge_deep(fd, aggregation, day, footers.judge)
 
 
 def is_still(fd: int, known: Commit) -> bool:
-    """Whether an open file is, byte for byte, the commit that a scan met. Raises OSError where it cannot be read.
+    """Whether an open file of a commit's size is, byte for byte, that commit. Raises OSError where it cannot be read.
 
     Its seal covers every byte, and no other commit has its nonce. So its record need not be read again, which took
     three quarters of the time of a small result.
     """
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_size != known.size:
-        return False
     try:
         footer = read_footer(fd, known.size)
     except Torn:
         return False
-    return bears_nonce(footer, known.record.nonce) and broken_seal(fd, known.size) is None
+    return bears_nonce(footer, known.record.nonce) and broken_seal(fd, known.size, footer) is None
 
 
-def judge_deep(fd: int, aggregation: str, day: str) -> Found:
+def judge_deep(fd: int, aggregation: str, day: str, judged_by: Judge | None = None) -> Found:
     """What an open file is once every byte of it was compared with its seal. Raises OSError."""
-    found = judge(fd, aggregation, day)
+    found = (judged_by or judge)(fd, aggregation, day)
     if isinstance(found, Newer) and found.altered:
         return Damaged(f"the format of its commit record was altered to {found.format}")
     if isinstance(found, Commit) and (wrong := broken_seal(fd, found.size)):

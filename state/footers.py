@@ -49,18 +49,18 @@ class Footers:
         self._read = len(entries)
         self._known: dict[Place, _Entry] = {(one[0], one[1]): one for one in entries}
 
-    def known(self, aggregation: str, day: str) -> Commit | None:
-        """The commit in a day's place, if its file is one whose footer is known."""
-        entry = self._known.get((aggregation, day))
+    def known(self, place: Place, fd: int | None = None) -> Commit | None:
+        """The commit in a place, if its file is one whose footer is known; ``fd`` is that file where it is open."""
+        entry = self._known.get(place)
         if entry is None:
             return None
         try:
-            status = os.stat(layout.data_file(aggregation, day), dir_fd=self._root_fd, follow_symlinks=False)
+            status = self._status(place) if fd is None else os.fstat(fd)
         except OSError:
             return None
         if _identity(status) != entry[2]:
             return None
-        self._used[aggregation, day] = entry
+        self._used[place] = entry
         return Commit(_record(entry[3]), status.st_size, status.st_mtime_ns)
 
     def judge(self, fd: int, aggregation: str, day: str) -> Found:
@@ -70,6 +70,9 @@ class Footers:
         if isinstance(what, Commit) and max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < self._began_ns:
             self._learned[aggregation, day] = (aggregation, day, _identity(status), _values(what.record))
         return what
+
+    def _status(self, place: Place) -> os.stat_result:
+        return os.stat(layout.data_file(*place), dir_fd=self._root_fd, follow_symlinks=False)
 
     def save(self) -> None:
         """Keep what was learned: appended, or written anew where more than half of what stands there is of no use.

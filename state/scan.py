@@ -6,13 +6,14 @@ The output is the truth. So an error of listing is an error, never an empty list
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from state import layout
 from state.errors import StorageError
 from state.footers import Footers
 from state.found import Found, look
+from state.layout import Place
 from state.root import OutputRoot
 
 
@@ -28,17 +29,31 @@ class Output:
     footers: Footers | None = None
 
 
+Looks = Callable[[OutputRoot, Footers, Sequence[Place]], Iterable[Found | None]]
+"""Says what stands in each place, in their order, and keeps what it learned of footers."""
+
+
 def folders(root: OutputRoot) -> list[str]:
     """The aggregations' folders under the root, declared or not. Raises StorageError."""
     return [name for name in sorted(_names(root, ".")) if layout.is_aggregation_name(name) and _is_folder(root, name)]
 
 
-def scan(root: OutputRoot) -> Output:
-    """Everything under the root, each footer read once where it is not known yet. Raises StorageError."""
+def everyday(root: OutputRoot, footers: Footers, places: Sequence[Place]) -> Iterator[Found | None]:
+    """What stands in each place: each footer is read once, where it is not known yet."""
+    for place in places:
+        yield footers.known(place) or look(root.fd, *place, footers.judge)
+
+
+def scan(root: OutputRoot, looks: Looks = everyday) -> Output:
+    """Everything under the root, looked at in one way or another. Raises StorageError."""
+    days: dict[str, dict[str, Found]] = {name: {} for name in folders(root)}
     strays: list[str] = []
-    footers = Footers(root.fd)
-    days = {aggregation: _scan_aggregation(root, aggregation, strays, footers) for aggregation in folders(root)}
+    places = [(name, day) for name in days for day in _days(root, name, strays)]
     strays += sorted({*_names(root, ".")} - {layout.OWN, *days})
+    footers = Footers(root.fd)
+    for (name, day), found in zip(places, looks(root, footers, places), strict=True):
+        if found is not None:
+            days[name][day] = found
     return Output(days, tuple(strays), footers)
 
 
@@ -56,29 +71,29 @@ def foreign_files(root: OutputRoot, output: Output) -> list[str]:
     for aggregation in output.days:
         for day in day_folders(root, aggregation):
             folder = layout.day_folder(aggregation, day)
-            if _is_folder(root, folder):
+            try:
                 found += [f"{folder}/{name}" for name in _names(root, folder) if name != layout.DATA]
-            else:
+            except StorageError:
+                if _is_folder(root, folder):
+                    raise
                 found.append(folder)
     return sorted(found)
 
 
-def _scan_aggregation(root: OutputRoot, aggregation: str, strays: list[str], footers: Footers) -> dict[str, Found]:
-    found: dict[str, Found] = {}
+def _days(root: OutputRoot, aggregation: str, strays: list[str]) -> Iterator[str]:
     for folder in _names(root, aggregation):
-        day = layout.day_of(folder)
-        if day is None:
+        if (day := layout.day_of(folder)) is not None:
+            yield day
+        else:
             strays.append(f"{aggregation}/{folder}")
-        elif commit := footers.known(aggregation, day):
-            found[day] = commit
-        elif (result := look(root.fd, aggregation, day, footers.judge)) is not None:
-            found[day] = result
-    return found
+
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def _names(root: OutputRoot, path: str) -> list[str]:
     try:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+        folder = os.open(path, _FOLDER, dir_fd=root.fd)
         try:
             return os.listdir(folder)
         finally:
@@ -87,12 +102,11 @@ def _names(root: OutputRoot, path: str) -> list[str]:
         raise StorageError(f"the output folder {root.path / path} cannot be listed: {error.strerror}") from error
 
 
-def _is_folder(root: OutputRoot, name: str) -> bool:
+def _is_folder(root: OutputRoot, path: str) -> bool:
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+        os.close(os.open(path, _FOLDER, dir_fd=root.fd))
     except (NotADirectoryError, FileNotFoundError):  # a file, or a link that leads nowhere
         return False
     except OSError as error:
-        raise StorageError(f"the output folder {root.path / name} cannot be opened: {error.strerror}") from error
-    os.close(fd)
+        raise StorageError(f"the output folder {root.path / path} cannot be opened: {error.strerror}") from error
     return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from itertools import chain
 
 from state.files import CHUNK
 
@@ -63,17 +62,22 @@ def set_seal(fd: int, size: int, digest: str) -> None:
     os.pwrite(fd, digest.encode("ascii"), seal_position(read_footer(fd, size), size))
 
 
-def broken_seal(fd: int, size: int) -> str | None:
-    """Read the whole file and say what is wrong with it, or None where every byte is as it was sealed."""
+def broken_seal(fd: int, size: int, footer: bytes | None = None) -> str | None:
+    """Read the whole file and say what is wrong with it, or None where every byte is as it was sealed.
+
+    Where the caller has read the ``footer``, it is not read again. Raises OSError where the file cannot be read.
+    """
     try:
-        position = seal_position(read_footer(fd, size), size)
+        footer = footer or read_footer(fd, size)
+        begin = size - len(footer)
+        at = seal_position(footer, size) - begin
     except Torn as torn:
         return str(torn)
-    stated = os.pread(fd, DIGITS, position)
     digest = hashlib.sha256()
-    pieces = chain(_pieces(fd, 0, position), (OPEN_SEAL.encode("ascii"),), _pieces(fd, position + DIGITS, size))
-    for piece in pieces:
+    for piece in _pieces(fd, 0, begin):
         digest.update(piece)
+    digest.update(footer[:at] + OPEN_SEAL.encode("ascii") + footer[at + DIGITS :])
+    stated = footer[at : at + DIGITS]
     return None if digest.hexdigest().encode("ascii") == stated else "its bytes do not match its seal"
 
 

@@ -5,35 +5,59 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from state import deep
-from state.deep import Broken, Unread, broken_results, take_away
+from state import deep, footers, layout
+from state.deep import Broken, Unread, scan_deep, take_away
 from state.errors import StorageError
-from state.found import Commit, Newer, Unreadable, look
+from state.found import Commit, Damaged, Found, Newer, Unreadable, judge, look
 from state.record import bears_nonce
 from state.root import OutputRoot, create_root
-from state.scan import Output, scan
+from state.scan import scan
+from tasks.survey import remember_footers
 from tests.builders import DAY, NAME, commit, fail, flip, kept, place
 
 OTHER = "2013-01-02"
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[OutputRoot]:
-    """An output with two good results."""
+@pytest.fixture(params=["new", "known", "known, and no time ever changes"])
+def root(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[OutputRoot]:
+    """An output with two good results, whose footers were read before or were not.
+
+    A store through mmap may change no time, and a clock may stand still: then size alone tells one file from another.
+    """
     with create_root(tmp_path / "output") as root:
         commit(root)
         commit(root, day=OTHER)
+        if request.param != "new":
+            monkeypatch.setattr(footers, "RECENT_NS", -(10**10))  # results that rest since yesterday
+            if request.param != "known":
+                monkeypatch.setattr(footers, "_identity", lambda status: [status.st_size])
+            remember_footers(scan(root))
         yield root
+
+
+def met(root: OutputRoot) -> list[Broken | Unread]:
+    """What a deep check tells of, and its output holds nothing else that is no commit."""
+    told: list[Broken | Unread] = []
+    output = scan_deep(root, 2, told.append)
+    bad = {day for day, found in output.days[NAME].items() if isinstance(found, Damaged | Unreadable)}
+    assert {one.day for one in told} == bad
+    return told
+
+
+def unexpected(one: Broken | Unread) -> None:
+    """Where nothing is to be told."""
+    pytest.fail(str(one))
 
 
 def broken(root: OutputRoot) -> list[Broken]:
     """What a deep check finds; everything can be read."""
-    return [one for one in broken_results(root, scan(root), 2) if isinstance(one, Broken)]
+    found = met(root)
+    assert not any(isinstance(one, Unread) for one in found)
+    return [one for one in found if isinstance(one, Broken)]
 
 
 def test_a_good_output_has_nothing_broken(root: OutputRoot) -> None:
@@ -41,6 +65,21 @@ def test_a_good_output_has_nothing_broken(root: OutputRoot) -> None:
     before = sorted(root.path.rglob("*"))
     assert broken(root) == []
     assert sorted(root.path.rglob("*")) == before
+    assert scan_deep(root, 2, unexpected).days == scan(root).days
+
+
+def test_a_known_record_is_not_read_again(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its seal and its nonce say that it is the same: reading it takes most of the time of a small result."""
+    remembered = scan(root).days[NAME]
+    read: list[int] = []
+
+    def judge_and_note(fd: int, aggregation: str, day: str) -> Found:
+        read.append(fd)
+        return judge(fd, aggregation, day)
+
+    monkeypatch.setattr("state.found.judge", judge_and_note)
+    assert scan_deep(root, 2, unexpected).days[NAME] == remembered
+    assert len(read) == (0 if (root.path / layout.FOOTERS).exists() else 2)
 
 
 def test_any_flipped_bit_is_found(root: OutputRoot) -> None:
@@ -130,10 +169,9 @@ def test_whatever_stands_in_a_results_place_is_kept(root: OutputRoot, kind: str,
 
 def test_a_result_that_cannot_be_read_is_not_called_broken(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
     """An I/O error says nothing about the bytes: it is told, nothing is moved, and the others are checked."""
-    output = scan(root)
     failed = fail(monkeypatch, "open", lambda path, *_: str(path).endswith(f"{DAY}/data.parquet"), errno.EIO)
     place(root, day=OTHER).write_bytes(b"torn")
-    unread, torn = sorted(broken_results(root, output, 2), key=lambda one: one.day)
+    unread, torn = sorted(met(root), key=lambda one: one.day)
     assert unread == Unread(NAME, DAY, "its result cannot be opened: Input/output error")
     assert isinstance(torn, Broken)
     with pytest.raises(StorageError):
@@ -170,37 +208,21 @@ def test_a_record_of_a_later_format_is_not_judged(root: OutputRoot) -> None:
     assert broken(root) == []
 
 
-def test_what_the_scan_met_is_not_believed_of_another_file(root: OutputRoot) -> None:
+def test_what_is_known_is_not_believed_of_another_file(root: OutputRoot) -> None:
     """A whole result of another day, of the same size and with a seal that holds: its record is read after all."""
-    output = scan(root)
     file, other = place(root), place(root, day=OTHER)
     assert file.stat().st_size == other.stat().st_size
     file.write_bytes(other.read_bytes())
-    [found] = broken_results(root, output, 2)
-    assert isinstance(found, Broken)
-    assert found.why == f"it is the result of {NAME}, day {OTHER}"
+    [one] = broken(root)
+    assert one.why == f"it is the result of {NAME}, day {OTHER}"
 
 
-def test_what_the_scan_met_and_was_added_to_is_broken(root: OutputRoot) -> None:
+def test_what_was_added_to_is_broken(root: OutputRoot) -> None:
     """Every byte that was sealed is there, and one more: readers look for the footer at the end of the file."""
-    output = scan(root)
     with place(root).open("ab") as file:
         file.write(b"x")
-    [found] = broken_results(root, output, 2)
-    assert isinstance(found, Broken)
-    assert found.why == "it does not end as a Parquet file does"
-
-
-def test_what_the_scan_met_and_is_a_folder_now_is_broken(root: OutputRoot) -> None:
-    """It cannot be read as a file can, but what it is needs no reading; not even where its size is the file's."""
-    known = scan(root).days[NAME][DAY]
-    assert isinstance(known, Commit)
-    place(root).unlink()
-    place(root).mkdir()
-    output = Output({NAME: {DAY: replace(known, size=place(root).stat().st_size)}})
-    [found] = broken_results(root, output, 2)
-    assert isinstance(found, Broken)
-    assert found.why == "it is a folder, not a file"
+    [one] = broken(root)
+    assert one.why == "it does not end as a Parquet file does"
 
 
 def test_a_nonce_that_the_data_quote_is_not_the_records(root: OutputRoot) -> None:
@@ -212,10 +234,9 @@ def test_a_nonce_that_the_data_quote_is_not_the_records(root: OutputRoot) -> Non
     assert not bears_nonce(b"no record", "aa")
 
 
-def test_a_result_that_vanished_since_the_scan_is_not_broken(root: OutputRoot) -> None:
+def test_a_result_that_vanished_is_not_broken(root: OutputRoot) -> None:
     """It is lost, which is another matter: the index is corrected, and the next run computes it."""
-    output = scan(root)
     place(root).unlink()
-    assert list(broken_results(root, output, 2)) == []
+    assert broken(root) == []
     assert take_away(root, Broken(NAME, DAY, "it was")) is None
     assert kept(root) == {}

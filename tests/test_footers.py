@@ -216,4 +216,4 @@ def test_two_runs_append_side_by_side(root: OutputRoot, read: list[str]) -> None
     one.save()
     two.save()
     known = Footers(root.fd)
-    assert [day for day in (*DAYS, DAY) if known.known(NAME, day)] == [DAYS[0], DAYS[1]]
+    assert [day for day in (*DAYS, DAY) if known.known((NAME, day))] == [DAYS[0], DAYS[1]]

@@ -16,7 +16,9 @@ import pytest
 import redis
 
 from flows.repair import _show
+from state.deep import Broken, take_away
 from state.errors import IndexUnavailable, Refused
+from state.root import OutputRoot
 from tests.project import Project, dates, dump, wait_until
 from tests.redis_servers import Server, client_of, started
 from tests.test_health import at, command, examined, inside, kinds, mended
@@ -170,6 +172,25 @@ def test_one_result_that_cannot_be_set_aside_hides_no_other(indexed: Project) ->
     assert [one["day"] for one in report["set_aside"]] == [DAYS[4]]
     assert [one["day"] for one in report["unreadable"]] == [DAYS[3]]
     assert "it cannot be set aside" in report["unreadable"][0]["why"]
+
+
+def test_a_commit_that_lands_during_the_deep_look_is_indexed(
+    indexed: Project, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run rebuilt a damaged day and died before it told the index: repair goes by what stands there last."""
+    good, result = dump(client), indexed.result("totals", DAYS[3])
+    rebuilt = result.rename(result.with_name("rebuilt"))
+    client.hdel(COMMITS, DAYS[3])
+    result.write_bytes(b"torn")
+
+    def rebuild_first(root: OutputRoot, broken: Broken) -> Broken | None:
+        rebuilt.rename(result)
+        return take_away(root, broken)
+
+    monkeypatch.setattr("flows.repair.take_away", rebuild_first)
+    report = mended(indexed, deep=True)
+    assert (report["set_aside"], numbers(report)) == ([], (1, 0, 0, 19))
+    assert dump(client) == good
 
 
 def test_a_foreign_file_among_the_results_is_named(indexed: Project) -> None:

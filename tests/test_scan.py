@@ -19,7 +19,7 @@ from state.found import Commit, Damaged, Newer, Unreadable, look
 from state.record import KEY
 from state.results import arrow_table
 from state.root import OutputRoot, create_root
-from state.scan import day_folders, folders, scan
+from state.scan import day_folders, folders, foreign_files, scan
 from tests.builders import DAY, NAME, RECORD, commit, fail, place, rows_of
 
 
@@ -94,6 +94,22 @@ def test_an_error_of_listing_is_an_error(
     failed = fail(monkeypatch, call, broken)
     with pytest.raises(StorageError, match=r"cannot be (listed|opened)"):
         scan(root)
+    assert failed
+
+
+@pytest.mark.parametrize("call", ["open", "listdir"])
+def test_a_day_that_cannot_be_listed_may_hold_foreign_files(
+    root: OutputRoot, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that could not be looked into is neither foreign itself nor free of foreign files."""
+    output, inode = scan(root), place(root).parent.stat().st_ino
+
+    def broken(what: object, *_: object) -> bool:
+        return what == f"{NAME}/day={DAY}" or (isinstance(what, int) and os.fstat(what).st_ino == inode)
+
+    failed = fail(monkeypatch, call, broken)
+    with pytest.raises(StorageError, match=r"cannot be (listed|opened)"):
+        foreign_files(root, output)
     assert failed
 
 
