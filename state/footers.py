@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import fields
+from collections.abc import Sequence
 from typing import Any
 
 from state import found, layout
@@ -20,15 +20,15 @@ from state.files import exists_not, make_folders, read_whole, write_whole
 from state.found import Commit, Found
 from state.inputs import RECENT_NS
 from state.layout import Place
-from state.record import FORMAT, CommitRecord, SourceRecord, to_fields
+from state.record import FORMAT, CommitRecord, SourceRecord
 
-_Entry = tuple[str, str, list[int], list[Any]]
+_Entry = tuple[str, str, list[int], Sequence[Any]]
 """Aggregation, day, the identity, and the values of the record."""
 
-_RECORD = [one.name for one in fields(CommitRecord)]
-_SOURCE = [one.name for one in fields(SourceRecord)]
 # Values stand without their names: code whose records have other fields must not take them for its own.
-_FIELDS = hashlib.sha256(" ".join([str(FORMAT), *_RECORD, *_SOURCE]).encode()).hexdigest()[:16]
+_NAMES = [str(FORMAT), *CommitRecord._fields, *SourceRecord._fields]
+_FIELDS = hashlib.sha256(" ".join(_NAMES).encode()).hexdigest()[:16]
+_INPUTS = CommitRecord._fields.index("inputs")
 _HEADER = f"noonmark footers {_FIELDS} {{digest}} {{length}}\n"
 _HEADER_BYTES = len(_HEADER.format(digest="0" * 64, length=f"{0:12}"))
 
@@ -68,7 +68,7 @@ class Footers:
         status = os.fstat(fd)
         what = found.judge(fd, aggregation, day)
         if isinstance(what, Commit) and max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < self._began_ns:
-            self._learned[aggregation, day] = (aggregation, day, _identity(status), _values(what.record))
+            self._learned[aggregation, day] = (aggregation, day, _identity(status), what.record)
         return what
 
     def _status(self, place: Place) -> os.stat_result:
@@ -140,13 +140,7 @@ def _identity(status: os.stat_result) -> list[int]:
     return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
-def _values(record: CommitRecord) -> list[Any]:
-    named = to_fields(record)
-    named["inputs"] = {name: list(source.values()) for name, source in named["inputs"].items()}
-    return list(named.values())
-
-
-def _record(values: list[Any]) -> CommitRecord:
-    named = dict(zip(_RECORD, values, strict=True))
-    named["inputs"] = {name: SourceRecord(*source) for name, source in named["inputs"].items()}
-    return CommitRecord(**named)
+def _record(values: Sequence[Any]) -> CommitRecord:
+    named = list(values)
+    named[_INPUTS] = {name: SourceRecord(*source) for name, source in named[_INPUTS].items()}
+    return CommitRecord(*named)

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +54,7 @@ def written(root: OutputRoot, token: Token, frame: pl.DataFrame | None = None, *
     """A flushed draft that waits to be published over ``token``; ``fields`` are the record's."""
     with draft(root.fd) as new:
         table = arrow_table(rows_of(token.generation) if frame is None else frame)
-        record = replace(
-            RECORD,
+        record = RECORD._replace(
             **{"generation": token.generation, "rows": table.num_rows, "result": rows_digest(table), **fields},
             nonce=new.nonce,
         )

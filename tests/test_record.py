@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +35,7 @@ source_records = st.builds(
         libraries=st.dictionaries(words, words, max_size=3),
         nonce=words,
         committed_at=words,
+        format=st.just(FORMAT),
     )
 )
 def test_what_was_written_is_read_back(whole: CommitRecord) -> None:
@@ -141,9 +141,9 @@ def test_a_digest_alone_makes_no_record(alter: Callable[[dict[str, Any]], None])
 def test_the_fingerprint_is_of_contents_alone() -> None:
     """A touched file is no change: times and sizes do not enter what the index keeps; each source's bytes do."""
     sales = RECORD.inputs["sales"]
-    touched = replace(RECORD, inputs={"sales": replace(sales, stat=None, rows=9)}, generation=7, nonce="1")
-    edited = replace(RECORD, inputs={"sales": replace(sales, contents="0" * 64)})
-    renamed = replace(RECORD, inputs={"orders": sales})
+    touched = RECORD._replace(inputs={"sales": sales._replace(stat=None, rows=9)}, generation=7, nonce="1")
+    edited = RECORD._replace(inputs={"sales": sales._replace(contents="0" * 64)})
+    renamed = RECORD._replace(inputs={"orders": sales})
     assert touched.fingerprint() == RECORD.fingerprint()
     assert len({one.fingerprint() for one in (RECORD, edited, renamed)}) == 3
 

@@ -7,7 +7,6 @@ import decimal
 import os
 import resource
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -23,7 +22,7 @@ def _written(file: Path, frame: pl.DataFrame) -> None:
     fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
         table = arrow_table(frame)
-        write_result(fd, table, replace(RECORD, rows=table.num_rows))
+        write_result(fd, table, RECORD._replace(rows=table.num_rows))
     finally:
         os.close(fd)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -21,7 +20,7 @@ from tests.builders import DAY, NAME, RECORD, rows_of
 def _sealed(file: Path, frame: pl.DataFrame) -> int:
     fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     table = arrow_table(frame)
-    write_result(fd, table, replace(RECORD, rows=table.num_rows))
+    write_result(fd, table, RECORD._replace(rows=table.num_rows))
     return fd
 
 

@@ -12,7 +12,6 @@ import socket
 import stat
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -74,7 +73,7 @@ def _of_another_aggregation(path: Path, _: random.Random) -> None:
 def sealed(path: Path, frame: pl.DataFrame, **fields: object) -> CommitRecord:
     """A file that is whole and sealed as ours are, with a record that says whatever it is told to."""
     table = arrow_table(frame)
-    record = replace(RECORD, rows=table.num_rows, result=rows_digest(table), **fields)  # type: ignore[arg-type]
+    record = RECORD._replace(rows=table.num_rows, result=rows_digest(table), **fields)  # type: ignore[arg-type]
     path.unlink(missing_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     with closing(os.fdopen(fd, "rb")):
