@@ -1,7 +1,8 @@
 """Many small tasks on few threads, where threads help: what never waits long is done in turn.
 
 Threads that read small files from memory spend their time handing over Python's lock: two of them took 1.15 s for
-10,000 results of 2 kB, one took 0.45 s. On a slow device, or with large files, every thread counts.
+10,000 results of 2 kB, one took 0.45 s. On a slow device, or with large files, every thread counts. A few tasks in turn
+show which it is, again and again: a pause or a cold start says nothing of all that is left.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 IN_TURN = 5
-"""After how many it is looked at whether threads are worth it."""
+"""How many show whether threads are worth it."""
+STRETCH = 1000
+"""After how many that is looked at again."""
 TOGETHER = 100
 PART_SECONDS = 0.005
 """How many are handed over together: about so much work, for one at a time costs more than a small file does."""
@@ -23,20 +26,29 @@ Answer = TypeVar("Answer")
 
 
 def map_in_threads(function: Callable[[Thing], Answer], things: Sequence[Thing], threads: int) -> Iterator[Answer]:
-    """What the function makes of each thing, in their order: in turn as long as they are quick, then in threads."""
+    """What the function makes of each thing, in their order: in turn as long as they are quick, or else in threads."""
     yield from map(function, things[:1])  # it may have something to import, and says nothing of the others
-    done, each = 1, 0.0
-    while done < len(things) and each < WORTH_A_THREAD_SECONDS:
-        part = things[done : done + IN_TURN]
-        began = time.perf_counter()
-        answers = [function(thing) for thing in part]
-        each = (time.perf_counter() - began) / len(part)
-        yield from answers
-        done += len(part)
-    if done >= len(things):
-        return
-    together = max(1, min(TOGETHER, int(PART_SECONDS / each)))
-    parts = [things[at : at + together] for at in range(done, len(things), together)]
-    with ThreadPoolExecutor(threads) as pool:
-        for answers in pool.map(lambda part: [function(thing) for thing in part], parts):
+    done = 1
+    with ThreadPoolExecutor(threads) as pool:  # it starts no thread before it is given something
+        while done < len(things):
+            answers, each = _timed(function, things[done : done + IN_TURN])
             yield from answers
+            done += IN_TURN
+            if each < WORTH_A_THREAD_SECONDS:
+                continue
+            stretch = things[done : done + STRETCH]
+            together = max(1, min(TOGETHER, int(PART_SECONDS / each)))
+            parts = [stretch[at : at + together] for at in range(0, len(stretch), together)]
+            for answers in pool.map(lambda part: [function(thing) for thing in part], parts):
+                yield from answers
+            done += len(stretch)
+
+
+def _timed(function: Callable[[Thing], Answer], things: Sequence[Thing]) -> tuple[list[Answer], float]:
+    """The answers, and what one of them takes: the median, which a single pause does not move. In seconds."""
+    answers, took = [], []
+    for thing in things:
+        began = time.perf_counter()
+        answers.append(function(thing))
+        took.append(time.perf_counter() - began)
+    return answers, sorted(took)[len(took) // 2]

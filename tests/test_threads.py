@@ -39,6 +39,36 @@ def test_slow_tasks_overlap(monkeypatch: pytest.MonkeyPatch, number: int) -> Non
     assert not both.broken
 
 
+def test_one_pause_does_not_bring_threads_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection of garbage in the midst of quick tasks: threads would double the time of all that are left."""
+    monkeypatch.setattr(threads, "WORTH_A_THREAD_SECONDS", 0.05)
+    here = threading.get_ident()
+    pause = threading.Event()
+
+    def ask(thing: int) -> int:
+        if thing == 7:
+            pause.wait(0.3)
+        return threading.get_ident()
+
+    assert set(map_in_threads(ask, range(100), 2)) == {here}
+
+
+def test_threads_are_left_again_where_tasks_became_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first files came from a cold device: a stretch later it is looked at again."""
+    monkeypatch.setattr(threads, "STRETCH", 20)
+    here, pause = threading.get_ident(), threading.Event()
+
+    def ask(thing: int) -> int:
+        if thing < 20:
+            pause.wait(0.01)
+        return threading.get_ident()
+
+    monkeypatch.setattr(threads, "WORTH_A_THREAD_SECONDS", 0.005)
+    asked = list(map_in_threads(ask, range(200), 2))
+    assert here not in asked[6:26]
+    assert set(asked[26:]) == {here}
+
+
 def test_an_error_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """In turn or in threads, what a task raises ends the whole."""
     for worth in (1e-12, 60.0):
