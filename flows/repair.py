@@ -71,7 +71,8 @@ def _remaining(report: Mapping[str, Any], *, index_wanted: bool) -> str:
 
 def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_run: bool) -> dict[str, Any]:
     """One whole repair. Raises Refused, StorageError."""
-    gc.enable()  # a command has kept it off so far (``flows/__init__.py``), and a deep look may take hours
+    if deep:
+        gc.enable()  # a command has kept it off so far (``flows/__init__.py``), and a deep look may take hours
     with opened_memory(settings, start=not dry_run) as memory:
         if accept and not dry_run:
             _accept(settings, catalog, memory)
