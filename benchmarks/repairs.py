@@ -36,11 +36,17 @@ def _deep(bench: Bench, found: Findings, title: str, some: Project, one: Project
     """``--deep`` where there is no input any more, so that it looks at results alone."""
     nowhere = bench.work / "inputs/none"
     nowhere.mkdir(exist_ok=True)
-    whole, empty = (replace(project, input=nowhere).run("repair", "--deep") for project in (some, one))
-    pairs = (Pair("repair --deep", whole, empty), Pair("SHA-256", _reading("bytes", some), _reading("bytes", one)))
+    some, one = (replace(project, input=nowhere) for project in (some, one))
+    pairs = (
+        Pair("repair --deep", some.run("repair", "--deep"), one.run("repair", "--deep")),
+        Pair("repair", some.run("repair"), one.run("repair")),
+        Pair("SHA-256", _reading("bytes", some), _reading("bytes", one)),
+    )
     costs, _ = compare(bench, found, title, pairs)
-    against = f"{title}: repair --deep, against SHA-256 over the same files"
-    found.target(against, "", ratio(costs["repair --deep"], costs["SHA-256"]), 1.2)
+    deep, plain, digest = (costs[pair.name] for pair in pairs)
+    found.target(f"{title}: repair --deep, against SHA-256 over the same files", "", ratio(deep, digest), 1.2)
+    added = [whole - shallow for whole, shallow in zip(deep, plain, strict=True)]
+    found.target(f"{title}: what --deep adds to repair, against the same", "", ratio(added, digest))
 
 
 def _reading(what: str, project: Project) -> Command:
