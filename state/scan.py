@@ -81,7 +81,7 @@ def foreign_files(root: OutputRoot, output: Output) -> list[str]:
 
 
 def _days(root: OutputRoot, aggregation: str, strays: list[str]) -> Iterator[str]:
-    for folder in _names(root, aggregation):
+    for folder in sorted(_names(root, aggregation)):
         if (day := layout.day_of(folder)) is not None:
             yield day
         else:
