@@ -6,16 +6,15 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from prefect import flow
 from pydantic import Field
 
-from flows.command import Parser, ProblemsRemain, reporting, run_command
+from flows.command import Parser, ProblemsRemain, collecting, reporting, run_command
 from flows.opening import opened_memory, opened_root, seen_root
 from flows.options import add_selection, selection_of
 from flows.progress import shown_progress
@@ -77,26 +76,12 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         remember_footers(found.output)
         take_back(root, found.present)
         sweep_drafts(root.fd)
-        with shown_progress(len({item.day for item in found.plan.items})) as progress, _collecting():
+        with shown_progress(len({item.day for item in found.plan.items})) as progress, collecting():
             shop = Workshop(catalog, settings.input, root, Pace(workers), progress)
             outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
     return Summary.of(found.plan, outcomes, time.monotonic() - began)
-
-
-@contextmanager
-def _collecting() -> Iterator[None]:
-    """Garbage is collected, where a command has not done so until now (``flows/__init__.py``).
-
-    What was found stays as long, and is not looked through: with 100,000 commits that would take 0.4 s.
-    """
-    gc.freeze()
-    gc.enable()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def look_ahead(settings: Settings, catalog: Catalog, selection: Selection) -> dict[str, Any]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +14,7 @@ from prefect import flow
 from rich.console import Console
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, reporting, run_command
+from flows.command import Parser, ProblemsRemain, collecting, reporting, run_command
 from flows.opening import opened_memory, opened_root, seen_root
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
@@ -71,8 +70,6 @@ def _remaining(report: Mapping[str, Any], *, index_wanted: bool) -> str:
 
 def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_run: bool) -> dict[str, Any]:
     """One whole repair. Raises Refused, StorageError."""
-    if deep:
-        gc.enable()  # a command has kept it off so far (``flows/__init__.py``), and a deep look may take hours
     with opened_memory(settings, start=not dry_run) as memory:
         if accept and not dry_run:
             _accept(settings, catalog, memory)
@@ -90,7 +87,8 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
             names = sorted({*catalog, *folders(root), *memory.aggregations()})
             remembered = memory.read(names)
             if deep:
-                output, report = _look_deep(settings, catalog, root, dry_run=dry_run)
+                with collecting():  # it may take hours
+                    output, report = _look_deep(settings, catalog, root, dry_run=dry_run)
             else:
                 output, report = scan(root), {"set_aside": []}
             report |= asdict(memory.reconcile(remembered, output.days, dry_run=dry_run))
@@ -105,18 +103,20 @@ def _look_deep(
 ) -> tuple[Output, dict[str, Any]]:
     """Compare every byte, and set aside what is damaged. Returns what stands there then, and what is to be told."""
     found: list[Broken | Unread | Edited] = []
-    met: list[Broken | Unread] = []
+    touched: list[Broken] = []
 
     def tell(one: Broken | Unread) -> None:
-        met.append(one)
-        try:
-            kept = one if dry_run or isinstance(one, Unread) else take_away(root, one)
-        except (StorageError, OSError) as error:
-            kept = Unread(one.aggregation, one.day, f"{one.why}, and it cannot be set aside: {error}")
+        kept: Broken | Unread | None = one
+        if isinstance(one, Broken) and not dry_run:
+            touched.append(one)
+            try:
+                kept = take_away(root, one)
+            except (StorageError, OSError) as error:
+                kept = Unread(one.aggregation, one.day, f"{one.why}, and it cannot be set aside: {error}")
         found.extend([kept] if kept else [])
 
     output = scan_deep(root, settings.workers, tell)
-    if met and not dry_run:
+    if touched:
         output = scan(root)  # a day was taken away, or another run has rebuilt it meanwhile
     found += edited_inputs(catalog, settings.input, output, settings.workers)
     return output, {

@@ -6,12 +6,10 @@ written here.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,19 +42,6 @@ class Survey:
     present: frozenset[str]
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Hold Python's garbage collector back: a million objects that all stay cost it a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_no_collection()
 def survey(
     catalog: Catalog, input_root: Path, root: OutputRoot | None, memory: Memory, selection: Selection, threads: int
 ) -> Survey:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import polars as pl
 import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
-from flows.command import _without_heartbeats
+from flows.command import _without_heartbeats, collecting
 from tests.project import CHECKOUT, SHOPS, Project, dates
 
 COLLECTS = """
@@ -41,6 +43,41 @@ def test_garbage_is_collected_while_days_are_computed(api_url: str, tmp_path: Pa
     assert project.run("--only", "collects").code == 0
     found = [pl.read_parquet(file)["collects"].to_list() for file in project.results() if "collects" in str(file)]
     assert found == [[True], [True]]
+
+
+class Ring:
+    """Garbage that only a collector finds."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_a_process_that_makes_many_runs_keeps_garbage_of_none() -> None:
+    """Whoever serves deployments for months: what is frozen in each run would be looked through by no collection."""
+    assert gc.isenabled()
+    usual = gc.get_threshold()
+    gc.set_threshold(100, 2, 2)
+    rings = []
+    try:
+        for _ in range(3_000):
+            with collecting():
+                rings.append(weakref.ref(Ring()))
+    finally:
+        gc.set_threshold(*usual)
+    assert sum(ring() is not None for ring in rings) < 1_000
+
+
+def test_a_command_leaves_the_collector_as_it_found_it() -> None:
+    """On inside, with nothing of what was there looked through, and off again after it."""
+    gc.disable()
+    try:
+        with collecting():
+            assert gc.isenabled()
+            assert gc.get_freeze_count()
+        assert not gc.isenabled()
+        assert not gc.get_freeze_count()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("given", [None, "64"])
