@@ -76,7 +76,8 @@ def broken_seal(fd: int, size: int, footer: bytes | None = None) -> str | None:
     digest = hashlib.sha256()
     for piece in _pieces(fd, 0, begin):
         digest.update(piece)
-    digest.update(footer[:at] + OPEN_SEAL.encode("ascii") + footer[at + DIGITS :])
+    for piece in (footer[:at], OPEN_SEAL.encode("ascii"), footer[at + DIGITS :]):
+        digest.update(piece)
     stated = footer[at : at + DIGITS]
     return None if digest.hexdigest().encode("ascii") == stated else "its bytes do not match its seal"
 

@@ -53,6 +53,20 @@ def test_one_pause_does_not_bring_threads_in(monkeypatch: pytest.MonkeyPatch) ->
     assert set(map_in_threads(ask, range(100), 2)) == {here}
 
 
+def test_some_slow_tasks_among_quick_ones_bring_threads_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third day is large: nearly all of the time goes into those."""
+    monkeypatch.setattr(threads, "WORTH_A_THREAD_SECONDS", 0.002)
+    here, pause = threading.get_ident(), threading.Event()
+
+    def ask(thing: int) -> int:
+        if thing % 3 == 0:
+            pause.wait(0.02)
+        return threading.get_ident()
+
+    asked = list(map_in_threads(ask, range(90), 2))
+    assert sum(where == here for where in asked) <= 11
+
+
 def test_threads_are_left_again_where_tasks_became_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first files came from a cold device: a stretch later it is looked at again."""
     monkeypatch.setattr(threads, "STRETCH", 20)
