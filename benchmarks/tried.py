@@ -17,6 +17,11 @@ TRIED: tuple[tuple[str, str, str], ...] = (
         "It gives no number of rows to hold the record against, and known footers are not read at all",
     ),
     (
+        "`repair --deep` of results of 2 kB for 1.2 times their SHA-256",
+        "18 µs a result for the look (8 of them open, read and hash), 7 µs for foreign files, 9 µs for the index",
+        "What is left are a few calls of Python each; of a result of 2 MB they are a twentieth",
+    ),
+    (
         "`os._exit` at the end of a command",
         "0.05 s beyond what `gc.freeze` saves",
         "Prefect's own threads end at exit, and what they still have to send would be lost",

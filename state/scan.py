@@ -16,6 +16,8 @@ from state.found import Found, look
 from state.layout import Place
 from state.root import OutputRoot
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -58,8 +60,8 @@ def scan(root: OutputRoot, looks: Looks = everyday) -> Output:
 
 
 def day_folders(root: OutputRoot, aggregation: str) -> list[str]:
-    """The days that have a folder, in no order; none where the aggregation has no folder. Raises StorageError."""
-    return [day for folder in _names(root, aggregation) if (day := layout.day_of(folder)) is not None]
+    """The days that have a folder, by their names. Raises StorageError."""
+    return list(_days(root, aggregation, []))
 
 
 def foreign_files(root: OutputRoot, output: Output) -> list[str]:
@@ -86,9 +88,6 @@ def _days(root: OutputRoot, aggregation: str, strays: list[str]) -> Iterator[str
             yield day
         else:
             strays.append(f"{aggregation}/{folder}")
-
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def _names(root: OutputRoot, path: str) -> list[str]:
