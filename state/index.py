@@ -45,6 +45,13 @@ class NewCommit:
     predecessor: str
 
 
+_Change = tuple[bytes, bytes, bytes]
+"""A day, its entry as it was read, and the entry as it should be; empty means no entry."""
+
+_HIGHEST_DAY: _Change = (b"", b"?", b"")
+"""Changes no entry; the script then sets the highest day."""
+
+
 @dataclass(slots=True)
 class Repaired:
     """What a repair did to the index, in entries."""
@@ -53,6 +60,21 @@ class Repaired:
     updated: int = 0
     removed: int = 0
     unchanged: int = 0
+
+    def count(self, changes: Iterable[_Change], left: frozenset[bytes]) -> None:
+        """Count changes, but for days that were ``left`` alone: another run has told the index of them meanwhile."""
+        for change in changes:
+            day, found, wanted = change
+            if change == _HIGHEST_DAY:
+                continue  # it is counted already
+            if day in left:
+                self.unchanged += 1
+            elif not wanted:
+                self.removed += 1
+            elif found:
+                self.updated += 1
+            else:
+                self.added += 1
 
 
 class Index:
@@ -146,24 +168,27 @@ class Index:
         commit that the scan may not have seen, and is left alone: the script compares before it sets.
         """
         repaired = Repaired()
-        calls = []
+        calls, parts = [], []
         for name, remembered in then.items():
             days = output.get(name, {})
             commits = {day: found for day, found in days.items() if isinstance(found, Commit)}
             unknown = {day.encode() for day, found in days.items() if isinstance(found, Unreadable | Newer)}
-            changes = _changes(remembered, commits, unknown, repaired)
+            changes = _changes(remembered, commits, unknown)
+            repaired.unchanged += len(commits) - sum(bool(wanted) for _, _, wanted in changes)
             processed = {*(day.encode() for day in commits), *(unknown & remembered.processed)}
             if not changes and max(processed, key=_order, default=None) != remembered.last:
                 if commits:  # the highest of them counts as wrong
                     repaired.unchanged, repaired.updated = repaired.unchanged - 1, repaired.updated + 1
                 else:
                     repaired.removed += 1
-                changes = [(b"", b"?", b"")]  # changes nothing by itself; the script then sets the highest day
+                changes = [_HIGHEST_DAY]
             for at in range(0, len(changes), _DAYS_A_CALL):
                 part = changes[at : at + _DAYS_A_CALL]
                 calls.append(self._script(RECONCILE, name, reconcile_arguments(part)))
-        if calls and not dry_run:
-            self._call(calls)
+                parts.append(part)
+        replies = [None] * len(calls) if dry_run else self._call(calls)
+        for part, reply in zip(parts, replies, strict=True):
+            repaired.count(part, _days(reply))
         return repaired
 
     def _script(self, script: str, aggregation: str, arguments: Sequence[object]) -> tuple[object, ...]:
@@ -210,24 +235,20 @@ def _remembered(entries: object, processed: object, last: object) -> Remembered:
     )
 
 
+def _days(reply: object) -> frozenset[bytes]:
+    return frozenset(one for one in reply if isinstance(one, bytes)) if isinstance(reply, list) else frozenset()
+
+
 def _pairs(reply: list[bytes] | dict[bytes, bytes]) -> dict[bytes, bytes]:
     return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
 
 
-def _changes(
-    then: Remembered, commits: Mapping[str, Commit], unknown: set[bytes], repaired: Repaired
-) -> list[tuple[bytes, bytes, bytes]]:
+def _changes(then: Remembered, commits: Mapping[str, Commit], unknown: set[bytes]) -> list[_Change]:
     changes = []
     for day, commit in commits.items():
         name, wanted = day.encode(), entry(commit)
         found = then.entries.get(name, b"")
-        if found == wanted and name in then.processed:
-            repaired.unchanged += 1
-            continue
-        repaired.added += not found
-        repaired.updated += bool(found)
-        changes.append((name, found, wanted))
-    for name in sorted({*then.entries, *then.processed} - {day.encode() for day in commits} - unknown):
-        repaired.removed += 1
-        changes.append((name, then.entries.get(name, b""), b""))
-    return changes
+        if found != wanted or name not in then.processed:
+            changes.append((name, found, wanted))
+    gone = sorted({*then.entries, *then.processed} - {day.encode() for day in commits} - unknown)
+    return changes + [(name, then.entries.get(name, b""), b"") for name in gone]

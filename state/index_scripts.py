@@ -40,7 +40,7 @@ return taken
 RECONCILE = (
     _PREPARE
     + """
-local set = 0
+local left = {}
 for i = 1, #ARGV, 3 do
   local day, expected, desired = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if (redis.call('HGET', commits, day) or '') == expected then
@@ -51,7 +51,8 @@ for i = 1, #ARGV, 3 do
       redis.call('HSET', commits, day, desired)
       redis.call('SADD', processed, day)
     end
-    set = set + 1
+  else
+    left[#left + 1] = day
   end
 end
 local highest = nil
@@ -59,7 +60,7 @@ for _, day in ipairs(redis.call('SMEMBERS', processed)) do
   if not highest or before(highest, day) then highest = day end
 end
 if highest then redis.call('SET', last, highest) else redis.call('DEL', last) end
-return set
+return left
 """
 )
 

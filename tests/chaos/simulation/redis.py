@@ -108,7 +108,8 @@ class Server:
             run = self._lua.execute(f"return function(KEYS, ARGV)\n{script}\nend".encode())
             self._compiled[script] = run
         self.reconciling = "desired" in script
-        return run(self._lua.table_from(keys), self._lua.table_from(arguments))
+        reply = run(self._lua.table_from(keys), self._lua.table_from(arguments))
+        return reply if isinstance(reply, int) else list(reply.values())
 
     def _from_script(self, *parts: Any) -> Any:
         reply = self.call(*parts)
