@@ -48,9 +48,6 @@ class NewCommit:
 _Change = tuple[bytes, bytes, bytes]
 """A day, its entry as it was read, and the entry as it should be; empty means no entry."""
 
-_HIGHEST_DAY: _Change = (b"", b"?", b"")
-"""Changes no entry; the script then sets the highest day."""
-
 
 @dataclass(slots=True)
 class Repaired:
@@ -63,10 +60,7 @@ class Repaired:
 
     def count(self, changes: Iterable[_Change], left: frozenset[bytes]) -> None:
         """Count changes, but for days that were ``left`` alone: another run has told the index of them meanwhile."""
-        for change in changes:
-            day, found, wanted = change
-            if change == _HIGHEST_DAY:
-                continue  # it is counted already
+        for day, found, wanted in changes:
             if day in left:
                 self.unchanged += 1
             elif not wanted:
@@ -174,14 +168,13 @@ class Index:
             commits = {day: found for day, found in days.items() if isinstance(found, Commit)}
             unknown = {day.encode() for day, found in days.items() if isinstance(found, Unreadable | Newer)}
             changes = _changes(remembered, commits, unknown)
-            repaired.unchanged += len(commits) - sum(bool(wanted) for _, _, wanted in changes)
             processed = {*(day.encode() for day in commits), *(unknown & remembered.processed)}
             if not changes and max(processed, key=_order, default=None) != remembered.last:
-                if commits:  # the highest of them counts as wrong
-                    repaired.unchanged, repaired.updated = repaired.unchanged - 1, repaired.updated + 1
-                else:
-                    repaired.removed += 1
-                changes = [_HIGHEST_DAY]
+                # The script sets the highest day whatever it is given; the highest commit counts as wrong.
+                highest = max((day.encode() for day in commits), key=_order, default=b"")
+                same = remembered.entries.get(highest, b"")
+                changes = [(highest, same, same)]
+            repaired.unchanged += len(commits) - sum(bool(wanted) for _, _, wanted in changes)
             for at in range(0, len(changes), _DAYS_A_CALL):
                 part = changes[at : at + _DAYS_A_CALL]
                 calls.append(self._script(RECONCILE, name, reconcile_arguments(part)))
