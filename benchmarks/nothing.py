@@ -8,7 +8,7 @@ from itertools import count
 
 from benchmarks.figures import Bench, Findings
 from benchmarks.project import Project, python
-from benchmarks.timing import Spread, difference, ratio, rounds, run, walls
+from benchmarks.timing import Spread, difference, less, ratio, rounds, run, walls
 from benchmarks.work import add_readings, laid_out
 
 NUMBERED = "benchmarks.declared.numbered"
@@ -76,7 +76,7 @@ def _many_commits(bench: Bench, found: Findings) -> None:
     found.target(against, "", ratio(took[some], took[flow]), 1.15)
     over = {}
     for name in (more, all_of_them):
-        over[name] = [whole - empty for whole, empty in zip(took[name], took[one_day], strict=True)]
+        over[name] = less(took[name], took[one_day])
         found.note(f"{name}, over one day", "s", Spread.of(over[name]))
     found.target(f"{all_of_them}, against {more}, each over one day", "", ratio(over[all_of_them], over[more]), 11)
     found.target(f"{late_day}, over nothing to do", "s", difference(took[late_day], took[all_of_them]), 0.3)

@@ -128,6 +128,11 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     return Spread.of([one / other if min(one, other) > 0 else math.nan for one, other in pairs])
 
 
+def less(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """What ours took beyond theirs in each round."""
+    return [one - other for one, other in zip(ours, theirs, strict=True)]
+
+
 def difference(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
     """Round by round."""
-    return Spread.of([one - other for one, other in zip(ours, theirs, strict=True)])
+    return Spread.of(less(ours, theirs))
