@@ -113,7 +113,8 @@ def _look_deep(
                 kept = take_away(root, one)
             except (StorageError, OSError) as error:
                 kept = Unread(one.aggregation, one.day, f"{one.why}, and it cannot be set aside: {error}")
-        found.extend([kept] if kept else [])
+        if kept:
+            found.append(kept)
 
     output = scan_deep(root, settings.workers, tell)
     if touched:
