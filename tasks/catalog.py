@@ -67,6 +67,11 @@ class Source:
             raise DeclarationError(f"{self}: {wrong}")
         return form
 
+    @property
+    def shows_paths(self) -> bool:
+        """Whether the aggregation can see where a file lies: through ``read=``, or through ``include_file_paths=``."""
+        return self.read is not None or self.options.get("include_file_paths") is not None
+
     def scan(self, files: list[File]) -> pl.LazyFrame:
         """The rows of a day's files. ``read=`` gets paths, a format may get bytes."""
         if self.format is not None:

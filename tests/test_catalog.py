@@ -179,3 +179,10 @@ def test_read_takes_paths_and_returns_a_frame(tmp_path: Path) -> None:
         TypeError, match=r"source 'f/\{day\}/\*': read= returned DataFrame, expected a polars LazyFrame"
     ):
         eager.scan([*paths])
+
+
+def test_a_source_tells_whether_its_function_sees_paths() -> None:
+    """Through ``read=`` and ``include_file_paths=`` a result can depend on where a file lies."""
+    assert Source("f/{day}.csv", read=pl.scan_csv).shows_paths
+    assert Source("f/{day}.csv", include_file_paths="path").shows_paths
+    assert not Source("f/{day}.csv", separator=";").shows_paths
