@@ -24,6 +24,7 @@ from state.accepted import take_back
 from state.drafts import sweep_drafts
 from state.errors import ConfigurationError
 from state.files import flush_file_system
+from state.input_root import InputRoot
 from state.plan import Plan, Selection
 from tasks.batches import compute_all
 from tasks.loading import Catalog, load
@@ -69,15 +70,19 @@ def daily(
 def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int) -> Summary:
     """One whole run, inside a flow run. Raises Refused, StorageError."""
     began = time.monotonic()
-    with opened_memory(settings) as memory, opened_root(settings, catalog, memory) as root:
-        found = survey(catalog, settings.input, root, memory, selection, workers)
+    with (
+        opened_memory(settings) as memory,
+        opened_root(settings, catalog, memory) as root,
+        InputRoot(settings.input) as raw,
+    ):
+        found = survey(catalog, raw, root, memory, selection, workers)
         tell_plan(found.plan)
         memory.reconcile(found.remembered, found.output.days)
         remember_footers(found.output)
         take_back(root, found.present)
         sweep_drafts(root.fd)
         with shown_progress(len({item.day for item in found.plan.items})) as progress, collecting():
-            shop = Workshop(catalog, settings.input, root, Pace(workers), progress)
+            shop = Workshop(catalog, raw, root, Pace(workers), progress)
             outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
@@ -86,9 +91,9 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
 
 def look_ahead(settings: Settings, catalog: Catalog, selection: Selection) -> dict[str, Any]:
     """The plan as a run would make it now. Starts no server and writes nothing. Raises Refused, StorageError."""
-    with opened_memory(settings, start=False) as memory:
+    with opened_memory(settings, start=False) as memory, InputRoot(settings.input) as raw:
         with seen_root(settings, catalog, memory) or nullcontext() as root:
-            found = survey(catalog, settings.input, root, memory, selection, settings.workers)
+            found = survey(catalog, raw, root, memory, selection, settings.workers)
             if root is None:
                 log.warning("there is no output at %s yet", settings.output)
         tell_plan(found.plan)

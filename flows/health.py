@@ -23,6 +23,7 @@ from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
 from state.durability import Durability
 from state.errors import Refused
+from state.input_root import InputRoot
 from state.plan import Plan, Selection
 from state.root import ACCEPT
 from tasks.diagnosis import DAILY, HEALTH, Problem, counts_of, problem_of_index, problems_of
@@ -63,8 +64,8 @@ def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
 
 def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, list[Problem]]:
     try:
-        with seen_root(settings, catalog, memory) or nullcontext() as root:
-            found = survey(catalog, settings.input, root, memory, Selection(), settings.workers)
+        with seen_root(settings, catalog, memory) or nullcontext() as root, InputRoot(settings.input) as raw:
+            found = survey(catalog, raw, root, memory, Selection(), settings.workers)
     except Refused as error:
         return Plan(), [_refused(error)]
     problems = list(problems_of(found.plan))

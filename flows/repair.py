@@ -23,6 +23,7 @@ from state.deep import Broken, Unread, scan_deep, take_away
 from state.errors import IndexUnavailable, Refused, StorageError
 from state.found import Commit
 from state.index import Repaired
+from state.input_root import InputRoot
 from state.root import ACCEPT, OutputRoot, create_root, find_root, set_marker_aside
 from state.scan import Output, folders, foreign_files, scan
 from tasks.catalog import Source
@@ -119,7 +120,8 @@ def _look_deep(
     output = scan_deep(root, settings.workers, tell)
     if touched:
         output = scan(root)  # a day was taken away, or another run has rebuilt it meanwhile
-    found += edited_inputs(catalog, settings.input, output, settings.workers)
+    with InputRoot(settings.input) as raw:
+        found += edited_inputs(catalog, raw, output, settings.workers)
     return output, {
         "set_aside": [asdict(one) for one in found if isinstance(one, Broken)],
         "edited": [asdict(one) for one in found if isinstance(one, Edited)],
@@ -150,16 +152,17 @@ def _vanished_sources(settings: Settings, catalog: Catalog, root: OutputRoot) ->
     output = scan(root)
 
     def vanished(source: Source) -> bool:
-        listing = list_source(settings.input, source.template)
+        listing = list_source(raw, source.template)
         return not listing.days and not listing.unreadable
 
-    return {
-        key(source)
-        for one in catalog.values()
-        if any(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
-        for source in one.sources.values()
-        if vanished(source)
-    }
+    with InputRoot(settings.input) as raw:
+        return {
+            key(source)
+            for one in catalog.values()
+            if any(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
+            for source in one.sources.values()
+            if vanished(source)
+        }
 
 
 def _act(options: argparse.Namespace, _: Settings) -> Mapping[str, Any]:

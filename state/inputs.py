@@ -11,7 +11,6 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from state.files import CHUNK
 
@@ -73,8 +72,8 @@ class Contents:
     buffers: tuple[bytes, ...] | None
 
 
-def read_contents(root: Path, files: Sequence[FileStat], *, keep: bool) -> Contents:
-    """Read and digest the files of a day.
+def read_contents(root_fd: int, files: Sequence[FileStat], *, keep: bool) -> Contents:
+    """Read and digest the files of a day, whose paths are below the folder that is open as ``root_fd``.
 
     The digest covers each file's own name (not its folder: the same files moved elsewhere are no change) and bytes,
     in the order given. ``keep`` returns the bytes too, so that what is computed from is what was digested.
@@ -84,15 +83,15 @@ def read_contents(root: Path, files: Sequence[FileStat], *, keep: bool) -> Conte
     buffers = []
     for file in files:
         name = os.fsencode(os.path.basename(file.path))
-        content, content_digest = _read(root, file, keep)
+        content, content_digest = _read(root_fd, file, keep)
         digest.update(len(name).to_bytes(4, "big") + name + content_digest)
         buffers.append(content)
     return Contents(digest.hexdigest(), tuple(buffers) if keep else None)
 
 
-def _read(root: Path, file: FileStat, keep: bool) -> tuple[bytes, bytes]:
+def _read(root_fd: int, file: FileStat, keep: bool) -> tuple[bytes, bytes]:
     try:
-        fd = os.open(root / file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
     except FileNotFoundError as error:
         raise InputChanged(f"{file.path} is gone") from error
     with os.fdopen(fd, "rb", buffering=0) as opened:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from state.deep import Unread
 from state.errors import StorageError
 from state.found import Commit
+from state.input_root import InputRoot
 from state.inputs import DayFiles, day_files
 from state.record import SourceRecord
 from state.scan import Output
@@ -29,7 +29,7 @@ class Edited:
     source: str
 
 
-def edited_inputs(catalog: Catalog, input_root: Path, output: Output, threads: int) -> Iterator[Edited | Unread]:
+def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threads: int) -> Iterator[Edited | Unread]:
     """Digest every input that a commit was computed from. Raises StorageError where a source cannot be listed."""
     sources = {key(source): source for one in catalog.values() for source in one.sources.values()}
     for name, source in sources.items():
@@ -46,7 +46,7 @@ def edited_inputs(catalog: Catalog, input_root: Path, output: Output, threads: i
                 yield Edited(aggregation, day, name)
 
 
-def _digest(source: Source, input_root: Path, files: DayFiles) -> str | StorageError | None:
+def _digest(source: Source, input_root: InputRoot, files: DayFiles) -> str | StorageError | None:
     try:
         return contents_digest(source, input_root, files)
     except StorageError as error:

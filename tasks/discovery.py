@@ -9,15 +9,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from pathlib import Path
 
 from state.days import order
 from state.errors import StorageError
+from state.input_root import InputRoot
 from state.inputs import FileStat
 from tasks.patterns import Matcher, States
 from tasks.templates import NO_DAY, Template
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Listing:
     strays: tuple[str, ...]
 
 
-def list_source(root: Path, template: Template) -> Listing:
+def list_source(root: InputRoot, template: Template) -> Listing:
     """List all the days of a source below ``root`` (below ``/`` for an absolute template).
 
     A folder that is missing makes no days. Raises StorageError where something could not be read and its day is
@@ -49,7 +52,7 @@ def list_source(root: Path, template: Template) -> Listing:
     )
 
 
-def list_day(root: Path, template: Template, day: str) -> tuple[FileStat, ...]:
+def list_day(root: InputRoot, template: Template, day: str) -> tuple[FileStat, ...]:
     """List the files of one day, at the cost of that day's folders alone: what ``list_source`` has in ``days[day]``.
 
     Nothing for a day that the template cannot name. Raises StorageError where anything of the day could not be read.
@@ -70,15 +73,21 @@ def _sorted(files: list[FileStat]) -> tuple[FileStat, ...]:
 class _Walk:
     """The state of one walk. It opens folders only, one at a time, so its depth and its width cost no descriptors."""
 
-    def __init__(self, root: Path, template: Template, matcher: Matcher) -> None:
+    def __init__(self, root: InputRoot, template: Template, matcher: Matcher) -> None:
         self.files: dict[str, list[FileStat]] = {}
         self.faults: dict[str, str] = {}
         self.strays: list[str] = []
-        self._base = "/" if template.absolute else os.fspath(root)
+        self._root = root.of(absolute=template.absolute)
         self._template = template
         self._matcher = matcher
 
     def run(self) -> None:
+        try:
+            self._fd: int | None = self._root.fd
+        except OSError as error:
+            self._fd = None
+            self._failed("", self._matcher.begin, error)
+            return
         todo: list[tuple[str, States]] = [("", self._matcher.begin)]
         while todo:
             path, states = todo.pop()
@@ -92,19 +101,29 @@ class _Walk:
         if deeper:
             return [(path, deeper)]
         try:
-            self._take(path, ends, os.stat(self._full(path)))
+            self._take(path, ends, os.stat(path, dir_fd=self._fd))
         except OSError as error:
             self._failed(path, ends, error)
         return []
 
     def _list(self, path: str, states: States) -> list[tuple[str, States]]:
         try:
-            with os.scandir(self._full(path)) as folder:
-                # As results are: with 100,000 days it counts that what is compared lies side by side in memory.
-                entries = sorted(folder, key=attrgetter("name"))
+            folder = os.open(path or ".", _FOLDER, dir_fd=self._fd)
         except OSError as error:
             self._failed(path, states, error)
             return []
+        try:
+            with os.scandir(folder) as listed:
+                # As results are: with 100,000 days it counts that what is compared lies side by side in memory.
+                entries = sorted(listed, key=attrgetter("name"))
+            return self._enter(path, states, entries)
+        except OSError as error:
+            self._failed(path, states, error)
+            return []
+        finally:
+            os.close(folder)  # not before the last entry was looked at: that goes through it
+
+    def _enter(self, path: str, states: States, entries: Sequence[os.DirEntry[str]]) -> list[tuple[str, States]]:
         found: list[tuple[str, States]] = []
         prefix = f"{path}/" if path else ""
         for entry in entries:
@@ -142,8 +161,8 @@ class _Walk:
         )
 
     def _failed(self, path: str, states: States, error: OSError) -> None:
-        full = self._full(path)
-        if _is_absent(full, error):
+        full = os.fspath(self._root.path / path)
+        if _is_absent(full if self._fd is None else path, error, self._fd):
             return
         ends, deeper = self._matcher.split(states)
         days = {self._template.known(fields) for _, fields in deeper}
@@ -163,23 +182,24 @@ class _Walk:
         for day in real:
             self.faults.setdefault(day, why)
 
-    def _full(self, path: str) -> str:
-        return f"{self._base.rstrip('/')}/{path}" if path else self._base
 
+def _is_absent(path: str, error: OSError, dir_fd: int | None) -> bool:
+    """Whether nothing is there (or a file in place of a folder), and not a link to a place that is lost.
 
-def _is_absent(path: str, error: OSError) -> bool:
-    """Whether nothing is there (or a file in place of a folder), and not a link to a place that is lost."""
+    ``path`` is below the folder that is open as ``dir_fd``, or from anywhere where there is none.
+    """
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
         return False
     place = path
     while True:
         try:
-            status = os.lstat(place)
+            status = os.lstat(place or ".", dir_fd=dir_fd)
             if stat.S_ISLNK(status.st_mode):
-                status = os.stat(place)
+                try:
+                    status = os.stat(place, dir_fd=dir_fd)
+                except (FileNotFoundError, NotADirectoryError):
+                    return False
         except (FileNotFoundError, NotADirectoryError):
-            if os.path.islink(place):
-                return False
             parent = os.path.dirname(place)
             if parent == place:
                 return True

@@ -10,11 +10,11 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from state.errors import StorageError
+from state.input_root import InputRoot
 from state.inputs import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, day_files, newest_ns, read_contents
 from tasks.catalog import Source
 from tasks.discovery import list_day
@@ -29,7 +29,7 @@ class Taken:
     """A day's files of one source as they were read. ``proven`` says that their times are old enough to prove it."""
 
     source: Source
-    root: Path
+    root: InputRoot
     day: str
     files: DayFiles
     contents: Contents
@@ -44,63 +44,66 @@ class Taken:
         """The rows of the files. Raises whatever a ``read=`` function raises."""
         if self.contents.buffers is not None:
             return self.source.scan(list(self.contents.buffers))
-        paths: list[File] = [self.root / file.path for file in self.files.files]
+        paths: list[File] = [self.root.path / file.path for file in self.files.files]
         return self.source.scan(paths)
 
     def each(self) -> Iterator[tuple[FileStat, File]]:
         """Every file by itself, to tell which of them is bad. None for ``read=``: it may need them all."""
         if self.source.read is None:
             for at, file in enumerate(self.files.files):
-                yield file, self.contents.buffers[at] if self.contents.buffers else self.root / file.path
+                yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
 
     def check(self) -> None:
         """Raise InputChanged where the files are no longer those that were taken; StorageError, OSError as ``take``."""
         if list_day(self.root, self.source.template, self.day) != self.files.files:
             raise InputChanged(f"the files of {self.source}, day {self.day}, changed while they were computed from")
+        self.root.check()  # what reads by path may have read elsewhere
         if self.proven:
             return
-        if read_contents(self.root, self.files.files, keep=False).digest != self.contents.digest:
+        if read_contents(self.root.fd, self.files.files, keep=False).digest != self.contents.digest:
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
 
-def listed(source: Source, input_root: Path, day: str) -> DayFiles:
+def listed(source: Source, input_root: InputRoot, day: str) -> DayFiles:
     """What a listing shows of a day's files now. Raises StorageError."""
     return day_files(list_day(_root(source, input_root), source.template, day))
 
 
-def take(source: Source, input_root: Path, day: str) -> Taken | None:
+def take(source: Source, input_root: InputRoot, day: str) -> Taken | None:
     """Read and digest a day's files; None where there is none any more.
 
-    Raises InputChanged where they change under the reader, StorageError where they cannot be read.
+    Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
+    the root is no longer where it was.
     """
     root = _root(source, input_root)
+    root.check()
     began = time.time_ns()
     files = listed(source, input_root, day)
     if not files.files:
         return None
     keep = source.read is None and files.bytes <= KEEP_BYTES
     try:
-        contents = read_contents(root, files.files, keep=keep)
+        contents = read_contents(root.fd, files.files, keep=keep)
     except OSError as error:
         raise _unreadable(source, root, error) from error
     return Taken(source, root, day, files, contents, proven=newest_ns(files.files) + RECENT_NS < began)
 
 
-def contents_digest(source: Source, input_root: Path, files: DayFiles) -> str | None:
+def contents_digest(source: Source, input_root: InputRoot, files: DayFiles) -> str | None:
     """The digest of files that a listing showed; None where they changed since. Raises StorageError."""
     root = _root(source, input_root)
     try:
-        return read_contents(root, files.files, keep=False).digest
+        return read_contents(root.fd, files.files, keep=False).digest
     except OSError as error:
         raise _unreadable(source, root, error) from error
     except InputChanged:
         return None
 
 
-def _unreadable(source: Source, root: Path, error: OSError) -> StorageError:
-    place = os.fsencode(error.filename or root).decode(errors="backslashreplace")
+def _unreadable(source: Source, root: InputRoot, error: OSError) -> StorageError:
+    place = os.fsencode(root.path / (error.filename or "")).decode(errors="backslashreplace")
     return StorageError(f"{source}: {place} cannot be read: {error.strerror}")
 
 
-def _root(source: Source, input_root: Path) -> Path:
-    return Path("/") if source.template.absolute else input_root
+def _root(source: Source, input_root: InputRoot) -> InputRoot:
+    return input_root.of(absolute=source.template.absolute)

@@ -17,6 +17,7 @@ from state.accepted import read_accepted
 from state.errors import ConfigurationError, Refused, StorageError
 from state.found import Commit
 from state.index import Remembered
+from state.input_root import InputRoot
 from state.inputs import day_files
 from state.plan import Plan, Selection, doubts, plan
 from state.root import ACCEPT, OutputRoot
@@ -43,7 +44,7 @@ class Survey:
 
 
 def survey(
-    catalog: Catalog, input_root: Path, root: OutputRoot | None, memory: Memory, selection: Selection, threads: int
+    catalog: Catalog, input_root: InputRoot, root: OutputRoot | None, memory: Memory, selection: Selection, threads: int
 ) -> Survey:
     """Read index, output and input, and plan.
 
@@ -60,9 +61,9 @@ def survey(
     if root:
         _refuse_vanished_input(declared, listings, output, root, input_root)
     accepted = read_accepted(root) if root else frozenset()
-    require_input({one.name: catalog[one.name] for one in declared}, input_root, accepted)
+    require_input({one.name: catalog[one.name] for one in declared}, input_root.path, accepted)
     for name, listing in listings.items():
-        _tell_oddities(name, listing, input_root)
+        _tell_oddities(name, listing, input_root.path)
     facts = Facts(
         inputs={name: {day: day_files(files) for day, files in one.days.items()} for name, one in listings.items()},
         unreadable={name: one.unreadable for name, one in listings.items()},
@@ -88,7 +89,7 @@ def _settle_doubts(
     facts: Facts,
     selection: Selection,
     sources: Mapping[str, Source],
-    input_root: Path,
+    input_root: InputRoot,
     threads: int,
 ) -> Facts:
     doubted = sorted(doubts(declared, facts, selection))
@@ -113,7 +114,7 @@ def _settle_doubts(
 
 
 def _refuse_vanished_input(
-    declared: list[Declared], listings: Mapping[str, Listing], output: Output, root: OutputRoot, input_root: Path
+    declared: list[Declared], listings: Mapping[str, Listing], output: Output, root: OutputRoot, input_root: InputRoot
 ) -> None:
     empty = {name for name, listing in listings.items() if not listing.days and not listing.unreadable}
     for one in declared:
@@ -121,8 +122,8 @@ def _refuse_vanished_input(
         for name in empty.intersection(one.sources.values()) if commits else ():
             if name not in read_accepted(root):
                 raise Refused(
-                    f"no file matches source {name!r} (below {input_root}), but {one.name} has {commits} committed "
-                    "days: the input looks unmounted, moved or wrong",
+                    f"no file matches source {name!r} (below {input_root.path}), but {one.name} has {commits} "
+                    "committed days: the input looks unmounted, moved or wrong",
                     command=f"mount it or correct NOONMARK_INPUT; if the raw files are gone for good: {ACCEPT}",
                 )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from state.input_root import InputRoot
 from state.root import OutputRoot
 from state.verdict import Item
 from tasks.loading import Catalog
@@ -43,7 +43,7 @@ class Workshop:
     """What every computation of a run shares. ``stopping`` is set when the run is told to end."""
 
     catalog: Catalog
-    input_root: Path
+    input_root: InputRoot
     root: OutputRoot
     pace: Pace = field(default_factory=Pace)
     progress: Progress = field(default_factory=Progress)

@@ -503,13 +503,14 @@ UNREADABLE = """
 import os, sys
 from pathlib import Path
 import polars as pl
+from state.input_root import InputRoot
 from tasks.catalog import Source
 from tasks.intake import take
 from state.errors import StorageError
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    print(take(Source("sales/{day}/*.csv"), Path(sys.argv[1]), sys.argv[2]))
+    print(take(Source("sales/{day}/*.csv"), InputRoot(Path(sys.argv[1])), sys.argv[2]))
 except StorageError as error:
     print(error.message)
 """

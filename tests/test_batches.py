@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from polars.exceptions import PanicException
 
 from state.index import Index
+from state.input_root import InputRoot
 from state.root import OutputRoot, create_root
 from state.verdict import Item
 from tasks.batches import Batch, BatchFailed, batches, compute_days
@@ -113,7 +114,7 @@ class Shop:
             one = declared(aggregation(source)(function))
             assert one is not None
             catalog[one.name] = one
-        return Workshop(catalog, self.input, self.root)
+        return Workshop(catalog, InputRoot(self.input), self.root)
 
     def items(self) -> list[tuple[str, list[Item]]]:
         """All of its days."""
@@ -291,7 +292,7 @@ def test_two_sources_of_one_template_are_read_each_in_its_own_way(tmp_path: Path
         catalog[name] = one
     with create_root(tmp_path / "out") as root:
         items = [Item(name, "7", "new") for name in catalog]
-        compute_days.fn("7", Workshop(catalog, tmp_path / "in", root), Memory(None, "none"), [("7", items)])
+        compute_days.fn("7", Workshop(catalog, InputRoot(tmp_path / "in"), root), Memory(None, "none"), [("7", items)])
         counts = {
             name: pl.read_parquet(tmp_path / "out" / name / "day=7" / "data.parquet").item(0, "x") for name in catalog
         }

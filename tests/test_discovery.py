@@ -15,7 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from state.errors import StorageError
-from tasks.discovery import Listing, list_day, list_source
+from state.input_root import InputRoot
+from state.inputs import FileStat
+from tasks import discovery
+from tasks.discovery import Listing
 from tasks.templates import Template
 
 
@@ -25,6 +28,18 @@ def make(root: Path, *paths: str) -> None:
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(os.fsencode(path))
+
+
+def list_source(root: Path, template: Template) -> Listing:
+    """What a source holds below this folder."""
+    with InputRoot(root) as held:
+        return discovery.list_source(held, template)
+
+
+def list_day(root: Path, template: Template, day: str) -> tuple[FileStat, ...]:
+    """What a day holds below this folder."""
+    with InputRoot(root) as held:
+        return discovery.list_day(held, template, day)
 
 
 def paths(listing: Listing) -> dict[str, list[str]]:
@@ -47,15 +62,22 @@ def listed(root: Path, text: str) -> Listing:
     return listing
 
 
+def place_of(path: Any, dir_fd: int | None = None) -> str:
+    """Where a path, or an open folder, leads."""
+    if isinstance(path, int):
+        return os.readlink(f"/proc/self/fd/{path}")
+    return os.path.normpath(os.path.join(place_of(dir_fd) if dir_fd is not None else "", path))
+
+
 @pytest.fixture
 def scanned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The folders that were listed."""
     seen: list[str] = []
     real = os.scandir
 
-    def scandir(path: str) -> Any:
-        seen.append(path)
-        return real(path)
+    def scandir(folder: int) -> Any:
+        seen.append(place_of(folder))
+        return real(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
     return seen
@@ -73,7 +95,7 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Fault:
             real = getattr(os, name)
 
             def call(path: Any, *args: Any, real: Any = real, **kwargs: Any) -> Any:
-                if os.fspath(path) == str(broken):
+                if place_of(path, kwargs.get("dir_fd")) == str(broken):
                     raise OSError(number, os.strerror(number), path)
                 return real(path, *args, **kwargs)
 
@@ -303,8 +325,8 @@ def test_what_vanishes_during_the_walk_is_absent(tmp_path: Path, monkeypatch: py
     real = os.scandir
 
     class Vanishing:
-        def __init__(self, path: str) -> None:
-            with real(path) as entries:
+        def __init__(self, folder: int) -> None:
+            with real(folder) as entries:
                 self._entries = list(entries)
             (tmp_path / "2013-01-02/x.csv").unlink(missing_ok=True)
             if (tmp_path / "2013-01-01").is_dir():
@@ -332,11 +354,11 @@ def test_a_file_that_vanishes_between_listing_and_stat_is_absent(
     real = os.scandir
 
     class Late:
-        def __init__(self, path: str) -> None:
-            self._path = path
+        def __init__(self, folder: int) -> None:
+            self._folder = folder
 
         def __enter__(self) -> Iterator[os.DirEntry[str]]:
-            with real(self._path) as entries:
+            with real(self._folder) as entries:
                 found = list(entries)
             (tmp_path / "2013-01-01/x.csv").unlink(missing_ok=True)
             return iter(found)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state import inputs
+from state.input_root import InputRoot
 from state.inputs import FileStat, InputChanged, day_files, newest_ns, read_contents
 
 
@@ -25,7 +26,7 @@ def listed(root: Path, *names: str) -> tuple[FileStat, ...]:
 
 def digest(root: Path, *names: str) -> str:
     """The digest of these files' contents."""
-    return read_contents(root, listed(root, *names), keep=False).digest
+    return read_contents(InputRoot(root).fd, listed(root, *names), keep=False).digest
 
 
 NUMBERS = st.integers(0, 5)
@@ -72,7 +73,7 @@ def test_a_file_that_is_not_what_the_listing_showed_is_not_read(tmp_path: Path, 
     facts = {name: getattr(file, name) for name in ("path", "size", "mtime_ns", "ctime_ns", "inode")}
     facts[field] += 1
     with pytest.raises(InputChanged, match=r"a\.csv"):
-        read_contents(tmp_path, [FileStat(**facts)], keep=keep)
+        read_contents(InputRoot(tmp_path).fd, [FileStat(**facts)], keep=keep)
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +95,7 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(os, "fstat", fstat)
     with pytest.raises(InputChanged):
-        read_contents(tmp_path, files, keep=True)
+        read_contents(InputRoot(tmp_path).fd, files, keep=True)
 
 
 def test_a_file_that_is_gone_or_no_file_is_a_change(tmp_path: Path) -> None:
@@ -103,14 +104,14 @@ def test_a_file_that_is_gone_or_no_file_is_a_change(tmp_path: Path) -> None:
     files = listed(tmp_path, "a.csv")
     (tmp_path / "a.csv").unlink()
     with pytest.raises(InputChanged, match="is gone"):
-        read_contents(tmp_path, files, keep=False)
+        read_contents(InputRoot(tmp_path).fd, files, keep=False)
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(InputChanged):
-        read_contents(tmp_path, files, keep=False)
+        read_contents(InputRoot(tmp_path).fd, files, keep=False)
     (tmp_path / "a.csv").unlink()
     (tmp_path / "a.csv").mkdir()
     with pytest.raises((InputChanged, IsADirectoryError)):
-        read_contents(tmp_path, files, keep=False)
+        read_contents(InputRoot(tmp_path).fd, files, keep=False)
 
 
 def test_what_is_kept_is_what_was_digested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,9 +120,9 @@ def test_what_is_kept_is_what_was_digested(tmp_path: Path, monkeypatch: pytest.M
     contents = {"a.csv": b"", "b.csv": b"x" * 7, "c.csv": bytes(range(256)) * 3}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    kept = read_contents(tmp_path, listed(tmp_path, *contents), keep=True)
+    kept = read_contents(InputRoot(tmp_path).fd, listed(tmp_path, *contents), keep=True)
     assert kept.buffers == tuple(contents.values())
-    plain = read_contents(tmp_path, listed(tmp_path, *contents), keep=False)
+    plain = read_contents(InputRoot(tmp_path).fd, listed(tmp_path, *contents), keep=False)
     assert plain.buffers is None
     assert plain.digest == kept.digest
 
@@ -154,7 +155,7 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     loop = FileStat("loop", 1, 1, 1, 1)
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="loop"):
-        read_contents(tmp_path, [loop], keep=False)
+        read_contents(InputRoot(tmp_path).fd, [loop], keep=False)
 
 
 def test_names_of_any_bytes_are_digested(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from state.errors import StorageError
+from state.input_root import InputRoot
 from state.inputs import InputChanged
 from tasks import intake
 from tasks.catalog import Source
@@ -29,7 +30,7 @@ def _put(root: Path, content: bytes = b"amount\n1\n2\n", name: str = "a.csv") ->
 
 
 def _taken(root: Path, source: Source = SALES) -> Taken:
-    taken = take(source, root, DAY)
+    taken = take(source, InputRoot(root), DAY)
     assert taken is not None
     return taken
 
@@ -93,17 +94,17 @@ def test_a_change_between_listing_and_reading_shows(
 ) -> None:
     """Bytes that are not those of the listing are not taken for them; a pipe is not waited for."""
     file = _put(tmp_path)
-    then = listed(SALES, tmp_path, DAY).files
+    then = listed(SALES, InputRoot(tmp_path), DAY).files
     change(file)
     monkeypatch.setattr(intake, "list_day", lambda *_: then)
     with pytest.raises(InputChanged):
-        take(SALES, tmp_path, DAY)
+        take(SALES, InputRoot(tmp_path), DAY)
 
 
 def test_an_edit_within_one_tick_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the clock of a file system ticks too seldom to show an edit, recent times prove nothing: bytes are read."""
     file = _put(tmp_path)
-    before = listed(SALES, tmp_path, DAY).files
+    before = listed(SALES, InputRoot(tmp_path), DAY).files
     taken = _taken(tmp_path)
     assert not taken.proven
     file.write_bytes(b"amount\n8\n9\n")
@@ -161,20 +162,21 @@ def test_large_days_and_own_readers_stay_on_disk(tmp_path: Path, monkeypatch: py
 
 def test_a_day_without_files_is_none(tmp_path: Path) -> None:
     """No files is an answer; an unreadable folder is an error (promise 5)."""
-    assert take(SALES, tmp_path, DAY) is None
+    assert take(SALES, InputRoot(tmp_path), DAY) is None
 
 
 @pytest.mark.parametrize("call", ["scandir", "open"])
 def test_an_error_is_no_absence(tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 5: files that cannot be listed or read are neither missing nor changed."""
     _put(tmp_path)
-    files = listed(SALES, tmp_path, DAY)
-    fail(monkeypatch, call, lambda path, *_: str(path).startswith(str(tmp_path)), errno.EIO)
+    root = InputRoot(tmp_path)
+    files = listed(SALES, root, DAY)
+    fail(monkeypatch, call, lambda path, *_: isinstance(path, int) or path.endswith("a.csv"), errno.EIO)
     with pytest.raises((OSError, StorageError)):
-        take(SALES, tmp_path, DAY)
+        take(SALES, root, DAY)
     if call == "open":
         with pytest.raises(StorageError, match="cannot be read"):
-            contents_digest(SALES, tmp_path, files)
+            contents_digest(SALES, root, files)
 
 
 def test_the_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
@@ -201,10 +203,10 @@ def test_the_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
 def test_the_digest_of_a_listing_is_the_digest_of_the_taking(tmp_path: Path) -> None:
     """The planner and the computation speak of the same contents; what changed since the listing has no digest."""
     file = _put(tmp_path)
-    files = listed(SALES, tmp_path, DAY)
-    assert contents_digest(SALES, tmp_path, files) == _taken(tmp_path).contents.digest
+    files = listed(SALES, InputRoot(tmp_path), DAY)
+    assert contents_digest(SALES, InputRoot(tmp_path), files) == _taken(tmp_path).contents.digest
     _rewrite(file)
-    assert contents_digest(SALES, tmp_path, files) is None
+    assert contents_digest(SALES, InputRoot(tmp_path), files) is None
 
 
 def test_packed_files_are_read_from_memory_too(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import redis
 from state.accepted import write_accepted
 from state.errors import ConfigurationError, Refused, StorageError
 from state.index import Index, Remembered
+from state.input_root import InputRoot
 from state.inputs import DayFiles
 from state.plan import Plan, Selection
 from state.root import OutputRoot, create_root
@@ -76,7 +77,7 @@ class House:
     def survey(self, memory: Memory = NONE, **selection: Any) -> Survey:
         """A survey of all this."""
         self.read.clear()
-        return survey(self.catalog, self.input, self.root, memory, Selection(**selection), 2)
+        return survey(self.catalog, InputRoot(self.input), self.root, memory, Selection(**selection), 2)
 
     def plan(self, memory: Memory = NONE, **selection: Any) -> Plan:
         """Its plan."""
@@ -88,7 +89,7 @@ class House:
 
     def commit(self, memory: Memory = NONE) -> None:
         """Compute and commit everything that is planned."""
-        shop = Workshop(self.catalog, self.input, self.root)
+        shop = Workshop(self.catalog, InputRoot(self.input), self.root)
         for item in self.plan().items:
             [outcome] = compute(shop, [(item.day, [item])])
             assert isinstance(outcome, Committed), outcome
@@ -106,7 +107,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
             made.put(day)
         real = contents_digest
 
-        def counted(source: Source, input_root: Path, files: DayFiles) -> str | None:
+        def counted(source: Source, input_root: InputRoot, files: DayFiles) -> str | None:
             made.read.extend(file.path for file in files.files)
             return real(source, input_root, files)
 
@@ -196,7 +197,7 @@ def test_a_doubt_that_cannot_be_settled_is_trouble(house: House, monkeypatch: py
         os.utime(house.file(day))
     real = contents_digest
 
-    def failing(source: Source, input_root: Path, files: DayFiles) -> str | None:
+    def failing(source: Source, input_root: InputRoot, files: DayFiles) -> str | None:
         if files.files[0].path.startswith("sales/9/"):
             raise StorageError("a.csv cannot be read: Input/output error")
         return real(source, input_root, files)
@@ -244,7 +245,7 @@ def test_an_input_root_that_is_no_folder_is_a_wrong_setting(house: House, found:
 
 def test_without_an_output_every_day_is_new(house: House) -> None:
     """A dry run before the first run plans everything and writes nothing."""
-    found = survey(house.catalog, house.input, None, NONE, Selection(), 1)
+    found = survey(house.catalog, InputRoot(house.input), None, NONE, Selection(), 1)
     assert found.plan.counts() == Counter(new=3)
     assert found.output.days == {}
 
@@ -308,7 +309,7 @@ def test_a_commit_that_comes_in_between_is_neither_lost_nor_forgotten(
             house.commit(memory)
 
     memory = _Committing(index, act, before=before)
-    found = survey(house.catalog, house.input, house.root, memory, Selection(), 2)
+    found = survey(house.catalog, InputRoot(house.input), house.root, memory, Selection(), 2)
     assert found.plan.items == []
     assert set(found.output.days["rows"]) == set(DAYS)
     memory.reconcile(found.remembered, found.output.days)

@@ -17,6 +17,7 @@ import redis
 
 from state import commits, index_keys
 from state.holder import new_token
+from state.input_root import InputRoot
 from state.root import find_root
 from state.scan import scan
 from state.verdict import Item
@@ -116,7 +117,7 @@ def publish_in_two_threads(scene: Scene, _: Mapping[str, Any], __: Told) -> bool
     """
     root = find_root(scene.output)
     assert root is not None
-    shop = Workshop(scenes.catalog(), scene.raw, root)
+    shop = Workshop(scenes.catalog(), InputRoot(scene.raw), root)
     items = [
         Item(name, DAY, "changed", getattr(getattr(found[DAY], "record", None), "nonce", ""))
         for name, found in scan(root).days.items()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from state.errors import StorageError
+from state.input_root import InputRoot
 from state.inputs import Contents, FileStat, InputChanged
 from tasks.discovery import Listing
 from tests.chaos.simulation.scheduler import NEVER, Scheduler
@@ -118,7 +118,7 @@ class Inputs:
 
     # What stands in for the product's own looks at the input
 
-    def list_source(self, root: Path, template: object) -> Listing:
+    def list_source(self, root: InputRoot, template: object) -> Listing:
         """As ``tasks.discovery.list_source``."""
         self._look("list input", SOURCE)
         days = {}
@@ -126,7 +126,7 @@ class Inputs:
             days[day] = self._listed(day)
         return Listing(days, {}, ())
 
-    def list_day(self, root: Path, template: object, day: str) -> tuple[FileStat, ...]:
+    def list_day(self, root: InputRoot, template: object, day: str) -> tuple[FileStat, ...]:
         """As ``tasks.discovery.list_day``."""
         self._look("list day", day)
         return self._listed(day)
@@ -135,7 +135,7 @@ class Inputs:
         files = tuple(file.stat for file in self.days.get(day, ()))
         return files if self.ctime else tuple(replace(file, ctime_ns=0) for file in files)
 
-    def read_contents(self, root: Path, files: Sequence[FileStat], *, keep: bool) -> Contents:
+    def read_contents(self, root_fd: int, files: Sequence[FileStat], *, keep: bool) -> Contents:
         """As ``state.inputs.read_contents``: each file compared with its listing before and after it was read."""
         numbers = []
         for file in files:

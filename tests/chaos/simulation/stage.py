@@ -36,7 +36,7 @@ from tests.chaos.simulation.locks import Locks
 from tests.chaos.simulation.properties import Watch
 from tests.chaos.simulation.redis import Server
 from tests.chaos.simulation.scheduler import Process, Scheduler
-from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, Nonces, Runner, SameTime, none_of, nothing
+from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, HeldInput, Nonces, Runner, SameTime, none_of, nothing
 from tests.chaos.simulation.storage import ROOT_FD, Storage
 from tests.chaos.simulation.threads import Clock, Threading
 
@@ -233,6 +233,8 @@ class Stage:
             "state.leases.is_dead": self.is_dead,
             "state.leases.new_token": self.new_token,
             "flows.opening.open_root": self.opened_root,
+            "flows.daily.InputRoot": HeldInput,
+            "flows.repair.InputRoot": HeldInput,
             "flows.daily.survey": self.survey,
             "flows.daily.compute_all": self.compute_all,
             "tasks.survey.list_source": self.inputs.list_source,

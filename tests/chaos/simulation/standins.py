@@ -26,6 +26,27 @@ SETTINGS: Any = SimpleNamespace(
 WITHOUT_REDIS: Any = SimpleNamespace(**vars(SETTINGS) | {"redis_url": SimpleNamespace(get_secret_value=lambda: "none")})
 
 
+class HeldInput:
+    """Stands in for the input root: the simulated input needs no descriptor."""
+
+    path = SETTINGS.input
+    fd = -1
+
+    def __init__(self, path: Path) -> None: ...
+
+    def __enter__(self) -> HeldInput:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def of(self, *, absolute: bool) -> HeldInput:
+        """Itself."""
+        return self
+
+    def check(self) -> None:
+        """It is always there."""
+
+
 class Nonces:
     """Stands in for the module ``uuid``: every number is new, and comes again in a replay."""
 
