@@ -82,7 +82,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         take_back(root, found.present)
         sweep_drafts(root.fd)
         with shown_progress(len({item.day for item in found.plan.items})) as progress, collecting():
-            shop = Workshop(catalog, raw, root, Pace(workers), progress)
+            shop = Workshop(catalog, raw, root, Pace(workers), progress, passed_over=found.broken)
             outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)

@@ -31,6 +31,9 @@ from tasks.loading import Catalog, load
 from tasks.memory import Memory
 from tasks.survey import survey
 
+Broken = Mapping[str, tuple[str, ...]]
+"""The broken links below which a source may have files, by the source's template."""
+
 
 @flow(name="health", description="Compare input, output and index, and name what is wrong. Writes nothing.")
 def health() -> dict[str, Any]:
@@ -46,7 +49,7 @@ def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
     """One whole examination. Starts no server and writes nothing. Raises StorageError where something is unreadable."""
     began = time.monotonic()
     with opened_memory(settings, start=False) as memory:
-        plan, problems = _look(settings, catalog, memory)
+        plan, problems, broken = _look(settings, catalog, memory)
         durability = memory.durability()
         problems += _problems_of_redis(settings, memory)
     skipped = plan.skipped()
@@ -57,22 +60,22 @@ def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
         "healthy": not problems,
         "problems": [asdict(problem) for problem in problems],
         "counts": counts_of(plan),
-        "warnings": _warnings(plan, durability),
+        "warnings": _warnings(plan, durability, broken),
         "redis": (asdict(durability) if durability else {"absence": memory.absence}) | {"cost": cost},
     }
 
 
-def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, list[Problem]]:
+def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, list[Problem], Broken]:
     try:
         with seen_root(settings, catalog, memory) or nullcontext() as root, InputRoot(settings.input) as raw:
             found = survey(catalog, raw, root, memory, Selection(), settings.workers)
     except Refused as error:
-        return Plan(), [_refused(error)]
+        return Plan(), [_refused(error)], {}
     problems = list(problems_of(found.plan))
     undeclared = memory.read(sorted(memory.aggregations() - found.remembered.keys()))
     if index := problem_of_index(memory.reconcile({**found.remembered, **undeclared}, found.output.days, dry_run=True)):
         problems.append(index)
-    return found.plan, problems
+    return found.plan, problems, found.broken
 
 
 def _refused(error: Refused) -> Problem:
@@ -90,13 +93,18 @@ def _problems_of_redis(settings: Settings, memory: Memory) -> list[Problem]:
     return []
 
 
-def _warnings(plan: Plan, durability: Durability | None) -> list[dict[str, str]]:
+def _warnings(plan: Plan, durability: Durability | None, broken: Broken) -> list[dict[str, str]]:
     warnings = [
         (
             f"{name}: its code changed since {counted(commits, 'day')} of it were computed, and its version did not",
             f"raise version= of {name}, then: {DAILY}",
         )
         for name, commits in plan.changed_code.items()
+    ]
+    warnings += [
+        (f"source {name!r}: {path} is a broken link; what it led to is not seen", f"mend or remove it, then: {DAILY}")
+        for name, paths in broken.items()
+        for path in paths
     ]
     warnings += [(f"Redis: {what}", command) for what, command in (durability.shortcomings() if durability else ())]
     return [{"detail": detail, "command": command} for detail, command in warnings]

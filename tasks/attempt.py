@@ -29,6 +29,7 @@ from state.verdict import Item
 from tasks.catalog import Aggregation, Source
 from tasks.evaluate import Evaluated, Misfit
 from tasks.intake import Taken, listed, take
+from tasks.loading import key
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.workshop import Workshop
 
@@ -153,7 +154,8 @@ class Attempt:
             return False
         try:
             for name, source in aggregation.sources.items():
-                if found.record.inputs[name].stat != listed(source, self._shop.input_root, self.day).stat:
+                now = listed(source, self._shop.input_root, self.day, self._shop.passed_over.get(key(source), ()))
+                if found.record.inputs[name].stat != now.stat:
                     return False
         except StorageError:
             return False
@@ -164,7 +166,7 @@ class Attempt:
             if source in self._taken:
                 continue
             try:
-                taken = take(source, self._shop.input_root, self.day)
+                taken = take(source, self._shop.input_root, self.day, self._shop.passed_over.get(key(source), ()))
             except InputChanged:
                 return self._begin_anew(item)
             except StorageError as error:

@@ -2,6 +2,10 @@
 
 Everything else in Noonmark takes the input from here, so an error here is never shown as an absence: a folder or file
 is absent only where the system says so and no broken link stands in the way.
+
+A broken link beside the folders that a wildcard matches is no error: it may be litter, or the way to a disk that is
+gone. It is listed as such, with the days that it may lead to; what that means for them is decided where their commits
+are known (tasks/broken_links.py).
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -17,10 +21,22 @@ from state.days import order
 from state.errors import StorageError
 from state.input_root import InputRoot
 from state.inputs import FileStat
-from tasks.patterns import Matcher, States
+from tasks.patterns import Fields, Matcher, States
 from tasks.templates import NO_DAY, Template
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenLink:
+    """A link to nowhere, one of several folders that may hold a day. ``readings``: the parts of a day in its path."""
+
+    path: str
+    readings: tuple[Fields, ...]
+
+    def may_hold(self, template: Template, day: str) -> bool:
+        """Whether files of the day may lie where it leads."""
+        return any(template.may_become(fields, day) for fields in self.readings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +45,20 @@ class Listing:
 
     ``days``: the files of each day, sorted bytewise by path, the days in their order. ``unreadable``: day → why.
     ``strays``: paths of the template's shape that are no day, disagree, or are no regular files; for reports only.
+    ``broken``: links to nowhere below which files of more than one day may lie.
     """
 
     days: dict[str, tuple[FileStat, ...]]
     unreadable: dict[str, str]
     strays: tuple[str, ...]
+    broken: tuple[BrokenLink, ...] = ()
 
 
 def list_source(root: InputRoot, template: Template) -> Listing:
     """List all the days of a source below ``root`` (below ``/`` for an absolute template).
 
     A folder that is missing makes no days. Raises StorageError where something could not be read and its day is
-    not known.
+    not known, unless it is one broken link of several folders.
     """
     walk = _Walk(root, template, template.matcher)
     walk.run()
@@ -49,17 +67,19 @@ def list_source(root: InputRoot, template: Template) -> Listing:
         days={day: days[day] for day in sorted(days, key=order)},
         unreadable={day: walk.faults[day] for day in sorted(walk.faults, key=order)},
         strays=tuple(sorted(walk.strays, key=os.fsencode)),
+        broken=tuple(sorted(walk.broken, key=lambda link: os.fsencode(link.path))),
     )
 
 
-def list_day(root: InputRoot, template: Template, day: str) -> tuple[FileStat, ...]:
+def list_day(root: InputRoot, template: Template, day: str, passed_over: Collection[str] = ()) -> tuple[FileStat, ...]:
     """List the files of one day, at the cost of that day's folders alone: what ``list_source`` has in ``days[day]``.
 
-    Nothing for a day that the template cannot name. Raises StorageError where anything of the day could not be read.
+    ``passed_over`` are the broken links that a listing had. Nothing for a day that the template cannot name. Raises
+    StorageError where anything of the day could not be read, another broken link too.
     """
     if not template.covers(day):
         return ()
-    walk = _Walk(root, template, template.pinned(day))
+    walk = _Walk(root, template, template.pinned(day), passed_over)
     walk.run()
     if day in walk.faults:
         raise StorageError(f"input of day {day}: cannot read {walk.faults[day]}")
@@ -73,10 +93,14 @@ def _sorted(files: list[FileStat]) -> tuple[FileStat, ...]:
 class _Walk:
     """The state of one walk. It opens folders only, one at a time, so its depth and its width cost no descriptors."""
 
-    def __init__(self, root: InputRoot, template: Template, matcher: Matcher) -> None:
+    def __init__(
+        self, root: InputRoot, template: Template, matcher: Matcher, passed_over: Collection[str] = ()
+    ) -> None:
         self.files: dict[str, list[FileStat]] = {}
         self.faults: dict[str, str] = {}
         self.strays: list[str] = []
+        self.broken: list[BrokenLink] = []
+        self._passed_over = passed_over
         self._root = root.of(absolute=template.absolute)
         self._template = template
         self._matcher = matcher
@@ -164,6 +188,8 @@ class _Walk:
         full = os.fspath(self._root.path / path)
         if _is_absent(full if self._fd is None else path, error, self._fd):
             return
+        if any(f"{path}/".startswith(f"{link}/") and self._is_broken(link) for link in self._passed_over):
+            return
         ends, deeper = self._matcher.split(states)
         days = {self._template.known(fields) for _, fields in deeper}
         if ends:
@@ -172,6 +198,9 @@ class _Walk:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             why += " (a broken link, or replaced meanwhile)"
         why = f"{os.fsencode(full).decode(errors='backslashreplace')}: {why}"
+        if None in days and not self._is_only_place(path) and self._is_broken(path):
+            self.broken.append(BrokenLink(path, tuple(fields for _, fields in deeper)))
+            return
         if None in days:
             raise StorageError(
                 f"input {self._template.text!r}: cannot read {why}; it may hold any day, so nothing was decided"
@@ -181,6 +210,24 @@ class _Walk:
             self.strays.append(path)
         for day in real:
             self.faults.setdefault(day, why)
+
+    def _is_only_place(self, path: str) -> bool:
+        """Whether no other path could stand for this one: then all that the source holds lies there."""
+        depth = path.count("/") + 1 if path else 0
+        return all(segment.literal is not None for segment in self._template.matcher.segments[:depth])
+
+    def _is_broken(self, path: str) -> bool:
+        """Whether a path is itself a link, and leads nowhere. What cannot be told is not."""
+        try:
+            if not stat.S_ISLNK(os.lstat(path, dir_fd=self._fd).st_mode):
+                return False
+        except OSError:
+            return False
+        try:
+            os.stat(path, dir_fd=self._fd)
+        except OSError as error:
+            return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+        return False
 
 
 def _is_absent(path: str, error: OSError, dir_fd: int | None) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -34,6 +34,7 @@ class Taken:
     files: DayFiles
     contents: Contents
     proven: bool
+    passed_over: Collection[str] = ()
 
     @property
     def in_memory(self) -> bool:
@@ -55,7 +56,7 @@ class Taken:
 
     def check(self) -> None:
         """Raise InputChanged where the files are no longer those that were taken; StorageError, OSError as ``take``."""
-        if list_day(self.root, self.source.template, self.day) != self.files.files:
+        if list_day(self.root, self.source.template, self.day, self.passed_over) != self.files.files:
             raise InputChanged(f"the files of {self.source}, day {self.day}, changed while they were computed from")
         self.root.check()  # what reads by path may have read elsewhere
         if self.proven:
@@ -64,21 +65,22 @@ class Taken:
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
 
-def listed(source: Source, input_root: InputRoot, day: str) -> DayFiles:
+def listed(source: Source, input_root: InputRoot, day: str, passed_over: Collection[str] = ()) -> DayFiles:
     """What a listing shows of a day's files now. Raises StorageError."""
-    return day_files(list_day(_root(source, input_root), source.template, day))
+    return day_files(list_day(_root(source, input_root), source.template, day, passed_over))
 
 
-def take(source: Source, input_root: InputRoot, day: str) -> Taken | None:
+def take(source: Source, input_root: InputRoot, day: str, passed_over: Collection[str] = ()) -> Taken | None:
     """Read and digest a day's files; None where there is none any more.
 
+    ``passed_over`` are the broken links that were there when the day was planned: one that came later hides files.
     Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
     the root is no longer where it was.
     """
     root = _root(source, input_root)
     root.check()
     began = time.time_ns()
-    files = listed(source, input_root, day)
+    files = listed(source, input_root, day, passed_over)
     if not files.files:
         return None
     keep = source.read is None and files.bytes <= KEEP_BYTES
@@ -86,7 +88,8 @@ def take(source: Source, input_root: InputRoot, day: str) -> Taken | None:
         contents = read_contents(root.fd, files.files, keep=keep)
     except OSError as error:
         raise _unreadable(source, root, error) from error
-    return Taken(source, root, day, files, contents, proven=newest_ns(files.files) + RECENT_NS < began)
+    proven = newest_ns(files.files) + RECENT_NS < began
+    return Taken(source, root, day, files, contents, proven, passed_over)
 
 
 def contents_digest(source: Source, input_root: InputRoot, files: DayFiles) -> str | None:

@@ -10,7 +10,7 @@ import logging
 import os
 import stat
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from state.accepted import read_accepted
@@ -24,6 +24,7 @@ from state.root import ACCEPT, OutputRoot
 from state.scan import Output, folders, scan
 from state.threads import map_in_threads
 from state.verdict import Declared, Facts
+from tasks.broken_links import hidden_days
 from tasks.catalog import Source
 from tasks.discovery import Listing, list_source
 from tasks.intake import contents_digest
@@ -35,12 +36,16 @@ log = logging.getLogger("noonmark")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A plan, what was read of the index before it, what the output held, and which sources match any file."""
+    """A plan, what was read of the index before it, what the output held, and which sources match any file.
+
+    ``broken`` has the paths of the broken links that each source was listed without.
+    """
 
     plan: Plan
     remembered: Mapping[str, Remembered]
     output: Output
     present: frozenset[str]
+    broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def survey(
@@ -70,9 +75,13 @@ def survey(
         output=output.days,
         index={name: one.days() for name, one in remembered.items()},
     )
+    for name, listing in listings.items():
+        if listing.broken:
+            facts = _without(facts, name, hidden_days(listing.broken, sources[name].template, name, declared, facts))
     facts = _settle_doubts(declared, facts, selection, sources, input_root, threads)
     present = frozenset(name for name, listing in listings.items() if listing.days)
-    return Survey(plan(declared, facts, selection), remembered, output, present)
+    broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
+    return Survey(plan(declared, facts, selection), remembered, output, present, broken)
 
 
 def remember_footers(output: Output) -> None:
@@ -82,6 +91,13 @@ def remember_footers(output: Output) -> None:
             output.footers.save()
     except OSError as error:
         log.warning("what was read of the results cannot be kept, so the next run reads it again: %s", error)
+
+
+def _without(facts: Facts, source: str, hidden: Mapping[str, str]) -> Facts:
+    """The facts with some days of a source unreadable."""
+    known = {day: files for day, files in facts.inputs[source].items() if day not in hidden}
+    unreadable = {**facts.unreadable.get(source, {}), **hidden}
+    return replace(facts, inputs={**facts.inputs, source: known}, unreadable={**facts.unreadable, source: unreadable})
 
 
 def _settle_doubts(
@@ -153,6 +169,8 @@ def require_input(catalog: Catalog, input_root: Path, accepted: Collection[str] 
 def _tell_oddities(name: str, listing: Listing, input_root: Path) -> None:
     if not listing.days and not listing.unreadable:
         log.warning("no file matches source %r below %s", name, input_root)
+    for link in listing.broken:
+        log.warning("source %r: %s is a broken link; what it led to is not seen", name, link.path)
     if listing.strays:
         shown = ", ".join(repr(path) for path in listing.strays[:3])
         log.warning(

@@ -93,6 +93,10 @@ class Template:
         """The day that the fields make, NO_DAY where they make none, and None while they do not say it yet."""
         return _day_of(fields, "Y" in self._codes)
 
+    def may_become(self, fields: Fields, day: str) -> bool:
+        """Whether a path in which these fields were read can still come to be one of the day's."""
+        return self.covers(day) and fields <= self._fields(day)
+
     def settle(self, path: str, ends: States) -> str:
         """The day of a path that was read to its end, from those readings; NO_DAY for a stray."""
         for _, fields in ends:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from state.input_root import InputRoot
@@ -40,7 +40,10 @@ class Pace:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What every computation of a run shares. ``stopping`` is set when the run is told to end."""
+    """What every computation of a run shares. ``stopping`` is set when the run is told to end.
+
+    ``passed_over`` has the broken links that the survey met, by the key of their source.
+    """
 
     catalog: Catalog
     input_root: InputRoot
@@ -48,3 +51,4 @@ class Workshop:
     pace: Pace = field(default_factory=Pace)
     progress: Progress = field(default_factory=Progress)
     stopping: threading.Event = field(default_factory=threading.Event)
+    passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -126,7 +126,7 @@ class Inputs:
             days[day] = self._listed(day)
         return Listing(days, {}, ())
 
-    def list_day(self, root: InputRoot, template: object, day: str) -> tuple[FileStat, ...]:
+    def list_day(self, root: InputRoot, template: object, day: str, passed_over: object = ()) -> tuple[FileStat, ...]:
         """As ``tasks.discovery.list_day``."""
         self._look("list day", day)
         return self._listed(day)
