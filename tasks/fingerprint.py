@@ -8,9 +8,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
+from itertools import islice
 from types import CodeType, FunctionType
+from typing import NamedTuple
 
 from tasks.module_source import Dotted, Module, Unit, lookup, read_module
 
@@ -24,7 +27,7 @@ def fingerprint(function: Callable[..., object]) -> str:
     That is its source and the source of every module-level name it refers to (functions, classes, constants, the
     sources in its decorator), and so on through the user's modules; of other libraries, which name is meant. Comments,
     layout, docstrings, places in the file and the decorator's ``version=`` do not count. Files are read as they are
-    now, so ask right after the import. What is reached by ``getattr`` or ``globals()`` is not seen.
+    now, so ask right after the import. docs/design.md tells what is not seen.
 
     A function made inside another counts with its closure and defaults. One without a source file (typed at a prompt)
     counts by its constants and names alone, helpers apart; only then the Python version may matter.
@@ -34,25 +37,74 @@ def fingerprint(function: Callable[..., object]) -> str:
     plain = inspect.unwrap(function)
     if not isinstance(plain, FunctionType):
         raise TypeError(f"a fingerprint needs a Python function, found {plain!r}")
+    starts = list(_starts(plain))
     units: list[Unit] = []  # in the order of discovery: no path, line or module's name has a say in it
+    said = _follow(starts, units)
+    if any(unit.module.altered for unit in units):
+        said += _follow(_registered(starts), units)
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _follow(starts: Iterable[Unit | str], units: list[Unit]) -> list[str]:
+    """What the starts and all that they refer to say; ``units`` are those told before, and grows."""
+    numbers = {unit: number for number, unit in enumerate(units)}
 
     def label(target: Unit | str) -> str:
         if isinstance(target, str):
             return target
-        if target not in units:
+        if target not in numbers:
+            numbers[target] = len(units)
             units.append(target)
-        return str(units.index(target))
+        return str(numbers[target])
 
-    said = [label(start) for start in _starts(plain)]
-    for number, unit in enumerate(units):  # which grows meanwhile
+    first = len(units)
+    said = [label(start) for start in starts]
+    for number, unit in enumerate(islice(units, first, None), first):  # which grows meanwhile
         said.append(f"unit {number}")
-        for node, free in unit.module.names[unit.name]:
-            _forget_version(node, unit.module)
-            said.append(_dump(node))
-            for chain in sorted({chain for chain in _chains(node) if chain[0] in free}):
+        for text, chains, _ in _sayings(unit):
+            said.append(text)
+            for chain in chains:
                 targets = lookup(unit.module, chain)
                 said += [f"{'.'.join(chain)} = {' '.join(map(label, targets))}"] if targets else []
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    return said
+
+
+def _registered(starts: Iterable[Unit | str]) -> list[Unit]:
+    """What else fills the tables that a function reads: the entries of a registry, the cases of a single dispatch.
+
+    A table that only a decorator needs (the registry that the function itself is put in, a cache) is not read by it.
+    """
+    reached = [start for start in starts if isinstance(start, Unit)]
+    seen = set(reached)
+    for unit in reached:  # which grows meanwhile
+        for chain in (chain for _, _, chains in _sayings(unit) for chain in chains):
+            units = [target for target in lookup(unit.module, chain) if isinstance(target, Unit)]
+            named = [*units, Unit(unit.module, chain[0])]  # where it stands may alter what it imports
+            units += [one._replace(altered=True) for one in named if one.name in one.module.altered]
+            reached += [one for one in dict.fromkeys(units) if one not in seen]
+            seen.update(units)
+    return [unit for unit in reached if unit.altered]
+
+
+class _Saying(NamedTuple):
+    """What one statement says, the names that it refers to, and those among them that are not in its decorators."""
+
+    text: str
+    chains: list[Dotted]
+    body: list[Dotted]
+
+
+@lru_cache(maxsize=4096)
+def _sayings(unit: Unit) -> list[_Saying]:
+    """Kept, for many aggregations share their helpers."""
+    said = []
+    for node, free in unit.statements:
+        _forget_version(node, unit.module)
+        decorators = getattr(node, "decorator_list", ())
+        body = [part for part in ast.iter_child_nodes(node) if part not in decorators]
+        chains, within = ({chain for chain in _chains(*parts) if chain[0] in free} for parts in ([node], body))
+        said.append(_Saying(_dump(node), sorted(chains), sorted(within)))
+    return said
 
 
 def _starts(function: FunctionType) -> Iterator[Unit | str]:
@@ -117,9 +169,9 @@ def _forget_version(statement: ast.stmt, module: Module) -> None:
             call.keywords = [keyword for keyword in call.keywords if keyword.arg != "version"]
 
 
-def _chains(node: ast.AST) -> Iterator[Dotted]:
+def _chains(*nodes: ast.AST) -> Iterator[Dotted]:
     """Every ``a.b.c`` that begins with a name."""
-    rest = [node]
+    rest = [*nodes]
     while rest:
         item = base = rest.pop()
         attributes: list[str] = []

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import CodeType
 from typing import NamedTuple
 
+from tasks.alterations import altered, writes
+
 _OURS = {"tasks", "state", "flows"}
 _LIBRARIES = [os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -32,17 +34,27 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """What a module's top level binds: by statements, and by imports (in order; ``*`` holds the star imports)."""
+    """What a module's top level binds: by statements, and by imports (in order; ``*`` holds the star imports).
+
+    ``altered`` holds what else changes a name's value, through what it calls: an entry of a registry, say.
+    """
 
     names: dict[str, list[Statement]] = field(default_factory=dict)
     imports: dict[str, dict[Dotted, None]] = field(default_factory=dict)
+    altered: dict[str, list[Statement]] = field(default_factory=dict)
 
 
 class Unit(NamedTuple):
-    """A module-level name: every statement that binds or alters it."""
+    """A module-level name: every statement that binds it or alters it in place; or those that alter it by a call."""
 
     module: Module
     name: str
+    altered: bool = False
+
+    @property
+    def statements(self) -> list[Statement]:
+        """In the order of the file."""
+        return (self.module.altered if self.altered else self.module.names)[self.name]
 
 
 def lookup(module: Module, chain: Dotted, seen: frozenset[Dotted] = frozenset()) -> list[Unit | str]:
@@ -75,14 +87,17 @@ def _targets(path: Dotted, seen: frozenset[Dotted] = frozenset()) -> list[Unit |
 def _find(name: str) -> Module | None:
     """The user's module of that name; None for one that is Noonmark's, a library's, or nowhere to be found."""
     file, places = _locate(name)
-    if name.partition(".")[0] in _OURS or not (file or places):
-        return None
-    path = Path(os.path.realpath(file or places[0]))
-    if {"site-packages", "dist-packages"} & set(path.parts) or any(map(path.is_relative_to, _LIBRARIES)):
+    if name.partition(".")[0] in _OURS or not (file or places) or _is_of_a_library(file or places[0]):
         return None
     if file is None:
         return Module()  # a namespace has none
     return read_module(file, name if places else name.rpartition(".")[0])
+
+
+@lru_cache(maxsize=4096)
+def _is_of_a_library(file: str) -> bool:
+    path = Path(os.path.realpath(file))
+    return bool({"site-packages", "dist-packages"} & set(path.parts)) or any(map(path.is_relative_to, _LIBRARIES))
 
 
 def _locate(name: str) -> tuple[str | None, list[str]]:
@@ -109,7 +124,7 @@ def read_module(file: str, package: str) -> Module | None:
 
 @lru_cache(maxsize=512)
 def _parse(file: str, package: str, _state: tuple[int, int]) -> Module:
-    tree, module = ast.parse(Path(file).read_bytes()), Module()
+    tree, module, statements = ast.parse(Path(file).read_bytes()), Module(), list[Statement]()
     _strip(tree)
     for node in tree.body:
         free = _globals(compile(ast.Module([node], []), file, "exec", dont_inherit=True, optimize=0))
@@ -119,6 +134,13 @@ def _parse(file: str, package: str, _state: tuple[int, int]) -> Module:
             module.imports.setdefault(name, {})[path] = None
         for name in free & set(_bound(node)):
             module.names.setdefault(name, []).append(statement)
+        statements.append(statement)
+    functions = {n: [s for s in found if isinstance(s.node, _DEFINITIONS)] for n, found in module.names.items()}
+    written = writes(functions)
+    for statement in statements:
+        for name in sorted(set(altered(statement.node, module.names, written))):
+            if statement not in module.names.get(name, ()):
+                module.altered.setdefault(name, []).append(statement)
     return module
 
 

@@ -31,6 +31,24 @@ BOTH = ("items_by_shop", "totals")
 SKIPPED_NOTHING = {"done": 20}
 
 
+MEASURES = """
+MEASURES = {}
+
+
+def measure(name):
+    return lambda function: MEASURES.setdefault(name, function)
+
+
+@measure("items")
+def items():
+    return pl.col("items").sum()  # all
+
+
+@aggregation(sales, version=2)
+"""
+"""What stands above ``totals`` where its measures are found in a table, and its version is raised."""
+
+
 def _reason(reason: str, days: Sequence[str], aggregations: Sequence[str] = BOTH) -> dict[tuple[str, str], str]:
     return {(aggregation, day): reason for aggregation in aggregations for day in days}
 
@@ -104,15 +122,19 @@ def test_each_day_is_computed_for_its_own_reason_and_no_other_day(project: Proje
 def test_a_raised_version_is_computed_and_a_lowered_one_overwrites_nothing(project: Project) -> None:
     """Promise 3: old code never replaces what newer code committed, not by --force either.
 
-    Code that changed without its version is told by name, and not computed: the version is the user's word.
+    Code that changed without its version is told by name, and not computed: the version is the user's word. An entry
+    that a decorator puts into a table is code of whoever reads the table.
     """
-    raised = SHOPS.replace("version=1)\ndef totals", "version=2)\ndef totals")
+    raised = SHOPS.replace("@aggregation(sales, version=1)\ndef totals", MEASURES + "def totals")
+    raised = raised.replace('len(), items=pl.col("items").sum()', 'len(), items=MEASURES["items"]()')
     project.declare(raised.replace("items_by_shop(sales: pl.LazyFrame) -> pl.LazyFrame:", "items_by_shop(sales):"))
     run = project.run()
     assert run.committed == _reason("outdated", DAYS, ["totals"])
     assert {project.record("totals", day)["version"] for day in DAYS} == {2}
     assert "items_by_shop: its code changed" in run.stderr
     assert "totals: its code changed" not in run.stderr
+    project.declare(raised.replace('"items").sum()  # all', '"items").max()'))
+    assert "totals: its code changed" in project.run("--dry-run").stderr
 
     before = {path: path.read_bytes() for path in project.results()}
     project.declare(SHOPS)
