@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 
+from flows.streams import open_closed_streams
+
 # Before Prefect is imported, and the only way that its client knows: on a terminal it would show a newcomer a notice
 # about its telemetry, and without a network it would wait for it. A person who set the variable keeps what was set.
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -22,3 +24,4 @@ logging.getLogger("noonmark").setLevel(logging.INFO)
 gc.set_threshold(50_000, 10, 10)
 if sys.argv[:1] == ["-m"] and any(word.startswith("flows.") for word in sys.orig_argv):
     gc.disable()
+    open_closed_streams()

@@ -1,31 +1,25 @@
-"""What every command does alike: read its options, print for a person or a program, and end with the contract's code.
-
-An interrupted command ends within seconds and leaves no process behind, even where polars computes on in a thread.
-"""
+"""What every command does alike: read options, print for a person or a program, end with the contract's code."""
 
 from __future__ import annotations
 
 import argparse
-import atexit
 import contextlib
+import faulthandler
 import gc
 import json
 import logging
 import os
-import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
-
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from typing import Any, NoReturn, TextIO
 
 from flows.settings import Settings, read_settings
+from flows.signals import Ending, end_soon_when_signalled, told_to_end
+from flows.streams import STDERR, claim_stdout, give_up, say
 from state.errors import ConfigurationError, NoonmarkError, StorageError
 
-GRACE_SECONDS = 5.0
 BROKEN = 4
 
 
@@ -62,68 +56,113 @@ def run_command(
     ``act`` returns the JSON object that ``--json`` prints; ``show`` prints the same for a person.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    as_json = "--json" in arguments
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    stdout = _Stdout(claim_stdout(), as_json="--json" in arguments)
     _speak_on_stderr()
-    _end_soon_when_signalled()
+    end_soon_when_signalled(stdout.tell_ending)
     try:
-        options = parser.parse_args(arguments)
-        settings = read_settings(strict=True)
-        try:
-            with contextlib.redirect_stdout(sys.stderr):  # a print in an aggregation is no part of the report
-                report, code = act(options, settings), 0
-        except ProblemsRemain as error:
-            report, code = error.report, error.exit_code
-        _leave(_print_report(lambda: print(json.dumps(report)) if as_json else show(report, settings), code))
-    except NoonmarkError as error:
+        code = _run(parser, act, show, arguments, stdout)
+    except BaseException as error:  # noqa: BLE001 whatever it is, a command ends with a code that tells
+        code = _code_of(error, parser.prog, stdout)
+    stdout.flush()
+    gc.freeze()  # or Python would look through everything once more before it ends, for a fifth of a second
+    sys.exit(code)
+
+
+def _run(
+    parser: Parser,
+    act: Callable[[argparse.Namespace, Settings], Mapping[str, Any]],
+    show: Callable[[Mapping[str, Any], Settings], None],
+    arguments: list[str],
+    stdout: _Stdout,
+) -> int:
+    try:
+        with stdout.shown():
+            options = parser.parse_args(arguments)
+    except SystemExit as error:  # --help; every other way out of here is ours
+        return int(error.code or 0)
+    settings = read_settings(strict=True)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # a print in an aggregation is no part of the report
+            report, code = act(options, settings), 0
+    except ProblemsRemain as error:
+        report, code = error.report, error.exit_code
+    return stdout.print_report(lambda: print(json.dumps(report)) if options.json else show(report, settings), code)
+
+
+def _code_of(error: BaseException, prog: str, stdout: _Stdout) -> int:
+    """Tell what ended a command, and give its exit code. It was interrupted only where a signal arrived."""
+    if ending := told_to_end():
+        stdout.tell_ending(ending)
+        return ending.code
+    if isinstance(error, NoonmarkError):
         next_step = {
-            ConfigurationError.kind: f"{parser.prog} --help",
-            StorageError.kind: f"mend the storage, then again: {parser.prog}",
+            ConfigurationError.kind: f"{prog} --help",
+            StorageError.kind: f"mend the storage, then again: {prog}",
         }
-        _tell_error(error.kind, error.message, error.command or next_step.get(error.kind), as_json)
-        _leave(error.exit_code)
-    except KeyboardInterrupt:
-        _tell_interrupted(signal.SIGINT)
-    except Exception as error:  # noqa: BLE001 whatever else happens is a bug or a server's fault: exit 4, with its trace
-        if _is_prefects(error):
-            mend = "start that server, or unset PREFECT_API_URL to use a temporary one"
-            _tell_error("prefect", f"Prefect does not serve: {error}", mend, as_json)
-        else:
-            traceback.print_exc()
-            _tell_error("broken", f"the run itself broke: {type(error).__name__}: {error}", None, as_json)
-        _leave(BROKEN)
-    except BaseException as error:
-        if isinstance(error, SystemExit) and not isinstance(error, _Terminated):
-            raise  # argparse's --help
-        _tell_interrupted(signal.SIGTERM)
+        stdout.tell_error(error.kind, error.message, error.command or next_step.get(error.kind))
+        return error.exit_code
+    if _is_prefects(error):
+        mend = "start that server, or unset PREFECT_API_URL to use a temporary one"
+        stdout.tell_error("prefect", f"Prefect does not serve: {error}", mend)
+    else:
+        say("".join(traceback.format_exception(error)).rstrip())
+        stdout.tell_error("broken", f"the run itself broke: {type(error).__name__}: {error}", None)
+    return BROKEN
 
 
-def _print_report(show: Callable[[], None], code: int) -> int:
-    """Print the report; the exit code. A reader that went away (``| head``) changes nothing of what was done."""
-    try:
-        show()
-        sys.stdout.flush()
-        return code
-    except SystemExit:  # rich's word for a reader that went away
-        return code
-    except OSError as error:
-        _give_stdout_up()
-        if isinstance(error, BrokenPipeError):
+class _Stdout:
+    """What a command prints on stdout: one report, or one error, whoever of its threads comes first."""
+
+    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
+        self._stream = stream
+        self._as_json = as_json
+        self._first = threading.Lock()
+
+    def shown(self) -> contextlib.AbstractContextManager[object]:
+        """While entered, ``print`` and rich print there."""
+        return contextlib.redirect_stdout(self._stream)
+
+    def print_report(self, show: Callable[[], None], code: int) -> int:
+        """Print the report; the exit code. A reader that went away (``| head``) changes nothing of what was done."""
+        if not self._first.acquire(blocking=False):
             return code
-        told = f"the report cannot be written: {error.strerror}; what was committed stays"
-        _tell_error("storage", told, None, as_json=False)
-        return BROKEN
+        try:
+            with self.shown():
+                show()
+            self._stream.flush()
+            return code
+        except SystemExit:  # rich's word for a reader that went away
+            return code
+        except OSError as error:
+            give_up(self._stream)
+            if isinstance(error, BrokenPipeError):
+                return code
+            say(f"noonmark: the report cannot be written: {error.strerror}; what was committed stays")
+            return BROKEN
 
+    def tell_error(self, kind: str, message: str, command: str | None) -> None:
+        """Print what went wrong, for a program on stdout and for a person on stderr."""
+        self._print_error(kind, message, command)
+        say(f"noonmark: {message}" + (f"\n  → {command}" if command else ""))
 
-@contextlib.contextmanager
-def reporting() -> Iterator[None]:
-    """Around a command's flow run: where there is no server, Prefect starts one of its own; say so on a terminal."""
-    if PREFECT_API_URL.value() is None:
-        _keep_ctrl_c_from_the_server()
-        if sys.stderr.isatty():
-            print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
-    with _without_heartbeats():
-        yield
+    def tell_ending(self, ending: Ending) -> None:
+        """Print the error of a run that was ended, where it is one; a person was told at once."""
+        if ending.kind:
+            self._print_error(ending.kind, ending.message, ending.command)
+
+    def flush(self) -> None:
+        """Write what is left, as far as somebody takes it."""
+        try:
+            self._stream.flush()
+        except OSError:
+            give_up(self._stream)
+
+    def _print_error(self, kind: str, message: str, command: str | None) -> None:
+        if self._as_json and self._first.acquire(blocking=False):
+            with contextlib.suppress(OSError):  # nobody reads it any more; the exit code tells
+                error = {"kind": kind, "message": message, "command": command}
+                print(json.dumps({"error": error}), file=self._stream, flush=True)
 
 
 @contextlib.contextmanager
@@ -145,32 +184,6 @@ def collecting() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _without_heartbeats() -> contextlib.AbstractContextManager[object]:
-    """On a temporary server nobody watches heartbeats, and a flow run waits up to a second for who sends them."""
-    if PREFECT_API_URL.value() is not None:
-        return contextlib.nullcontext()
-    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-
-
-def _keep_ctrl_c_from_the_server() -> None:
-    """A terminal sends Ctrl-C to Prefect's temporary server too; it would die before it took in how the run ended."""
-    from prefect.server.api.server import SubprocessASGIServer  # takes a second, and is needed without a server only
-
-    # Prefect offers no way to start it otherwise. Where this name goes, a Ctrl-C is only noisier.
-    start = getattr(SubprocessASGIServer, "_run_uvicorn_command", None)
-    if start is None:
-        return
-
-    def start_deaf(server: SubprocessASGIServer) -> Any:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a child inherits the mask
-        try:
-            return start(server)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    SubprocessASGIServer._run_uvicorn_command = start_deaf  # type: ignore[method-assign, assignment]
-
-
 def _is_prefects(error: BaseException) -> bool:
     """Whether Prefect's client raised it: its server is away, and a trace through the client tells nobody anything."""
     innermost = ""
@@ -179,52 +192,12 @@ def _is_prefects(error: BaseException) -> bool:
     return innermost.partition(".")[0] in {"prefect", "httpx", "httpcore"}
 
 
-class _Terminated(SystemExit):
-    """SIGTERM, as the main thread meets it."""
-
-
-def _tell_error(kind: str, message: str, command: str | None, as_json: bool) -> None:
-    if as_json:
-        with contextlib.suppress(OSError):  # nobody reads it any more; the exit code tells
-            print(json.dumps({"error": {"kind": kind, "message": message, "command": command}}))
-    print(f"noonmark: {message}" + (f"\n  → {command}" if command else ""), file=sys.stderr)
-
-
-def _tell_interrupted(number: int) -> NoReturn:
-    _announce_end()
-    _leave(128 + number)
-
-
-_announced = threading.Lock()
-
-
-def _announce_end() -> None:
-    """Say at once, and once, that the run ends. What Prefect logs of its own end is of no use to anyone."""
-    if _announced.acquire(blocking=False):
-        logging.disable(logging.CRITICAL)
-        told = b"noonmark: interrupted; every committed day is safe, and the next run goes on from here\n"
-        os.write(2, told)  # the main thread may be in the middle of a print
-
-
-def _leave(code: int) -> NoReturn:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _give_stdout_up()
-    gc.freeze()  # or Python would look through everything once more before it ends, for a fifth of a second
-    sys.exit(code)
-
-
-def _give_stdout_up() -> None:
-    """Send what is left for a stdout that takes nothing any more to nowhere; Python would complain as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _speak_on_stderr() -> None:
-    """Send Noonmark's own lines to stderr as they are.
+    """Send Noonmark's own lines to stderr as they are, and where the process was if it dies of a segmentation fault.
 
     Prefect's lines about flow and task runs go to its server alone, unless someone set how Prefect is to log.
     """
+    faulthandler.enable(STDERR)
     logger = logging.getLogger("noonmark")
     if any(name.startswith("PREFECT_LOGGING_") for name in os.environ):
         return
@@ -246,29 +219,3 @@ class _Stderr(logging.Handler):
             print(self.format(record), file=sys.stderr)
         except Exception:  # noqa: BLE001 as every handler of the standard library
             self.handleError(record)
-
-
-def _end_soon_when_signalled() -> None:
-    """End the process a few seconds after SIGINT or SIGTERM at the latest.
-
-    The signals' own exceptions end it at once as a rule. A thread inside polars cannot be interrupted, though, and
-    Python would wait for it. Commits are whole or not there at any instant, so leaving in the middle of one is safe.
-    """
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, _terminate)
-
-    def watch() -> None:
-        while (number := os.read(read, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
-            pass
-        _announce_end()
-        time.sleep(GRACE_SECONDS)
-        atexit._run_exitfuncs()  # Prefect's temporary server is stopped there
-        os._exit(128 + number)
-
-    threading.Thread(target=watch, name="end-soon", daemon=True).start()
-
-
-def _terminate(number: int, _: object) -> None:
-    raise _Terminated(128 + number)

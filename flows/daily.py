@@ -14,9 +14,10 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.command import Parser, ProblemsRemain, collecting, reporting, run_command
+from flows.command import Parser, ProblemsRemain, collecting, run_command
 from flows.opening import opened_memory, opened_root, seen_root
 from flows.options import add_selection, selection_of
+from flows.prefect_server import reporting
 from flows.progress import shown_progress
 from flows.settings import Settings, read_settings
 from flows.summary import Summary, counted, plan_to_json, show_daily

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, reporting, run_command
+from flows.command import Parser, ProblemsRemain, run_command
 from flows.opening import opened_memory, seen_root
+from flows.prefect_server import reporting
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
 from state.durability import Durability

@@ -14,8 +14,9 @@ from prefect import flow
 from rich.console import Console
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, collecting, reporting, run_command
+from flows.command import Parser, ProblemsRemain, collecting, run_command
 from flows.opening import opened_memory, opened_root, seen_root
+from flows.prefect_server import reporting
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
 from state.accepted import write_accepted

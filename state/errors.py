@@ -56,3 +56,7 @@ class IndexUnavailable(NoonmarkError):
     """Redis did not answer, or not in time, or not as Redis should. The caller goes on without it."""
 
     kind = "redis"
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the run, as the main thread meets it. What user code raises is never one."""

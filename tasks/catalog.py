@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -148,7 +149,7 @@ def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: o
     parameters = _positional(function)
     if not name.isascii() or not is_aggregation_name(name):
         return "its name must be a plain identifier (letters, digits, underscores) that does not begin with '_'"
-    if not (function.__doc__ or "").strip():
+    if not (function.__doc__ or "").strip() and sys.flags.optimize < 2:  # python -OO takes docstrings away
         return "it has no docstring; one line that says what the result holds is enough"
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         return f"version={version!r}, expected a whole number from 1"

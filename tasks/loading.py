@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from state.errors import ConfigurationError, DeclarationError, NoonmarkError
+from prefect.exceptions import TerminationSignal
+
+from state.errors import ConfigurationError, DeclarationError, Interrupted, NoonmarkError
 from state.verdict import Declared
 from tasks.catalog import Aggregation, Source, declared
 
@@ -92,7 +94,7 @@ def _import(name: str, setting: str) -> ModuleType:
         # An aggregation's own errors name the place already; a source does not know where it stands.
         told = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
         raise DeclarationError(told, command=error.command or CHECK) from None
-    except NoonmarkError:
+    except (NoonmarkError, Interrupted, TerminationSignal):
         raise
     except ModuleNotFoundError as error:
         if error.name and f"{name}.".startswith(f"{error.name}."):
@@ -105,7 +107,7 @@ def _import(name: str, setting: str) -> ModuleType:
             f"NOONMARK_AGGREGATIONS={setting}: {name} needs {error.name}: {error} ({_place_of(error)})",
             command=f"pip install what it needs, then: {CHECK}",
         ) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a module that leaves, or interrupts itself, is as wrong as one that raises
         place = "" if isinstance(error, SyntaxError) else f" ({_place_of(error)})"  # that one names its own line
         told = f"{type(error).__name__}: {error}{place}"
         raise ConfigurationError(

@@ -247,12 +247,13 @@ class Here:
 
 @pytest.fixture
 def here(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Here]:
-    """Ten committed days, and commands that run in this process; signals and logging stay pytest's."""
+    """Ten committed days, and commands that run in this process; signals, logging and stdout stay pytest's."""
     (project.code / "shops.py").rename(project.code / f"{NAME}.py")
     monkeypatch.syspath_prepend(str(project.code))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(command, "_speak_on_stderr", lambda: None)
-    monkeypatch.setattr(command, "_end_soon_when_signalled", lambda: None)
+    monkeypatch.setattr(command, "end_soon_when_signalled", lambda _: None)
+    monkeypatch.setattr(command, "claim_stdout", lambda: sys.stdout)
     importlib.invalidate_caches()
     yield Here(project, monkeypatch, capsys)
     sys.modules.pop(NAME, None)

@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
-from flows.command import _without_heartbeats, collecting
+from flows.command import collecting
+from flows.prefect_server import _without_heartbeats
 from tests.project import CHECKOUT, SHOPS, Project, dates
 
 COLLECTS = """

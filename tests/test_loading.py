@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from prefect.exceptions import TerminationSignal
 
-from state.errors import ConfigurationError, DeclarationError
+from state.errors import ConfigurationError, DeclarationError, Interrupted
 from tasks.loading import load, to_plan
 
 HEAD = "from tasks.catalog import Source, aggregation\nflights = Source('flights/{day}/*.csv')\n"
@@ -127,10 +128,19 @@ def test_a_broken_package_inside_the_package(write: Write) -> None:
         load("user")
 
 
-def test_a_module_that_leaves(write: Write) -> None:
-    """A script that ends with sys.exit() is no reason to end without a word."""
-    write(bad="import sys\nsys.exit(0)\n")
-    with pytest.raises(ConfigurationError):
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt", "asyncio.CancelledError", "GeneratorExit"])
+def test_a_module_that_leaves(write: Write, error: str) -> None:
+    """A script that ends with sys.exit(), or raises what is no Exception, is no reason to end without a word."""
+    write(bad=f"import asyncio\nraise {error}\n")
+    with pytest.raises(ConfigurationError, match=r"user\.bad cannot be imported: .*\(bad\.py:2\)"):
+        load("user")
+
+
+@pytest.mark.parametrize("error", ["state.errors.Interrupted(2)", "prefect.exceptions.TerminationSignal(15)"])
+def test_a_signal_during_the_import_is_no_fault_of_the_module(write: Write, error: str) -> None:
+    """The run was told to end, on a terminal or by Prefect."""
+    write(bad=f"import prefect.exceptions, state.errors\nraise {error}\n")
+    with pytest.raises((Interrupted, TerminationSignal)):
         load("user")
 
 
