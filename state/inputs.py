@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from state.files import CHUNK
@@ -72,17 +72,20 @@ class Contents:
     buffers: tuple[bytes, ...] | None
 
 
-def read_contents(root_fd: int, files: Sequence[FileStat], *, keep: bool) -> Contents:
+def read_contents(
+    root_fd: int, files: Sequence[FileStat], *, keep: bool, name_of: Callable[[str], str] = os.path.basename
+) -> Contents:
     """Read and digest the files of a day, whose paths are below the folder that is open as ``root_fd``.
 
-    The digest covers each file's own name (not its folder: the same files moved elsewhere are no change) and bytes,
-    in the order given. ``keep`` returns the bytes too, so that what is computed from is what was digested.
+    The digest covers name and bytes of each file, in the order given. ``name_of`` makes the name of the path: by
+    default the file's own, so that the same files moved to another folder are no change. ``keep`` returns the bytes
+    too, so that what is computed from is what was digested.
     Raises InputChanged where a file differs from its listing before or after it was read, OSError where it cannot be.
     """
     digest = hashlib.sha256()
     buffers = []
     for file in files:
-        name = os.fsencode(os.path.basename(file.path))
+        name = os.fsencode(name_of(file.path))
         content, content_digest = _read(root_fd, file, keep)
         digest.update(len(name).to_bytes(4, "big") + name + content_digest)
         buffers.append(content)

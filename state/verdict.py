@@ -29,14 +29,14 @@ class Facts:
     ``inputs[source][day]`` and ``unreadable[source][day]`` come from one listing of each source,
     ``output[aggregation][day]`` from one scan of the output. ``index[aggregation]`` is the set of days that Redis
     remembers; it can tell ``lost`` from ``new`` and nothing else. ``contents[source, day]`` holds the digests of those
-    files whose times settle nothing (see ``doubted``).
+    files whose times settle nothing (see ``doubted``): one for each way in which a file's name counts.
     """
 
     inputs: Mapping[str, Mapping[str, DayFiles]]
     output: Mapping[str, Mapping[str, Found]]
     unreadable: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     index: Mapping[str, Collection[str]] = field(default_factory=dict)
-    contents: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    contents: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
 
     def found(self, aggregation: Declared, day: str) -> Found | None:
         """What stands in the day's place."""
@@ -127,6 +127,6 @@ def _changed(aggregation: Declared, day: str, commit: Commit, facts: Facts) -> b
         then, now = recorded[name], facts.inputs[source][day]
         if then.stat == now.stat:
             continue
-        if (then.files, then.bytes) != (len(now.files), now.bytes) or then.contents != facts.contents[source, day]:
+        if (then.files, then.bytes) != (len(now.files), now.bytes) or then.contents not in facts.contents[source, day]:
             return True
     return False

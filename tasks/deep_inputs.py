@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +18,7 @@ from state.threads import map_in_threads
 from tasks.catalog import Source
 from tasks.discovery import list_source
 from tasks.intake import contents_digest
-from tasks.loading import Catalog, key
+from tasks.loading import Catalog, key, sources_by_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +32,41 @@ class Edited:
 
 def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threads: int) -> Iterator[Edited | Unread]:
     """Digest every input that a commit was computed from. Raises StorageError where a source cannot be listed."""
-    sources = {key(source): source for one in catalog.values() for source in one.sources.values()}
-    for name, source in sources.items():
-        files = {day: day_files(some) for day, some in list_source(input_root, source.template).days.items()}
-        digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
-        digests = dict(zip(files, digested, strict=True))
-        for aggregation, day, recorded in _recorded(catalog, output, name):
-            if day not in files or recorded.stat != files[day].stat:
-                continue  # every run sees that
-            found = digests[day]
-            if isinstance(found, StorageError):
-                yield Unread(aggregation, day, f"its input cannot be read: {found.message}")
-            elif found not in (recorded.contents, None):
-                yield Edited(aggregation, day, name)
+    for name, alike in sources_by_key(catalog).items():
+        files = {day: day_files(some) for day, some in list_source(input_root, alike[0].template).days.items()}
+        for source in alike:
+            digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
+            digests = dict(zip(files, digested, strict=True))
+            for aggregation, day, recorded in _recorded(catalog, output, source):
+                if day not in files or recorded.stat != files[day].stat:
+                    continue  # every run sees that
+                found = digests[day]
+                if found not in (recorded.contents, None) and source.shows_paths:
+                    # Before where they lie was a part of it, commits had the digest of files by their own names.
+                    found = _digest(source, input_root, files[day], os.path.basename)
+                if isinstance(found, StorageError):
+                    yield Unread(aggregation, day, f"its input cannot be read: {found.message}")
+                elif found not in (recorded.contents, None):
+                    yield Edited(aggregation, day, name)
 
 
-def _digest(source: Source, input_root: InputRoot, files: DayFiles) -> str | StorageError | None:
+def _digest(
+    source: Source, input_root: InputRoot, files: DayFiles, name_of: Callable[[str], str] | None = None
+) -> str | StorageError | None:
     try:
-        return contents_digest(source, input_root, files)
+        return contents_digest(source, input_root, files, name_of)
     except StorageError as error:
         return error
 
 
-def _recorded(catalog: Catalog, output: Output, source: str) -> Iterator[tuple[str, str, SourceRecord]]:
+def _recorded(catalog: Catalog, output: Output, source: Source) -> Iterator[tuple[str, str, SourceRecord]]:
+    """What was recorded of sources that list and name their files as this one does."""
+
+    def alike(other: Source) -> bool:
+        return (key(other), other.shows_paths) == (key(source), source.shows_paths)
+
     for one in catalog.values():
-        for name in (name for name, declared in one.sources.items() if key(declared) == source):
+        for name in (name for name, declared in one.sources.items() if alike(declared)):
             for day, found in output.days.get(one.name, {}).items():
                 if isinstance(found, Commit) and name in found.record.inputs:
                     yield one.name, day, found.record.inputs[name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -61,7 +61,10 @@ class Taken:
         self.root.check()  # what reads by path may have read elsewhere
         if self.proven:
             return
-        if read_contents(self.root.fd, self.files.files, keep=False).digest != self.contents.digest:
+        if (
+            read_contents(self.root.fd, self.files.files, keep=False, name_of=_names(self.source)).digest
+            != self.contents.digest
+        ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
 
@@ -85,22 +88,32 @@ def take(source: Source, input_root: InputRoot, day: str, passed_over: Collectio
         return None
     keep = source.read is None and files.bytes <= KEEP_BYTES
     try:
-        contents = read_contents(root.fd, files.files, keep=keep)
+        contents = read_contents(root.fd, files.files, keep=keep, name_of=_names(source))
     except OSError as error:
         raise _unreadable(source, root, error) from error
     proven = newest_ns(files.files) + RECENT_NS < began
     return Taken(source, root, day, files, contents, proven, passed_over)
 
 
-def contents_digest(source: Source, input_root: InputRoot, files: DayFiles) -> str | None:
-    """The digest of files that a listing showed; None where they changed since. Raises StorageError."""
+def contents_digest(
+    source: Source, input_root: InputRoot, files: DayFiles, name_of: Callable[[str], str] | None = None
+) -> str | None:
+    """The digest of files that a listing showed; None where they changed since. Raises StorageError.
+
+    ``name_of`` makes the name that counts of a file's path, in place of the source's own way.
+    """
     root = _root(source, input_root)
     try:
-        return read_contents(root.fd, files.files, keep=False).digest
+        return read_contents(root.fd, files.files, keep=False, name_of=name_of or _names(source)).digest
     except OSError as error:
         raise _unreadable(source, root, error) from error
     except InputChanged:
         return None
+
+
+def _names(source: Source) -> Callable[[str], str]:
+    """What counts as the name of a file: where it lies is a part of the input where the aggregation can see it."""
+    return source.template.placed_name if source.shows_paths else os.path.basename
 
 
 def _unreadable(source: Source, root: InputRoot, error: OSError) -> StorageError:

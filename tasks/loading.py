@@ -56,6 +56,20 @@ def key(source: Source) -> str:
     return source.template.text
 
 
+def sources_by_key(catalog: Catalog) -> dict[str, list[Source]]:
+    """The sources by their key: one of those that show paths and one of those that do not, where both are declared.
+
+    They list alike, and the digests of their files may differ.
+    """
+    found: dict[str, list[Source]] = {}
+    for aggregation in catalog.values():
+        for source in aggregation.sources.values():
+            alike = found.setdefault(key(source), [])
+            if all(one.shows_paths != source.shows_paths for one in alike):
+                alike.append(source)
+    return found
+
+
 def _add(found: dict[str, Aggregation], one: Aggregation) -> None:
     for other in found.values():
         if other.name.lower() == one.name.lower() and other.function is not one.function:

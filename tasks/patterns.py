@@ -46,6 +46,11 @@ def is_deep(tokens: Tokens) -> bool:
     return len(tokens) == 2 and all(map(is_star, tokens))
 
 
+def is_wild(tokens: Tokens) -> bool:
+    """Whether more than the day decides which names the segment matches."""
+    return any(not isinstance(token, Field) and token[0] in (STAR, ONE) for token in tokens)
+
+
 def is_hidden(tokens: Tokens) -> bool:
     """Whether the segment matches names with a leading dot, and therefore nothing else."""
     first = tokens[0]

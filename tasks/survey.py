@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from tasks.broken_links import hidden_days
 from tasks.catalog import Source
 from tasks.discovery import Listing, list_source
 from tasks.intake import contents_digest
-from tasks.loading import Catalog, key, to_plan
+from tasks.loading import Catalog, key, sources_by_key, to_plan
 from tasks.memory import Memory
 
 log = logging.getLogger("noonmark")
@@ -61,8 +61,8 @@ def survey(
     names = sorted({*catalog, *(folders(root) if root else ())})
     remembered = memory.read(names)
     output = scan(root) if root else Output()
-    sources = {key(source): source for one in declared for source in catalog[one.name].sources.values()}
-    listings = {name: list_source(input_root, source.template) for name, source in sources.items()}
+    sources = sources_by_key({one.name: catalog[one.name] for one in declared})
+    listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     if root:
         _refuse_vanished_input(declared, listings, output, root, input_root)
     accepted = read_accepted(root) if root else frozenset()
@@ -77,7 +77,7 @@ def survey(
     )
     for name, listing in listings.items():
         if listing.broken:
-            facts = _without(facts, name, hidden_days(listing.broken, sources[name].template, name, declared, facts))
+            facts = _without(facts, name, hidden_days(listing.broken, sources[name][0].template, name, declared, facts))
     facts = _settle_doubts(declared, facts, selection, sources, input_root, threads)
     present = frozenset(name for name, listing in listings.items() if listing.days)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
@@ -104,7 +104,7 @@ def _settle_doubts(
     declared: list[Declared],
     facts: Facts,
     selection: Selection,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Sequence[Source]],
     input_root: InputRoot,
     threads: int,
 ) -> Facts:
@@ -112,11 +112,12 @@ def _settle_doubts(
     if not doubted:
         return facts
 
-    def read(doubt: tuple[str, str]) -> str | StorageError:
+    def read(doubt: tuple[str, str]) -> frozenset[str] | StorageError:
         name, day = doubt
         try:
+            digests = {contents_digest(source, input_root, facts.inputs[name][day]) for source in sources[name]}
             # What changes at this moment has no digest: the day is planned, and looked at anew as it is computed.
-            return contents_digest(sources[name], input_root, facts.inputs[name][day]) or ""
+            return frozenset(digest for digest in digests if digest)
         except StorageError as error:
             return error
 
@@ -125,7 +126,7 @@ def _settle_doubts(
     for (name, day), answer in answers.items():
         if isinstance(answer, StorageError):
             unreadable[name][day] = answer.message
-    contents = {doubt: answer for doubt, answer in answers.items() if isinstance(answer, str)}
+    contents = {doubt: answer for doubt, answer in answers.items() if not isinstance(answer, StorageError)}
     return replace(facts, contents=contents, unreadable=unreadable)
 
 

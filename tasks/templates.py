@@ -15,7 +15,19 @@ from typing import Literal
 from state.days import is_date, is_day
 from state.errors import ConfigurationError
 from tasks.ambiguity import check, codes_of, missing
-from tasks.patterns import INTEGER, Field, Fields, Matcher, States, Tokens, filled, segments_of, shown, wrong
+from tasks.patterns import (
+    INTEGER,
+    Field,
+    Fields,
+    Matcher,
+    States,
+    Tokens,
+    filled,
+    is_wild,
+    segments_of,
+    shown,
+    wrong,
+)
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _COMPRESSED = (".gz", ".zst")
@@ -96,6 +108,17 @@ class Template:
     def may_become(self, fields: Fields, day: str) -> bool:
         """Whether a path in which these fields were read can still come to be one of the day's."""
         return self.covers(day) and fields <= self._fields(day)
+
+    def placed_name(self, path: str) -> str:
+        """A file's name with the folders that a wildcard chose; all others follow from the day.
+
+        Where no folder has a wildcard it is the file's own name.
+        """
+        deep = self.matcher.segments[: len(self._rows)][-1].deep
+        if not deep and not any(map(is_wild, self._rows[:-1])):
+            return path.rpartition("/")[2]
+        fixed = next(at for at, segment in enumerate(self.matcher.segments) if segment.literal is None)
+        return path.split("/", fixed)[fixed]
 
     def settle(self, path: str, ends: States) -> str:
         """The day of a path that was read to its end, from those readings; NO_DAY for a stray."""

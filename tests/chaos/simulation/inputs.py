@@ -32,6 +32,7 @@ class Source:
 
     template = Template()
     read = None
+    shows_paths = False
 
     def __str__(self) -> str:
         return SOURCE
@@ -135,7 +136,7 @@ class Inputs:
         files = tuple(file.stat for file in self.days.get(day, ()))
         return files if self.ctime else tuple(replace(file, ctime_ns=0) for file in files)
 
-    def read_contents(self, root_fd: int, files: Sequence[FileStat], *, keep: bool) -> Contents:
+    def read_contents(self, root_fd: int, files: Sequence[FileStat], *, keep: bool, name_of: object) -> Contents:
         """As ``state.inputs.read_contents``: each file compared with its listing before and after it was read."""
         numbers = []
         for file in files:
