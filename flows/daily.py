@@ -27,7 +27,9 @@ from state.errors import ConfigurationError
 from state.files import flush_file_system
 from state.input_root import InputRoot
 from state.plan import Plan, Selection
+from state.schemas import Schemas
 from tasks.batches import compute_all
+from tasks.diagnosis import HEALTH
 from tasks.loading import Catalog, load
 from tasks.memory import log
 from tasks.survey import remember_footers, survey
@@ -83,7 +85,8 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         take_back(root, found.present)
         sweep_drafts(root.fd)
         with shown_progress(len({item.day for item in found.plan.items})) as progress, collecting():
-            shop = Workshop(catalog, raw, root, Pace(workers), progress, passed_over=found.broken)
+            schemas = Schemas(found.output.days)
+            shop = Workshop(catalog, raw, root, Pace(workers), progress, schemas, passed_over=found.broken)
             outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
@@ -111,6 +114,15 @@ def tell_plan(plan: Plan) -> None:
             "raise version= to recompute them",
             name,
             commits,
+        )
+    for name, differing in plan.differing.items():
+        log.warning(
+            "%s: committed days whose schema is not that of the others, so that readers of all days may fail: %d, "
+            "among them %s: %s; %s names each, with the command that mends it",
+            name,
+            len(differing),
+            *next(iter(differing.items())),
+            HEALTH,
         )
     if plan.items:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(plan.counts().items()))

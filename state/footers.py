@@ -22,11 +22,12 @@ from state.inputs import RECENT_NS
 from state.layout import Place
 from state.record import FORMAT, CommitRecord, SourceRecord
 
-_Entry = tuple[str, str, list[int], Sequence[Any]]
-"""Aggregation, day, the identity, and the values of the record."""
+_Entry = Sequence[Any]
+"""Aggregation, day, the identity, the values of the record, and the schema. A block holds each schema once, and in its
+entries where it stands."""
 
 # Values stand without their names: code whose records have other fields must not take them for its own.
-_NAMES = [str(FORMAT), *CommitRecord._fields, *SourceRecord._fields]
+_NAMES = [str(FORMAT), *CommitRecord._fields, *SourceRecord._fields, "schema"]
 _FIELDS = hashlib.sha256(" ".join(_NAMES).encode()).hexdigest()[:16]
 _INPUTS = CommitRecord._fields.index("inputs")
 _HEADER = f"noonmark footers {_FIELDS} {{digest}} {{length}}\n"
@@ -61,14 +62,14 @@ class Footers:
         if _identity(status) != entry[2]:
             return None
         self._used[place] = entry
-        return Commit(_record(entry[3]), status.st_size, status.st_mtime_ns)
+        return Commit(_record(entry[3]), status.st_size, status.st_mtime_ns, entry[4])
 
     def judge(self, fd: int, aggregation: str, day: str) -> Found:
         """As ``state.found.judge``; a commit whose file's times prove something is learned. Raises OSError."""
         status = os.fstat(fd)
         what = found.judge(fd, aggregation, day)
         if isinstance(what, Commit) and max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < self._began_ns:
-            self._learned[aggregation, day] = (aggregation, day, _identity(status), what.record)
+            self._learned[aggregation, day] = (aggregation, day, _identity(status), what.record, what.schema)
         return what
 
     def _status(self, place: Place) -> os.stat_result:
@@ -112,7 +113,9 @@ def _content(root_fd: int) -> bytes:
 
 
 def _block(entries: list[_Entry]) -> bytes:
-    body = json.dumps(entries, separators=(",", ":")).encode() + b"\n"
+    at = {schema: number for number, schema in enumerate(dict.fromkeys(entry[4] for entry in entries))}
+    block = [list(at), [[*entry[:4], at[entry[4]]] for entry in entries]]
+    body = json.dumps(block, separators=(",", ":")).encode() + b"\n"
     return _header(body) + body
 
 
@@ -130,7 +133,10 @@ def _blocks(content: bytes) -> tuple[list[_Entry], bool]:
         body = content[at + _HEADER_BYTES : at + _HEADER_BYTES + int(length)] if length.isdigit() else b""
         if header != _header(body):
             return entries, False
-        entries += json.loads(body)
+        schemas, some = json.loads(body)
+        for entry in some:
+            entry[4] = schemas[entry[4]]
+        entries += some
         at += len(header) + len(body)
     return entries, True
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,11 +20,15 @@ from state.seal import Torn, read_footer
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A published day: its record, and the size (bytes) and mtime (ns) of its file."""
+    """A published day: its record, and the size (bytes) and mtime (ns) of its file.
+
+    ``schema`` is the Arrow schema as its footer holds it (see ``state.schemas``), or empty where nobody asks for it.
+    """
 
     record: CommitRecord
     size: int
     mtime_ns: int
+    schema: str = ""
 
     @property
     def status(self) -> str:
@@ -58,6 +63,7 @@ class Unreadable:
 
 Found = Commit | Damaged | Newer | Unreadable
 
+_SCHEMA = b"ARROW:schema"
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -72,14 +78,14 @@ def judge(fd: int, aggregation: str, day: str) -> Found:
     if not stat.S_ISREG(status.st_mode):
         return Damaged("it is a folder, not a file" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
     try:
-        record = _record(read_footer(fd, status.st_size))
+        record, schema = _record(read_footer(fd, status.st_size))
     except (Torn, Unfit) as error:
         return Damaged(str(error))
     except NewerFormat as newer:
         return Newer(newer.number, newer.altered)
     if (record.aggregation, record.day) != (aggregation, day):
         return Damaged(f"it is the result of {record.aggregation}, day {record.day}")
-    return Commit(record, status.st_size, status.st_mtime_ns)
+    return Commit(record, status.st_size, status.st_mtime_ns, schema)
 
 
 Judge = Callable[[int, str, str], Found]
@@ -107,7 +113,8 @@ def look(root_fd: int, aggregation: str, day: str, judged_by: Judge | None = Non
         os.close(fd)
 
 
-def _record(footer: bytes) -> CommitRecord:
+def _record(footer: bytes) -> tuple[CommitRecord, str]:
+    """The commit record and the schema in a footer."""
     import pyarrow as pa  # it takes a tenth of a second, and where all footers are known nobody needs it
     import pyarrow.parquet as pq
 
@@ -115,13 +122,15 @@ def _record(footer: bytes) -> CommitRecord:
         metadata = pq.read_metadata(pa.BufferReader(footer))
     except (pa.ArrowException, OSError, ValueError) as error:  # a flipped bit can make text that is no UTF-8
         raise Torn("its footer is no Parquet footer") from error
-    text = (metadata.metadata or {}).get(KEY)
+    named = metadata.metadata or {}
+    text = named.get(KEY)
     if text is None:
         raise Torn("it holds no commit record: another program wrote it")
     record = load(text)
     if record.rows != metadata.num_rows:
         raise Torn(f"it holds {metadata.num_rows} rows, its commit record says {record.rows}")
-    return record
+    # Thousands of days share one text.
+    return record, sys.intern(named.get(_SCHEMA, b"").decode("latin-1"))
 
 
 def _foreign_kind(root_fd: int, aggregation: str, day: str) -> str | None:

@@ -13,6 +13,7 @@ from itertools import chain
 
 from state.days import DayRange, order, ordinal
 from state.found import Commit, Damaged, Newer, Unreadable
+from state.schemas import differing_days
 from state.verdict import Declared, Facts, Item, Trouble, doubted, retired_trouble, verdict
 
 
@@ -44,6 +45,8 @@ class Plan:
     declared: frozenset[str] = frozenset()
     changed_code: dict[str, int] = field(default_factory=dict)
     """Aggregation to the number of its commits that have its version but were computed by other code."""
+    differing: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Aggregation to the days not in the plan whose schema is not that of the others, and what is wrong with each."""
 
     def counts(self) -> Counter[str]:
         """How many results are planned for each reason."""
@@ -89,6 +92,8 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
             statuses["missing"] = missing
         if other := _computed_by_other_code(aggregation, facts):
             result.changed_code[aggregation.name] = other
+        if differing := _differing(aggregation, facts, result.items):
+            result.differing[aggregation.name] = differing
     if not selection.only:
         _add_retired(declared, facts, selection, result)
     _arrange(result, selection)
@@ -123,6 +128,17 @@ def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:
         and found.record.code != aggregation.code
         for found in facts.output.get(aggregation.name, {}).values()
     )
+
+
+def _differing(aggregation: Declared, facts: Facts, items: Iterable[Item]) -> dict[str, str]:
+    days = differing_days(aggregation.version, facts.output.get(aggregation.name, {}).values())
+    planned = {item.day for item in items if item.aggregation == aggregation.name} if days else ()
+    gone = "; its input is gone, so restore that first"
+    return {
+        day: told if facts.has_input(aggregation, day) else told + gone
+        for day, told in days.items()
+        if day not in planned
+    }
 
 
 def _add_retired(declared: Sequence[Declared], facts: Facts, selection: Selection, result: Plan) -> None:

@@ -25,6 +25,7 @@ from state.index import NewCommit
 from state.inputs import InputChanged
 from state.record import CommitRecord, SourceRecord
 from state.results import arrow_table, rows_digest, write_result
+from state.schemas import SchemaDiffers, schema_of
 from state.verdict import Item
 from tasks.catalog import Aggregation, Source
 from tasks.evaluate import Evaluated, Misfit
@@ -43,6 +44,7 @@ class Ready:
     item: Item
     token: Token
     record: CommitRecord
+    schema: str
     new: Draft
 
 
@@ -91,6 +93,9 @@ class Attempt:
                 continue
             try:
                 self.ready.append(self._write(item, result, drafts))
+            except SchemaDiffers as error:
+                if self._still_holds(item):
+                    self._fail(item, "schema", str(error))
             except OSError as error:
                 self._unwritten(item, error)
             except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
@@ -116,7 +121,7 @@ class Attempt:
             return
         status = os.fstat(one.new.fd)
         record = one.record
-        news = NewCommit(Commit(record, status.st_size, status.st_mtime_ns), one.token.nonce)
+        news = NewCommit(Commit(record, status.st_size, status.st_mtime_ns, one.schema), one.token.nonce)
         self.outcomes.append(
             Committed(one.item.aggregation, self.day, record.generation, record.rows, one.item.reason, news)
         )
@@ -193,9 +198,11 @@ class Attempt:
 
     def _write(self, item: Item, result: Evaluated, drafts: ExitStack) -> Ready:
         token = self._tokens[item.aggregation]
-        new = drafts.enter_context(draft(self._shop.root.fd))
-        table = arrow_table(result.frame)
         aggregation = self._shop.catalog[item.aggregation]
+        table = arrow_table(result.frame)
+        schema = schema_of(table)
+        self._shop.schemas.claim(item.aggregation, aggregation.version, self.day, schema)
+        new = drafts.enter_context(draft(self._shop.root.fd))
         record = CommitRecord(
             aggregation=item.aggregation,
             version=aggregation.version,
@@ -210,7 +217,7 @@ class Attempt:
             committed_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
         )
         write_result(new.fd, table, record)
-        return Ready(item, token, record, new)
+        return Ready(item, token, record, schema, new)
 
     def _still_holds(self, item: Item) -> bool:
         for taken in self._sources(item).values():
@@ -241,10 +248,12 @@ class Attempt:
         return self._fail(item, "storage", f"its result cannot be published: {error}", passing=True)
 
     def _begin_anew(self, item: Item) -> Literal[False]:
+        self._shop.schemas.release(item.aggregation, self.day)
         self.anew.append(item)
         return False
 
     def _fail(self, item: Item, kind: str, error: str, *, passing: bool = False) -> Literal[False]:
+        self._shop.schemas.release(item.aggregation, self.day)
         self.outcomes.append(Failed(item.aggregation, self.day, kind, error, passing))
         return False
 

@@ -37,10 +37,13 @@ class Problem:
 
 
 def problems_of(plan: Plan) -> Iterator[Problem]:
-    """What a plan says is wrong: each result that a run would compute, and each day in trouble."""
+    """What a plan says is wrong: each result that a run would compute, or should, and each day in trouble."""
     for item in plan.items:
         one = f"{DAILY} --days {item.day} --only {item.aggregation}"
         yield Problem(item.reason, item.aggregation, item.day, _DETAILS[item.reason], one)
+    for aggregation, days in plan.differing.items():
+        for day, why in days.items():
+            yield Problem("schema", aggregation, day, why, f"{DAILY} --force --days {day} --only {aggregation}")
     for trouble in plan.troubles:
         # A damaged result whose input is gone can only be put away; one that the index remembers, forgotten.
         if trouble.kind == "unrecoverable":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from state.input_root import InputRoot
 from state.root import OutputRoot
+from state.schemas import Schemas
 from state.verdict import Item
 from tasks.loading import Catalog
 from tasks.progress import Progress
@@ -42,7 +43,8 @@ class Pace:
 class Workshop:
     """What every computation of a run shares. ``stopping`` is set when the run is told to end.
 
-    ``passed_over`` has the broken links that the survey met, by the key of their source.
+    ``passed_over`` has the broken links that the survey met, by the key of their source; ``schemas`` are those of the
+    results that the run found, and of those that it makes.
     """
 
     catalog: Catalog
@@ -50,5 +52,6 @@ class Workshop:
     root: OutputRoot
     pace: Pace = field(default_factory=Pace)
     progress: Progress = field(default_factory=Progress)
+    schemas: Schemas = field(default_factory=Schemas)
     stopping: threading.Event = field(default_factory=threading.Event)
     passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

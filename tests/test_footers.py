@@ -168,7 +168,8 @@ def test_the_file_is_written_anew_before_it_is_mostly_of_no_use(root: OutputRoot
     for generation in range(2, 12):
         commit(root, rows_of(generation), day=DAYS[0])
         _scanned(root, read)
-    entries = [entry for line in _file(root).read_text().splitlines() if line[0] == "[" for entry in json.loads(line)]
+    blocks = [json.loads(line) for line in _file(root).read_text().splitlines() if line[0] == "["]
+    entries = [entry for _, some in blocks for entry in some]
     assert len(entries) <= 2 * len(DAYS)
     assert _scanned(root, read)[1] == []
 

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -52,7 +53,7 @@ def root(tmp_path: Path) -> Iterator[OutputRoot]:
         yield one
 
 
-def _read(root: OutputRoot, **options: str) -> pl.DataFrame:
+def _read(root: OutputRoot, **options: Any) -> pl.DataFrame:
     return scan(NAME, output=root.path, **options).collect()
 
 
@@ -173,3 +174,32 @@ def test_a_result_without_rows_is_a_result(root: OutputRoot) -> None:
     commit(root, rows_of(1, 0))
     assert _read(root).schema["row"] == pl.Int64
     assert _read(root).height == 0
+
+
+def test_days_of_different_schemas_are_never_cast_or_left_out(root: OutputRoot) -> None:
+    """Within a version the days that differ are named with the command that mends them; so with the columns' order."""
+    commit(root, day="2013-01-02")
+    commit(root, rows_of(1).with_columns(pl.col("row").cast(pl.Float64)), day="2013-01-03")
+    commit(root, rows_of(1).select("row", "generation"), day="2013-01-04")
+    with pytest.raises(StorageError, match="2 of 4 of version 1 differ; 2013-01-03: column 'row' is Float64") as caught:
+        _read(root)
+    mends = f"python -m flows.daily --force --days 2013-01-03,2013-01-04 --only {NAME}"
+    assert caught.value.command == mends
+    assert _read(root, days="..2013-01-02").height == 6
+
+
+def test_versions_are_read_together_only_where_their_schemas_are_equal(root: OutputRoot) -> None:
+    """While a raised version is being computed, a reader gets all days of one schema, or the words to choose."""
+    commit(root, day="2013-01-02", version=2)
+    assert _read(root).height == 6
+    commit(root, rows_of(1).with_columns(more=pl.lit("x")), day="2013-01-02", version=2)
+    commit(root, day="2013-01-03")
+    with pytest.raises(StorageError) as caught:
+        _read(root)
+    assert "version 1 (2 days from 2013-01-01 to 2013-01-03), version 2 (1 day, 2013-01-02)" in caught.value.message
+    assert "version=" in caught.value.message
+    assert caught.value.command == "python -m flows.daily"
+    assert _read(root, version=2).columns == ["generation", "row", "more", "day"]
+    assert _read(root, version=1)["day"].n_unique() == 2
+    with pytest.raises(StorageError, match="no committed result of version 3"):
+        _read(root, version=3)

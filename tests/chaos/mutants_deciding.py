@@ -127,7 +127,8 @@ def _names_believed() -> Iterator[None]:
         if not isinstance(what, Damaged) or not what.why.startswith("it is the result of "):
             return what
         status = os.fstat(fd)
-        return Commit(found._record(read_footer(fd, status.st_size)), status.st_size, status.st_mtime_ns)
+        record, schema = found._record(read_footer(fd, status.st_size))
+        return Commit(record, status.st_size, status.st_mtime_ns, schema)
 
     with patch.object(found, "judge", judge_any):
         yield

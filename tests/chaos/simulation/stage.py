@@ -253,6 +253,7 @@ class Stage:
             "tasks.attempt.os": storage,
             "tasks.attempt.Attempt.settle": lambda *arguments: self.settle(*arguments),  # noqa: PLW0108 a bound method
             "tasks.attempt.arrow_table": lambda frame: frame,
+            "tasks.attempt.schema_of": lambda _: "",  # a light result has none
             "tasks.attempt.rows_digest": str,
             "tasks.attempt.write_result": light.write_result,
             "tasks.attempt.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
