@@ -49,12 +49,16 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One result to compute, with its reason; ``over`` is the nonce of the commit that stood there, or empty."""
+    """One result to compute, with its reason; ``over`` is the nonce of the commit that stood there, or empty.
+
+    ``files`` says how many files each source had of the day, in the sources' order: with fewer it is not computed.
+    """
 
     aggregation: str
     day: str
     reason: str
     over: str = ""
+    files: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ def verdict(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> It
         why = f"its result is damaged ({found.why})" if isinstance(found, Damaged) else "its result is lost"
         return Trouble(aggregation.name, day, "unrecoverable", f"{why} and its input is gone")
     if reason := "forced" if force else _reason(aggregation, day, found, facts):
-        return Item(aggregation.name, day, reason, found.record.nonce if isinstance(found, Commit) else "")
+        over = found.record.nonce if isinstance(found, Commit) else ""
+        files = tuple(len(facts.inputs[source][day].files) for source in aggregation.sources.values())
+        return Item(aggregation.name, day, reason, over, files)
     assert isinstance(found, Commit)
     return found.status
 

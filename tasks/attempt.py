@@ -22,6 +22,7 @@ from state.drafts import Draft, draft
 from state.errors import StorageError
 from state.found import Commit, Newer
 from state.index import NewCommit
+from state.input_root import InputRootGone
 from state.inputs import InputChanged
 from state.record import CommitRecord, SourceRecord
 from state.results import arrow_table, rows_digest, write_result
@@ -167,19 +168,34 @@ class Attempt:
         return not self._skip(item, found.status)
 
     def _take(self, item: Item) -> bool:
-        for source in self._shop.catalog[item.aggregation].sources.values():
-            if source in self._taken:
-                continue
-            try:
-                taken = take(source, self._shop.input_root, self.day, self._shop.passed_over.get(key(source), ()))
-            except InputChanged:
-                return self._begin_anew(item)
-            except StorageError as error:
-                return self._fail(item, "input", error.message, passing=True)
-            if taken is None:
-                return self._skip(item, "orphaned")
-            self._taken[source] = taken
+        sources = self._shop.catalog[item.aggregation].sources.values()
+        for source, planned in zip(sources, item.files or (1,) * len(sources), strict=True):
+            if source not in self._taken:
+                try:
+                    taken = take(source, self._shop.input_root, self.day, self._shop.passed_over.get(key(source), ()))
+                except InputChanged:
+                    return self._begin_anew(item)
+                except InputRootGone as error:
+                    return self._fail(item, "input", error.message)
+                except StorageError as error:
+                    return self._fail(item, "input", error.message, passing=True)
+                if taken is None:
+                    return self._fail_of_files(item, source, 0, planned)
+                self._taken[source] = taken
+            if (left := len(self._taken[source].files.files)) < planned:
+                return self._fail_of_files(item, source, left, planned)
         return True
+
+    def _fail_of_files(self, item: Item, source: Source, left: int, planned: int) -> Literal[False]:
+        """Fail a day that lost files since it was planned.
+
+        Something may have been unmounted. Where they were removed on purpose, the next plan is made without them.
+        """
+        gone = "its files are" if not left else f"{planned - left} of its {planned} files are"
+        found = f"{left} match" if left else "none matches"
+        wanted = f"{source.template.pattern(self.day)} below {self._shop.input_root.path}"
+        told = f"{gone} gone since the plan was made: {found} {wanted}; expected {planned}, or a new run"
+        return self._fail(item, "input", told, passing=True)
 
     def _sources(self, item: Item) -> dict[str, Taken]:
         return {name: self._taken[one] for name, one in self._shop.catalog[item.aggregation].sources.items()}
@@ -228,7 +244,7 @@ class Attempt:
             except InputChanged:
                 return self._begin_anew(item)
             except (OSError, StorageError) as error:
-                return self._fail(item, "input", str(error), passing=True)
+                return self._fail(item, "input", str(error), passing=not isinstance(error, InputRootGone))
             self._checked.add(taken.source)
         return True
 

@@ -21,7 +21,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Not computed after all: another run did it meanwhile (``done``, ``empty``, ``ahead``), or its input went."""
+    """Not computed after all: another run did it (``done``, ``empty``, ``ahead``), or is at it (``leased``)."""
 
     aggregation: str
     day: str

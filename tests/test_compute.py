@@ -70,11 +70,13 @@ class Shop:
 
         return aggregation(self.source, version=version)(totals)
 
-    def run(self, *functions: Function, reason: str = "new", over: str = "") -> list[Outcome]:
+    def run(
+        self, *functions: Function, reason: str = "new", over: str = "", files: tuple[int, ...] = ()
+    ) -> list[Outcome]:
         """Compute the day with these aggregations."""
         found = [one for function in functions if (one := declared(function))]
         workshop = Workshop({one.name: one for one in found}, InputRoot(self.input), self.root)
-        return list(compute(workshop, [(DAY, [Item(one.name, DAY, reason, over) for one in found])]))
+        return list(compute(workshop, [(DAY, [Item(one.name, DAY, reason, over, files) for one in found])]))
 
     def committed(self) -> Commit:
         """The commit that stands in the day's place, after its input's digest was seen to be that of the files now."""
@@ -287,10 +289,50 @@ def test_a_file_that_is_half_written_is_no_bad_input(shop: Shop) -> None:
     assert shop.amount() == 17
 
 
-def test_input_that_goes_meanwhile_is_no_result(shop: Shop) -> None:
-    """Raw files expire while the day is computed: the day is orphaned, and nothing is published from nothing."""
+@pytest.mark.parametrize("standing", [False, True])
+def test_a_planned_day_whose_files_go_meanwhile_fails(shop: Shop, standing: bool) -> None:
+    """Unmounted or expired, nobody knows: what was planned is named, computed from nothing, and what stands stands."""
+    before = b""
+    if standing:
+        shop.run(shop.total())
+        before = place(shop.root).read_bytes()
+        shop.calls = 0
+        _file(shop).write_bytes(NEW)
     _once(shop, lambda: _file(shop).unlink())
-    assert shop.run(shop.total()) == [Skipped(NAME, DAY, "orphaned")]
+    (outcome,) = shop.run(shop.total(), reason="changed" if standing else "new")
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.passing) == ("input", True)
+    assert outcome.error == (
+        "its files are gone since the plan was made: none matches "
+        f"sales/{DAY}/*.csv below {shop.input}; expected 1, or a new run"
+    )
+    assert place(shop.root).read_bytes() == before if standing else not place(shop.root).exists()
+
+
+def test_a_planned_day_that_loses_some_of_its_files_fails(shop: Shop) -> None:
+    """One of several mounts goes in mid-run: half of the plan's files are not that day's input."""
+    _file(shop).with_name("b.csv").write_bytes(NEW)
+    one = shop.total()
+    _once(shop, lambda: _file(shop).unlink())
+    (outcome,) = shop.run(one, files=(2,))
+    assert isinstance(outcome, Failed)
+    assert outcome.error.startswith("1 of its 2 files are gone since the plan was made: 1 match sales/")
+    assert not place(shop.root).exists()
+
+
+def test_no_day_is_computed_once_the_root_is_another(shop: Shop) -> None:
+    """The root renamed, and a copy in its place: the day fails at once, and no second try is worth it."""
+
+    def replace() -> None:
+        shop.input.rename(shop.input.with_name("elsewhere"))
+        shutil.copytree(shop.input.with_name("elsewhere"), shop.input)
+
+    one = shop.total()
+    _once(shop, replace)
+    (outcome,) = shop.run(one)
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.passing, shop.calls) == ("input", False, 1)
+    assert "leads to another folder since the run began" in outcome.error
     assert not place(shop.root).exists()
 
 

@@ -148,9 +148,10 @@ TROUBLES = [
 
 @pytest.mark.parametrize(("day", "reason"), REASONS)
 def test_a_planned_day_has_the_first_reason_that_holds(day: Day, reason: str) -> None:
-    """forced, corrupt, lost, new, outdated, changed: in this order."""
+    """forced, corrupt, lost, new, outdated, changed: in this order. The plan remembers how many files there were."""
     over = day.found.record.nonce if isinstance(day.found, Commit) else ""
-    assert day.verdict() == Item("departures", DAY, reason, over)
+    assert day.files is not None
+    assert day.verdict() == Item("departures", DAY, reason, over, files=(len(day.files.files),))
 
 
 @pytest.mark.parametrize(("day", "status"), STATUSES)

@@ -26,6 +26,10 @@ class Template:
     text: str = SOURCE
     absolute: bool = False
 
+    def pattern(self, day: str) -> str:
+        """What the product calls a day's files."""
+        return f"{self.text}/{day}/*"
+
 
 class Source:
     """As much of a source as the product asks for."""

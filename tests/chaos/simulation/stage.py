@@ -135,8 +135,9 @@ class Stage:
 
     @staticmethod
     def _excused(failed: Failed, seen: dict[str, Any]) -> bool:
-        """An input that never rests, or a lock whose holder stood still."""
-        return failed.kind == "unsettled" or (failed.kind == "storage" and "waited" in seen)
+        """An input that never rests or lost files, or a lock whose holder stood still."""
+        lost = failed.kind == "input" and "gone since the plan was made" in failed.error
+        return lost or failed.kind == "unsettled" or (failed.kind == "storage" and "waited" in seen)
 
     # What stands in for the rest
 
