@@ -32,7 +32,7 @@ from tasks.batches import compute_all
 from tasks.diagnosis import HEALTH
 from tasks.loading import Catalog, load
 from tasks.memory import log
-from tasks.survey import remember_footers, survey
+from tasks.survey import remember_digests, remember_footers, survey
 from tasks.workshop import Pace, Workshop
 
 
@@ -82,6 +82,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         tell_plan(found.plan)
         memory.reconcile(found.remembered, found.output.days)
         remember_footers(found.output)
+        remember_digests(found)
         take_back(root, found.present)
         sweep_drafts(root.fd)
         with shown_progress(len({item.day for item in found.plan.items})) as progress, collecting():

@@ -18,6 +18,7 @@ LOCKS = f"{OWN}/locks"
 SET_ASIDE = f"{OWN}/set_aside"
 CACHE = f"{OWN}/cache"
 FOOTERS = f"{CACHE}/footers"
+DIGESTS = f"{CACHE}/digests"
 DATA = "data.parquet"
 _KEY = "day="
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from state.accepted import read_accepted
+from state.digests import Digests
 from state.errors import ConfigurationError, Refused, StorageError
 from state.found import Commit
 from state.index import Remembered
 from state.input_root import InputRoot
-from state.inputs import day_files
+from state.inputs import DayFiles, day_files
 from state.plan import Plan, Selection, doubts, plan
 from state.root import ACCEPT, OutputRoot
 from state.scan import Output, folders, scan
@@ -38,7 +39,8 @@ log = logging.getLogger("noonmark")
 class Survey:
     """A plan, what was read of the index before it, what the output held, and which sources match any file.
 
-    ``broken`` has the paths of the broken links that each source was listed without.
+    ``broken`` has the paths of the broken links that each source was listed without. ``digests`` are those that were
+    known or learned of inputs; who may write saves them for the next run.
     """
 
     plan: Plan
@@ -46,6 +48,7 @@ class Survey:
     output: Output
     present: frozenset[str]
     broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    digests: Digests | None = None
 
 
 def survey(
@@ -78,10 +81,13 @@ def survey(
     for name, listing in listings.items():
         if listing.broken:
             facts = _without(facts, name, hidden_days(listing.broken, sources[name][0].template, name, declared, facts))
-    facts = _settle_doubts(declared, facts, selection, sources, input_root, threads)
+    digests = None
+    if doubted := sorted(doubts(declared, facts, selection)):
+        digests = Digests(root.fd) if root else None
+        facts = _settle_doubts(doubted, facts, sources, input_root, digests, threads)
     present = frozenset(name for name, listing in listings.items() if listing.days)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
-    return Survey(plan(declared, facts, selection), remembered, output, present, broken)
+    return Survey(plan(declared, facts, selection), remembered, output, present, broken, digests)
 
 
 def remember_footers(output: Output) -> None:
@@ -93,6 +99,15 @@ def remember_footers(output: Output) -> None:
         log.warning("what was read of the results cannot be kept, so the next run reads it again: %s", error)
 
 
+def remember_digests(found: Survey) -> None:
+    """Keep what a survey learned of inputs, likewise."""
+    try:
+        if found.digests:
+            found.digests.save()
+    except OSError as error:
+        log.warning("what was read of the inputs cannot be kept, so the next run reads it again: %s", error)
+
+
 def _without(facts: Facts, source: str, hidden: Mapping[str, str]) -> Facts:
     """The facts with some days of a source unreadable."""
     known = {day: files for day, files in facts.inputs[source].items() if day not in hidden}
@@ -101,23 +116,28 @@ def _without(facts: Facts, source: str, hidden: Mapping[str, str]) -> Facts:
 
 
 def _settle_doubts(
-    declared: list[Declared],
+    doubted: list[tuple[str, str]],
     facts: Facts,
-    selection: Selection,
     sources: Mapping[str, Sequence[Source]],
     input_root: InputRoot,
+    digests: Digests | None,
     threads: int,
 ) -> Facts:
-    doubted = sorted(doubts(declared, facts, selection))
-    if not doubted:
-        return facts
+    def digest(source: Source, day: str, files: DayFiles) -> str | None:
+        name = f"{key(source)}\nwith paths" if source.shows_paths else key(source)
+        found = digests.known(name, day, files) if digests else None
+        if found is None:
+            found = contents_digest(source, input_root, files)
+            if found and digests:
+                digests.learn(name, day, files, found)
+        return found
 
     def read(doubt: tuple[str, str]) -> frozenset[str] | StorageError:
         name, day = doubt
         try:
-            digests = {contents_digest(source, input_root, facts.inputs[name][day]) for source in sources[name]}
+            found = {digest(source, day, facts.inputs[name][day]) for source in sources[name]}
             # What changes at this moment has no digest: the day is planned, and looked at anew as it is computed.
-            return frozenset(digest for digest in digests if digest)
+            return frozenset(one for one in found if one)
         except StorageError as error:
             return error
 

@@ -15,7 +15,9 @@ import polars as pl
 import pytest
 import redis
 
+from state import digests, layout
 from state.accepted import write_accepted
+from state.cache_file import CacheFile
 from state.errors import ConfigurationError, Refused, StorageError
 from state.index import Index, Remembered
 from state.input_root import InputRoot
@@ -30,9 +32,10 @@ from tasks.intake import contents_digest
 from tasks.loading import Catalog
 from tasks.memory import Memory
 from tasks.outcomes import Committed
-from tasks.survey import Survey, survey
+from tasks.survey import Survey, remember_digests, survey
 from tasks.workshop import Workshop
 from tests import redis_servers, test_memory
+from tests.builders import fail
 
 server_url = redis_servers.server_url
 client = redis_servers.client
@@ -75,7 +78,7 @@ class House:
         self.file(day, name).write_text(text)
 
     def survey(self, memory: Memory = NONE, **selection: Any) -> Survey:
-        """A survey of all this."""
+        """A survey of all this, of which nothing is kept."""
         self.read.clear()
         return survey(self.catalog, InputRoot(self.input), self.root, memory, Selection(**selection), 2)
 
@@ -188,6 +191,66 @@ def test_times_that_prove_nothing_are_settled_by_the_bytes(house: House, monkeyp
     assert sorted(house.read) == sorted(f"sales/{day}/a.csv" for day in DAYS)
     assert house.plan(force=True).counts() == Counter(forced=3)
     assert house.read == [], "force needs no comparison"
+
+
+def test_what_was_touched_once_is_read_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run keeps the digests of files whose listing settles nothing: the next one reads none of them. What is touched
+    again is read again, an edit is found, and times of this moment prove nothing.
+    """
+    house.commit()
+    for day in DAYS:
+        os.utime(house.file(day))
+    remember_digests(house.survey())
+    assert house.reasons() == {}
+    assert sorted(house.read) == sorted(f"sales/{day}/a.csv" for day in DAYS), "times of this moment"
+    monkeypatch.setattr(digests, "RECENT_NS", -(10**9))
+    remember_digests(house.survey())
+    assert len(house.read) == 3
+    assert house.reasons() == {}
+    assert house.read == []
+    os.utime(house.file("9"))
+    before = house.file("10").stat()
+    house.file("10").write_text("x\n8\n")
+    os.utime(house.file("10"), ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = house.survey()
+    assert [(item.day, item.reason) for item in found.plan.items] == [("10", "changed")]
+    assert sorted(house.read) == ["sales/10/a.csv", "sales/9/a.csv"]
+    remember_digests(found)
+    assert house.reasons() == {"10": "changed"}
+    assert house.read == []
+
+
+@pytest.mark.parametrize("harm", ["empty", "cut", "noise", "folder", "other entries", "full"])
+def test_what_is_wrong_with_the_kept_digests_costs_time_alone(
+    house: House, harm: str, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
+) -> None:
+    """They are a cache: whatever stands in their place, the plan is right."""
+    monkeypatch.setattr(digests, "RECENT_NS", -(10**9))
+    house.commit()
+    for day in DAYS:
+        os.utime(house.file(day))
+    if harm == "full":
+        with monkeypatch.context() as disk:
+            fail(disk, "write", lambda *_: True)
+            remember_digests(house.survey())
+        assert any("what was read of the inputs cannot be kept" in message for message in told.messages)
+    else:
+        remember_digests(house.survey())
+        file = house.root.path / layout.DIGESTS
+        content = file.read_bytes()
+        if harm == "folder":
+            file.unlink()
+            file.mkdir()
+        elif harm == "other entries":
+            CacheFile(house.root.fd, layout.DIGESTS, digests._FORM).save([], [["a", 1], 7, None, "text"])
+        else:
+            file.write_bytes({"empty": b"", "cut": content[:-3], "noise": b"\0" * 99}[harm])
+    assert house.reasons() == {}
+    assert len(house.read) == (0 if harm == "other entries" else 3)
+    if harm != "folder":
+        remember_digests(house.survey())
+        assert house.reasons() == {}
+        assert house.read == []
 
 
 def test_a_doubt_that_cannot_be_settled_is_trouble(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

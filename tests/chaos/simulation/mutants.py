@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import flows.daily  # noqa: F401 its names are patched
 from state import layout
+from state.digests import Digests
 from state.errors import StorageError
 from state.footers import Footers
 from state.found import Commit, Damaged, Unreadable
@@ -158,6 +159,10 @@ def _known_by_name(self: Footers, aggregation: str, day: str) -> Commit | None:
     return Commit(footers._record(entry[3]), 1, 1) if entry else None
 
 
+def _known_by_day(self: Digests, source: str, day: str, _: object) -> str | None:
+    return self._known.get((source, day), ("", None))[1]
+
+
 def _every_lease_counts(self: Any, token: object, milliseconds: object) -> Any:
     return leases._Lease(token, counts=True) if isinstance(token, bytes) else leases._Lease(b"", counts=False)
 
@@ -210,6 +215,8 @@ MUTANTS: dict[str, Mutant] = {
     "EIO as corrupt": _patched(state__scan__look=_damaged_if_unread, state__identity__look=_damaged_if_unread),
     "footers known by name": _held(Footers, known=_known_by_name),
     "recent footers kept": _patched(state__footers__RECENT_NS=-(1 << 62)),
+    "digests known by day": _held(Digests, known=_known_by_day),
+    "recent digests kept": _patched(state__digests__RECENT_NS=-(1 << 62)),
     "index set without compare": _patched(state__index__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
     "older entry over newer": _patched(state__index__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
     "no second decision under the lease": _held(Attempt, _done_by_another=_never, _done_meanwhile=_never),

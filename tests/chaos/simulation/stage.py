@@ -43,7 +43,7 @@ from tests.chaos.simulation.threads import Clock, Threading
 _settle = Attempt.settle
 _ON_STORAGE = (
     *("files", "commits", "locks", "flocks", "drafts", "identity", "set_aside"),
-    *("found", "footers", "scan", "accepted", "deep", "root"),
+    *("found", "footers", "cache_file", "scan", "accepted", "deep", "root"),
 )
 """The modules of ``state`` that call ``os``."""
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
@@ -211,7 +211,15 @@ class Stage:
             found[f"state.{module}.os"] = storage
         for module in ("files", "locks", "flocks"):
             found[f"state.{module}.fcntl"] = self.locks
-        for module in ("state.footers", "state.locks", "tasks.batches", "tasks.compute", "tasks.intake", "flows.daily"):
+        for module in (
+            "state.footers",
+            "state.digests",
+            "state.locks",
+            "tasks.batches",
+            "tasks.compute",
+            "tasks.intake",
+            "flows.daily",
+        ):
             found[f"{module}.time"] = self.clock
         for module in ("state.index", "state.leases"):
             found[f"{module}.send"] = self.server.send
