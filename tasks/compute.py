@@ -23,7 +23,7 @@ from tasks.workshop import Days, Workshop
 ATTEMPTS = 3
 """How often a day is begun that changes while it is computed."""
 TOGETHER_BYTES = 64 << 20
-"""How much input is computed together, in bytes of files; a day of more has a group of its own."""
+"""How much input is computed together, in bytes once it is unpacked; a day of more has a group of its own."""
 
 log = logging.getLogger("noonmark")
 
@@ -66,7 +66,7 @@ def _begin_group(shop: Workshop, todo: Todo) -> list[tuple[Attempt, int]]:
         _guarded(attempt, attempt.take_in)
         group.append((attempt, number))
         results += len(items)
-        size += sum(taken.files.bytes for taken in attempt.taken.values())
+        size += sum(taken.bytes for taken in attempt.taken.values())
     return group
 
 

@@ -16,17 +16,22 @@ from typing import Any
 
 import polars as pl
 
+from tasks.unpacking import Unpack, unpack_parquet, unpack_text, whole_text
+
 File = Path | bytes
 """One raw file: its path, or the bytes that were read and digested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a suffix is read. ``options`` are the names a user may set, ``fixed`` those that only Noonmark may."""
+    """How a suffix is read. ``options`` are the names a user may set, ``fixed`` those that only Noonmark may, and
+    ``unpack`` tells how much a file in memory holds.
+    """
 
     scan: Callable[..., pl.LazyFrame]
     options: frozenset[str]
     fixed: Mapping[str, object]
+    unpack: Unpack
 
     def read(self, files: Sequence[File], options: Mapping[str, object]) -> pl.LazyFrame:
         """The rows of all files, in their order. What is wrong with them shows when it is collected."""
@@ -40,31 +45,28 @@ def _scan_ndjson(files: Sequence[File], **options: Any) -> pl.LazyFrame:
 
 
 def _read_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
-    return pl.concat([pl.read_json(_plain(file), **options) for file in files]).lazy()
+    return pl.concat([pl.read_json(whole_text(_content(file)), **options) for file in files]).lazy()
 
 
-def _plain(file: File) -> bytes:
-    import pyarrow as pa  # it takes a tenth of a second, and few need it
-
-    content = file if isinstance(file, bytes) else file.read_bytes()
-    for name, magic in (("gzip", b"\x1f\x8b"), ("zstd", b"\x28\xb5\x2f\xfd")):
-        if content.startswith(magic):
-            with pa.input_stream(pa.py_buffer(content), compression=name) as stream:
-                plain: bytes = stream.read()
-            return plain
-    return content
+def _content(file: File) -> bytes:
+    return file if isinstance(file, bytes) else file.read_bytes()
 
 
-def _format(scan: Callable[..., Any], reader: Callable[..., pl.LazyFrame], fixed: Mapping[str, object]) -> Format:
+def _format(
+    scan: Callable[..., Any],
+    reader: Callable[..., pl.LazyFrame],
+    fixed: Mapping[str, object],
+    unpack: Unpack = unpack_text,
+) -> Format:
     names = [name for name in inspect.signature(scan).parameters if not name.startswith("_")]
-    return Format(reader, frozenset(names[1:]) - set(fixed), fixed)
+    return Format(reader, frozenset(names[1:]) - set(fixed), fixed, unpack)
 
 
 # A name such as "[ab].parquet" is a name and no pattern, and a folder called "n=1" adds no column.
 _CSV = _format(pl.scan_csv, pl.scan_csv, {"glob": False})
 _NDJSON = _format(pl.scan_ndjson, _scan_ndjson, {})
 _JSON = _format(pl.read_json, _read_json, {})
-_PARQUET = _format(pl.scan_parquet, pl.scan_parquet, {"glob": False, "hive_partitioning": False})
+_PARQUET = _format(pl.scan_parquet, pl.scan_parquet, {"glob": False, "hive_partitioning": False}, unpack_parquet)
 _TEXT = {".csv": _CSV, ".ndjson": _NDJSON, ".jsonl": _NDJSON, ".json": _JSON}
 
 FORMATS: Mapping[str, Format] = {

@@ -1,7 +1,8 @@
 """Takes in a day's raw files: lists, reads and digests them once for all aggregations, and checks them again later.
 
 What is computed from is what was digested. A day of moderate size is read into memory, where nobody can change or
-truncate it; a larger one stays on disk, and the second look is what shows a change.
+truncate it; a larger one stays on disk, and the second look is what shows a change. What counts for polars' memory is
+what the files hold once they are unpacked: where that is more, polars streams them, wherever they lie.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -21,12 +22,17 @@ from tasks.discovery import list_day
 from tasks.formats import File
 
 KEEP_BYTES = 64 << 20
-"""A day's files of one source are read into memory up to this size; beyond it polars streams them from disk."""
+"""A day's files of one source are read into memory up to this size, and computed there if they hold no more than that
+once they are unpacked; beyond it polars streams them.
+"""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A day's files of one source as they were read. ``proven`` says that their times are old enough to prove it."""
+    """A day's files of one source as they were read. ``proven`` says that their times are old enough to prove it.
+
+    ``unpacked`` is about how much memory their rows take, where that is moderate. None: polars has to stream them.
+    """
 
     source: Source
     root: InputRoot
@@ -34,12 +40,18 @@ class Taken:
     files: DayFiles
     contents: Contents
     proven: bool
+    unpacked: int | None
     passed_over: Collection[str] = ()
 
     @property
     def in_memory(self) -> bool:
-        """Whether polars reads from memory, so that the small day's quicker engine serves."""
-        return self.contents.buffers is not None
+        """Whether its rows have room in memory, so that the small day's quicker engine serves."""
+        return self.unpacked is not None
+
+    @property
+    def bytes(self) -> int:
+        """How much of a group's memory it takes, as far as it counts."""
+        return self.files.bytes if self.unpacked is None else self.unpacked
 
     def frame(self) -> pl.LazyFrame:
         """The rows of the files. Raises whatever a ``read=`` function raises."""
@@ -92,7 +104,8 @@ def take(source: Source, input_root: InputRoot, day: str, passed_over: Collectio
     except OSError as error:
         raise _unreadable(source, root, error) from error
     proven = newest_ns(files.files) + RECENT_NS < began
-    return Taken(source, root, day, files, contents, proven, passed_over)
+    contents, unpacked = _unpack(source, contents)
+    return Taken(source, root, day, files, contents, proven, unpacked, passed_over)
 
 
 def contents_digest(
@@ -114,6 +127,21 @@ def contents_digest(
 def _names(source: Source) -> Callable[[str], str]:
     """What counts as the name of a file: where it lies is a part of the input where the aggregation can see it."""
     return source.template.placed_name if source.shows_paths else os.path.basename
+
+
+def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:
+    """The contents as polars is given them, and their size: unpacked where they all have room, or else as they are."""
+    if source.format is None or contents.buffers is None:
+        return contents, None
+    plain = []
+    size = 0
+    for packed in contents.buffers:
+        one = source.format.unpack(packed, KEEP_BYTES - size)
+        if one is None:
+            return contents, None
+        plain.append(one.content)
+        size += one.size
+    return replace(contents, buffers=tuple(plain)), size
 
 
 def _unreadable(source: Source, root: InputRoot, error: OSError) -> StorageError:

@@ -215,4 +215,20 @@ def test_packed_files_are_read_from_memory_too(tmp_path: Path) -> None:
     _put(tmp_path, gzip.compress(b"amount\n2\n"), "b.csv.gz")
     taken = _taken(tmp_path, Source("sales/{day}/*.csv.gz"))
     assert taken.in_memory
+    assert taken.bytes == 18
     assert taken.frame().collect()["amount"].to_list() == [1, 2]
+
+
+def test_packed_files_count_as_what_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that lie in memory packed have no room there unpacked: polars streams them, from the bytes digested."""
+    _put(tmp_path, gzip.compress(b"amount\n" + b"1\n" * 500), "a.csv.gz")
+    file = _put(tmp_path, gzip.compress(b"amount\n" + b"2\n" * 500), "b.csv.gz")
+    packed = Source("sales/{day}/*.csv.gz")
+    small = _taken(tmp_path, packed)
+    monkeypatch.setattr(intake, "KEEP_BYTES", 2000)
+    large = _taken(tmp_path, packed)
+    assert (small.in_memory, small.bytes) == (True, 2014)
+    assert (large.in_memory, large.bytes) == (False, large.files.bytes)
+    assert large.contents.digest == small.contents.digest
+    file.write_bytes(b"")
+    assert large.frame().collect().equals(small.frame().collect())
