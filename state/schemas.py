@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -76,10 +76,11 @@ class VersionSchemas:
     a type settles nothing.
     """
 
-    def __init__(self, version: int, commits: Iterable[Commit]) -> None:
-        by_age = sorted(commits, key=lambda one: (one.record.committed_at, order(one.record.day)))
+    def __init__(self, version: int, commits: Sequence[Commit]) -> None:
         self.version = version
-        self._days = {one.record.day: one.schema for one in by_age}
+        if len({one.schema for one in commits}) > 1:  # their ages settle something
+            commits = sorted(commits, key=lambda one: (one.record.committed_at, order(one.record.day)))
+        self._days = {one.record.day: one.schema for one in commits}
         self._counts = Counter(self._days.values())
 
     def settled(self, but: str = "") -> Columns:
@@ -87,12 +88,14 @@ class VersionSchemas:
         counts: Counter[Columns] = Counter()
         own = self._days.get(but)
         for schema, days in self._counts.items():
-            if columns(schema) and not untyped(schema) and (others := days - (schema == own)):
+            if columns(schema) and untyped(schema) is None and (others := days - (schema == own)):
                 counts[columns(schema)] += others
         return max(counts, key=counts.__getitem__, default=())
 
     def refusal(self, day: str, schema: str) -> str | None:
         """What is wrong with the schema of a day, beside all other days, and what to do about it; or None."""
+        if self._counts.keys() == {schema} and untyped(schema) is None:  # so it is nearly always
+            return None
         found, settled = columns(schema), self.settled(but=day)
         if (name := untyped(schema)) is not None:
             return _no_type(name, dict(found)[name], dict(settled).get(name))
@@ -108,7 +111,7 @@ class VersionSchemas:
     def differing(self) -> Iterator[tuple[str, str]]:
         """The days whose schema no result of now might have, and what is wrong with each."""
         settled = self.settled()
-        bad = {schema for schema in self._counts if untyped(schema) or columns(schema) not in ((), settled)}
+        bad = {one for one in self._counts if untyped(one) is not None or columns(one) not in ((), settled)}
         for day, schema in self._days.items():
             if schema in bad and (told := self.refusal(day, schema)):
                 yield day, told
@@ -116,7 +119,9 @@ class VersionSchemas:
     def put(self, day: str, schema: str | None) -> str | None:
         """Let a day have this schema, or none. Returns the one that it had."""
         before = self._days.pop(day, None)
-        self._counts.subtract([before] if before is not None else [])
+        if before is not None:
+            self._counts[before] -= 1
+            self._counts += Counter()  # leaves out what no day has any more
         if schema is not None:
             self._days[day] = schema
             self._counts[schema] += 1
@@ -159,13 +164,12 @@ def commits_of(version: int, found: Iterable[Found]) -> list[Commit]:
     return [one for one in found if isinstance(one, Commit) and one.record.version == version]
 
 
-def differing_days(version: int, found: Iterable[Found]) -> dict[str, str]:
+def differing_days(version: int, found: Collection[Found]) -> dict[str, str]:
     """The days of a version whose schema differs from what is settled, and what is wrong with each."""
-    commits = commits_of(version, found)
-    texts = {one.schema for one in commits}
-    if len(texts) <= 1 and not any(map(untyped, texts)):
+    texts = {one.schema for one in found if isinstance(one, Commit) and one.record.version == version}
+    if len(texts) <= 1 and all(untyped(one) is None for one in texts):
         return {}
-    return dict(VersionSchemas(version, commits).differing())
+    return dict(VersionSchemas(version, commits_of(version, found)).differing())
 
 
 def _no_type(name: str, dtype: pl.DataType, settled: pl.DataType | None) -> str:

@@ -193,6 +193,7 @@ def test_what_most_days_have_is_settled_and_of_equally_many_the_oldest() -> None
     assert set(differing_days(1, _commits(FLOAT, INTEGER).values())) == {"2"}
     assert set(differing_days(1, _commits(NOTHING, NOTHING, FLOAT).values())) == {"1", "2"}
     assert set(differing_days(1, _commits(NOTHING).values())) == {"1"}
+    assert set(differing_days(1, _commits(schema_of(arrow_table(pl.DataFrame({"": [None]})))).values())) == {"1"}
     assert not differing_days(1, _commits(FLOAT, FLOAT).values())
     assert not differing_days(2, _commits(FLOAT, INTEGER).values()), "of other versions"
 

@@ -16,6 +16,7 @@ from tests.chaos import (
     redis_campaign,
     redis_mutants,
     redis_sentinel,
+    schemas,
     simulation,
     storage_faults,
 )
@@ -161,5 +162,14 @@ ENTRIES = (
         _around(lambda trials, seed, workdir, **_: damage_whole.campaign(trials, seed, workdir), _WHOLE),
         1_000,
         _within(500, _WHOLE),
+    ),
+    Entry(
+        "schemas",
+        "Days whose values change their type or are all null, forced runs, raised versions: judged by other readers of "
+        "the same files",
+        "9, 10",
+        _around(schemas.campaign, schemas.MUTANTS),
+        1_000,
+        _within(200, schemas.MUTANTS),
     ),
 )

@@ -14,6 +14,7 @@ from flows.summary import Summary
 from state import flushing
 from tasks import batches
 from tasks.attempt import Attempt, Ready
+from tasks.loading import Catalog
 from tests.chaos import scene as scenes
 from tests.chaos.scene import Scene
 
@@ -55,8 +56,15 @@ class _Direct:
         return _Future(lambda: task.fn(**plain))
 
 
-def run(scene: Scene, *, version: int = 1, force: bool = False, told: Told | None = None) -> Summary:
-    """One whole run in this process. Raises what a run raises."""
+def run(
+    scene: Scene,
+    *,
+    version: int = 1,
+    force: bool = False,
+    told: Told | None = None,
+    catalog: Callable[[int], Catalog] = scenes.catalog,
+) -> Summary:
+    """One whole run in this process, of the code of a version. Raises what a run raises."""
     settle = Attempt.settle
 
     def settle_and_tell(self: Attempt, one: Ready, error: OSError | None) -> None:
@@ -71,4 +79,4 @@ def run(scene: Scene, *, version: int = 1, force: bool = False, told: Told | Non
         patch.object(Attempt, "settle", settle_and_tell),
     ):
         settings = scene.settings()
-        return daily.run(settings, scenes.catalog(version), scenes.selection(force=force), 1)
+        return daily.run(settings, catalog(version), scenes.selection(force=force), 1)
