@@ -31,7 +31,7 @@ def read_accepted(root: OutputRoot) -> frozenset[str]:
         raise StorageError(f"{root.path / layout.ACCEPTED} cannot be read: {error.strerror}") from error
     try:
         accepted = json.loads(content)["empty_sources"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return frozenset()
     return frozenset(name for name in accepted if isinstance(name, str)) if isinstance(accepted, list) else frozenset()
 

@@ -30,7 +30,8 @@ class CacheFile:
     ) -> None:
         """Read what is there. Nothing is written, and nothing that is wrong with it is an error.
 
-        ``packed`` makes a block's JSON of its entries, and ``unpacked`` the other way round.
+        ``packed`` makes a block's JSON of its entries, and ``unpacked`` the other way round; what that cannot take
+        for entries raises ValueError, TypeError or LookupError.
         """
         self._root_fd = root_fd
         self._path = path
@@ -80,7 +81,10 @@ class CacheFile:
             body = content[at + length : at + length + int(size)] if size.isdigit() else b""
             if header != self._header(body):
                 return entries, False
-            entries += self._unpacked(json.loads(body))
+            try:
+                entries += self._unpacked(json.loads(body))
+            except (ValueError, RecursionError, TypeError, LookupError):  # a digest that fits says nothing of types
+                return entries, False
             at += len(header) + len(body)
         return entries, True
 

@@ -19,6 +19,7 @@ from state.found import Commit, Damaged, Found
 from state.identity import identify
 from state.layout import Place
 from state.locks import day_lock, generation_of, read_mark
+from state.record import LARGEST
 from state.set_aside import set_aside
 
 LOCK_DEADLINE_SECONDS = 30.0
@@ -42,9 +43,12 @@ class Token:
 
     @property
     def generation(self) -> int:
-        """The generation that comes next: above the commit's and above every one that was ever published here."""
+        """The generation that comes next: above the commit's and above every one that was ever published here.
+
+        Nobody counts to the largest that a record can hold. One that was forged to be it stays it; nonces tell apart.
+        """
         current = self.found.record.generation if isinstance(self.found, Commit) else 0
-        return max(current, generation_of(self.mark)) + 1
+        return min(max(current, generation_of(self.mark)) + 1, LARGEST)
 
     @property
     def nonce(self) -> str:

@@ -17,7 +17,7 @@ from state.cache_file import CacheFile
 from state.found import Commit, Found
 from state.inputs import RECENT_NS
 from state.layout import Place
-from state.record import FORMAT, CommitRecord, SourceRecord
+from state.record import FORMAT, CommitRecord, SourceRecord, has_types
 
 _Entry = Sequence[Any]
 """Aggregation, day, the identity, the values of the record, and the schema. A block holds each schema once, and in its
@@ -40,7 +40,9 @@ class Footers:
         self._learned: dict[Place, _Entry] = {}
         self._used: dict[Place, _Entry] = {}
         self._file = CacheFile(root_fd, layout.FOOTERS, _FORM, _packed, _unpacked)
-        self._known: dict[Place, _Entry] = {(one[0], one[1]): one for one in self._file.entries}
+        self._known: dict[Place, _Entry] = {
+            (one[0], one[1]): one for one in self._file.entries if type(one[0]) is type(one[1]) is str
+        }
 
     def known(self, place: Place, fd: int | None = None) -> Commit | None:
         """The commit in a place, if its file is one whose footer is known; ``fd`` is that file where it is open."""
@@ -49,12 +51,15 @@ class Footers:
             return None
         try:
             status = self._status(place) if fd is None else os.fstat(fd)
-        except OSError:
+            if _identity(status) != entry[2]:
+                return None
+            record = _record(entry[3])
+        except (OSError, TypeError, LookupError, AttributeError):  # its block's digest says nothing of types
             return None
-        if _identity(status) != entry[2]:
+        if not has_types(record) or (record.aggregation, record.day) != place:
             return None
         self._used[place] = entry
-        return Commit(_record(entry[3]), status.st_size, status.st_mtime_ns, entry[4])
+        return Commit(record, status.st_size, status.st_mtime_ns, entry[4])
 
     def judge(self, fd: int, aggregation: str, day: str) -> Found:
         """As ``state.found.judge``; a commit whose file's times prove something is learned. Raises OSError."""
@@ -80,6 +85,8 @@ def _packed(entries: Sequence[_Entry]) -> list[Any]:
 
 def _unpacked(block: list[Any]) -> list[_Entry]:
     schemas, entries = block
+    if not {*map(type, schemas)} <= {str}:
+        raise TypeError
     for entry in entries:
         entry[4] = schemas[entry[4]]
     return list(entries)

@@ -84,7 +84,7 @@ def judge(fd: int, aggregation: str, day: str) -> Found:
     except NewerFormat as newer:
         return Newer(newer.number, newer.altered)
     if (record.aggregation, record.day) != (aggregation, day):
-        return Damaged(f"it is the result of {record.aggregation}, day {record.day}")
+        return Damaged(f"it is the result of {record.aggregation!a}, day {record.day!a}")
     return Commit(record, status.st_size, status.st_mtime_ns, schema)
 
 

@@ -15,6 +15,8 @@ from state.seal import OPEN_SEAL
 
 FORMAT = 1
 KEY = b"noonmark"
+LARGEST = 2**63 - 1
+"""The largest number that a record may hold: what fits into 64 bits."""
 _NONCE = b'"nonce":"'
 
 
@@ -85,19 +87,71 @@ def dump(record: CommitRecord) -> bytes:
 def load(text: bytes) -> CommitRecord:
     """Read a record back. Raises NewerFormat for a later format's, Unfit for all else that is not a whole record."""
     try:
-        found = json.loads(text)
+        found = _DECODER.decode(text.decode())
     except (ValueError, RecursionError) as error:
         raise Unfit("its commit record is no JSON") from error
-    if not isinstance(found, dict) or not isinstance(found.get("format"), int):
+    number = found.get("format") if isinstance(found, dict) else None
+    if type(number) is not int or not 0 < number <= LARGEST:
         raise Unfit("its commit record has no format")
     check, seal = found.pop("check", None), found.pop("seal", None)
     if not (found["format"] == FORMAT and _is_canonical(text, check, seal)):
         _refuse(found, check, seal)
     try:
         inputs = {name: SourceRecord(**source) for name, source in found.pop("inputs").items()}
-        return CommitRecord(inputs=inputs, **found)
+        record = CommitRecord(inputs=inputs, **found)
     except (TypeError, KeyError, AttributeError) as error:
         raise Unfit("its commit record lacks fields, or has unknown ones") from error
+    if not has_types(record) or not _is_within_bounds(record):
+        raise Unfit("its commit record holds what no record of ours does")
+    return record
+
+
+def has_types(record: CommitRecord) -> bool:
+    """Whether each value is of its field's type, and the nonce such as ours are."""
+    if (*map(type, record),) != _TYPES or not is_token(record.nonce):
+        return False
+    return {(*map(type, source),) for source in record.inputs.values()} <= _SOURCE_TYPES
+
+
+def is_token(value: str) -> bool:
+    """Whether a text can be a nonce: short, and of plain ASCII letters and digits, as ours are."""
+    return 0 < len(value) <= _TOKEN_LENGTH and value.isascii() and value.isalnum()
+
+
+_TOKEN_LENGTH = 64
+# A bool is an int and no number, so types are compared as they are.
+_TYPES = (str, int, str, str, int, int, dict, str, dict, str, str, int)
+_SOURCE_TYPES = {(int, int, int, str, str), (int, int, int, str, type(None))}
+
+
+def _is_within_bounds(record: CommitRecord) -> bool:
+    """Whether numbers are such as a file can hold, and texts such as can be written: JSON has halves of characters."""
+    sources = record.inputs.values()
+    numbers = [record.rows, *(number for source in sources for number in source[:3])]
+    texts = [record.aggregation, record.code, record.day, record.result, record.committed_at]
+    texts += [*record.libraries, *record.libraries.values(), *record.inputs]
+    texts += [text for source in sources for text in source[3:] if text is not None]
+    try:
+        "".join(texts).encode()
+    except (TypeError, UnicodeEncodeError):
+        return False
+    least = min(record.version, record.generation)
+    return least > 0 and min(numbers) >= 0 and max(record.version, record.generation, *numbers) <= LARGEST
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; two readers of one that has a name twice would take different values."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands there twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_each_once)
 
 
 def bears_nonce(footer: bytes, nonce: str) -> bool:

@@ -17,6 +17,7 @@ from state import layout
 from state.drafts import draft
 from state.errors import ConfigurationError, Refused, StorageError
 from state.files import exists_not, flush, flush_folder, make_folders, read_whole, write_whole
+from state.record import is_token
 
 FORMAT = 1
 ACCEPT = "python -m flows.repair --accept-output"
@@ -160,7 +161,9 @@ def _read_marker(fd: int, path: Path) -> str | None:
     try:
         marker = json.loads(content)
         number, identity = marker["format"], marker["root"]
-    except (ValueError, KeyError, TypeError) as error:
+        if number == FORMAT and isinstance(identity, str) and not is_token(identity):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(
             f"{path / layout.MARKER} is damaged: expected a JSON object with format and root, found {content[:60]!r}",
             command=f"restore it from a backup, or mark the output anew: {ACCEPT}",

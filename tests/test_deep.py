@@ -214,7 +214,7 @@ def test_what_is_known_is_not_believed_of_another_file(root: OutputRoot) -> None
     assert file.stat().st_size == other.stat().st_size
     file.write_bytes(other.read_bytes())
     [one] = broken(root)
-    assert one.why == f"it is the result of {NAME}, day {OTHER}"
+    assert one.why == f"it is the result of '{NAME}', day '{OTHER}'"
 
 
 def test_what_was_added_to_is_broken(root: OutputRoot) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import stat
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from state import footers, layout, scan
+from state.cache_file import CacheFile
 from state.errors import StorageError
 from state.footers import Footers
 from state.found import Commit, Damaged, Found, look
+from state.record import CommitRecord, has_types
 from state.root import OutputRoot, create_root
 from tasks.survey import remember_footers
 from tests.builders import DAY, NAME, commit, drafts, fail, flip, place, rows_of
@@ -144,6 +147,36 @@ def test_a_bad_file_costs_time_and_nothing_else(
     assert found == first
     if harm not in ("folder", "unreadable"):
         assert _scanned(root, read) == (first, [])
+
+
+_VALUES: tuple[object, ...] = (None, True, 1, "x", [], {}, [1], "\ud800", [[]], {"sales": [1]})
+
+
+@pytest.mark.parametrize("part", ["block", "half", "entry", "part", "field"])
+def test_a_forged_cache_is_not_believed_to_be_of_our_types(root: OutputRoot, part: str, read: list[str]) -> None:
+    """Promise 10: a whole block under its own digest may hold anything; its footers are read again, and all is well."""
+    first, _ = _scanned(root, read)
+    file = _file(root)
+    block = json.loads(file.read_bytes().splitlines()[1])
+    places = {"block": 1, "half": 2, "entry": 1, "part": 5, "field": len(CommitRecord._fields)}
+    for value in _VALUES:
+        for at in range(places[part]):
+            forged = copy.deepcopy(block)
+            if part == "half":
+                forged[at] = value
+            elif part == "entry":
+                forged[1][0] = value
+            elif part == "part":
+                forged[1][0][at] = value
+            elif part == "field":
+                forged[1][0][3][at] = value
+            form = CacheFile(root.fd, "", footers._FORM, packed=lambda told: told)
+            file.write_bytes(form._block(value if part == "block" else forged))  # type: ignore[arg-type]
+            found, _ = _scanned(root, read)
+            known = found[DAYS[0]].record  # type: ignore[union-attr]
+            assert has_types(known)
+            assert (known.aggregation, known.day) == (NAME, DAYS[0])
+            assert found.keys() == first.keys()
 
 
 def _of_other_code(content: bytes) -> bytes:

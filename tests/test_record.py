@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state import record as record_module
-from state.record import FORMAT, CommitRecord, NewerFormat, SourceRecord, Unfit, dump, load
+from state.record import FORMAT, LARGEST, CommitRecord, NewerFormat, SourceRecord, Unfit, dump, load
 from tests.builders import RECORD
 
 words = st.text(max_size=8)
-numbers = st.integers(min_value=0, max_value=2**62)
+numbers = st.integers(min_value=0, max_value=LARGEST)
+positive = st.integers(min_value=1, max_value=LARGEST)
 source_records = st.builds(
     SourceRecord, files=numbers, bytes=numbers, rows=numbers, contents=words, stat=words | st.none()
 )
@@ -25,15 +29,15 @@ source_records = st.builds(
     st.builds(
         CommitRecord,
         aggregation=words,
-        version=numbers,
+        version=positive,
         code=words,
         day=words,
-        generation=numbers,
+        generation=positive,
         rows=numbers,
         inputs=st.dictionaries(words, source_records, max_size=3),
         result=words,
         libraries=st.dictionaries(words, words, max_size=3),
-        nonce=words,
+        nonce=st.from_regex("[0-9A-Za-z]{1,64}", fullmatch=True),
         committed_at=words,
         format=st.just(FORMAT),
     )
@@ -136,6 +140,71 @@ def test_a_digest_alone_makes_no_record(alter: Callable[[dict[str, Any]], None])
     alter(fields)
     with pytest.raises(Unfit, match="fields"):
         load(json.dumps({**fields, "check": record_module._check(fields), "seal": "0" * 64}).encode())
+
+
+_ODD: tuple[object, ...] = (
+    *(None, True, False, 0.0, 1.5, math.nan, math.inf, 0, -1, 10**30, "", "1", "x", "\ud800", "é", "0" * 65),
+    *([], [1], {}, {"sales": None}, {"sales": {}}, {"\ud800": "1"}, {"polars": 2.1}),
+)
+"""Values of every kind that JSON knows, and some that it does not."""
+
+
+def _forged(**fields: object) -> bytes:
+    """A record's text that says whatever it is told to, under a digest that fits."""
+    named = {**json.loads(dump(RECORD)), **fields}
+    seal = named.pop("seal")
+    del named["check"]
+    return json.dumps({**named, "check": record_module._check(named), "seal": seal}).encode()
+
+
+def _typed(record: CommitRecord) -> bool:
+    """Whether a record holds what its fields say, asked anew and one by one."""
+    texts = [record.aggregation, record.code, record.day, record.result, record.nonce, record.committed_at]
+    counts = [record.rows]
+    sources = list(record.inputs.values())
+    for source in sources:
+        counts += source[:3]
+        texts += [source.contents, "" if source.stat is None else source.stat]
+    texts += [*record.inputs, *record.libraries, *record.libraries.values()]
+    return (
+        all(type(one) is str and one.isprintable() for one in texts)
+        and all(type(one) is int and 0 <= one < 2**63 for one in (*counts, record.version - 1, record.generation - 1))
+        and record.nonce.isalnum()
+    )
+
+
+@pytest.mark.parametrize("name", CommitRecord._fields)
+def test_a_value_of_another_type_makes_no_record(name: str) -> None:
+    """Promise 10: whatever a record says under a digest that fits, it is a record of right types or it is damage."""
+    taken = []
+    for value in _ODD:
+        try:
+            found = load(_forged(**{name: value}))
+        except (Unfit, NewerFormat):
+            continue
+        assert _typed(found), value
+        taken.append(value)
+    assert len(taken) < len(_ODD) / 2, taken
+
+
+@pytest.mark.parametrize("name", SourceRecord._fields)
+def test_a_value_of_another_type_makes_no_input(name: str) -> None:
+    """Likewise for what a record says of each source."""
+    for value in _ODD:
+        source = {**RECORD.inputs["sales"]._asdict(), name: value}
+        try:
+            found = load(_forged(inputs={"sales": source}))
+        except Unfit:
+            continue
+        assert _typed(found), value
+
+
+def test_fields_that_stand_there_twice_make_no_record() -> None:
+    """Two readers of one text would take different values, and its digest fits both."""
+    text = dump(RECORD).replace(b'"rows":0', b'"rows":0,"rows":7')
+    digest = hashlib.sha256(re.sub(rb'"(check|seal)":"\w*",', b"", text)).hexdigest()
+    with pytest.raises(Unfit, match="no JSON"):
+        load(re.sub(rb'"check":"\w*"', b'"check":"%s"' % digest.encode(), text))
 
 
 def test_the_fingerprint_is_of_contents_alone() -> None:

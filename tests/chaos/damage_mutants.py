@@ -83,6 +83,11 @@ def _footer_names_paths() -> Any:
     return replaced_all({"state.deep.set_aside": trusting, "state.commits.set_aside": trusting})
 
 
+def _types_unchecked() -> Any:
+    unchecked = ("state.record.has_types", "state.record._is_within_bounds", "state.footers.has_types")
+    return replaced_all(dict.fromkeys(unchecked, lambda *_: True))
+
+
 def _links_followed() -> Any:
     return replaced("state.found._OPEN", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -99,6 +104,7 @@ MUTANTS: dict[str, Mutant] = {
     "marker overwritten": _marker_overwritten,
     "EIO as corrupt": _eio_as_corrupt,
     "a name from a footer used as a path": _footer_names_paths,
+    "record's types unchecked": _types_unchecked,
     "links followed": _links_followed,
     "inputs not rehashed": _inputs_not_rehashed,
 }

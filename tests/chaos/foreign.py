@@ -5,6 +5,7 @@ Each puts itself in the place of a good file; ``seen`` is all that a later look 
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import shutil
@@ -88,6 +89,13 @@ def _names_a_path(path: Path, chance: random.Random) -> None:
     sealed(path, rows_of(1), **names)
 
 
+def _of_other_types(path: Path, chance: random.Random) -> None:
+    """A whole, sealed result of this very day, one value of whose record is of another type."""
+    place = {"aggregation": path.parents[1].name, "day": path.parent.name.removeprefix("day=")}
+    name = chance.choice(("version", "generation", "nonce", "code", "libraries", "committed_at"))
+    sealed(path, rows_of(1), **place, **{name: chance.choice((None, True, math.nan, "\ud800", [1], -1))})
+
+
 def _folder(path: Path, _: random.Random) -> None:
     path.unlink()
     path.mkdir()
@@ -135,6 +143,7 @@ FOREIGN: dict[str, Matter] = {
     "another day's result": _of_another_day,
     "another aggregation's result": _of_another_aggregation,
     "a sealed result that names a path": _names_a_path,
+    "a sealed result of other types": _of_other_types,
     "a folder": _folder,
     "a dangling link": _link(lambda path: str(path.parent / "nowhere")),
     "a link to a good result": _link(_moved_away),
