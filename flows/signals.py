@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from flows.streams import STDERR
 from state.errors import Interrupted
+from tasks.user_code import leave_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 GRACE_SECONDS = 5.0
@@ -109,7 +110,7 @@ def _leave_after_grace(ending: Ending) -> NoReturn:
     time.sleep(GRACE_SECONDS)
     _state.report(ending)
     atexit._run_exitfuncs()  # Prefect's temporary server is stopped there
-    os._exit(ending.code)  # the servers that were started for this run end with it
+    leave_process(ending.code)  # the servers that were started for this run end with it
 
 
 def _interrupt(number: int, _: object) -> None:

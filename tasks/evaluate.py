@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
 import polars as pl
-from polars.exceptions import PanicException, PolarsError
+from polars.exceptions import PolarsError
 
 from tasks.catalog import Aggregation, Source
+from tasks.formats import File
 from tasks.intake import Taken
+from tasks.user_code import Raised, attempt, contained
+from tasks.user_code import told as _told
 
 Kind = Literal["input", "aggregation"]
 _ROWS = "rows"
-_TOLD = 240
-"""How much of a foreign error is shown, in characters: garbage that is read as a header makes long ones."""
-# polars' panics are no Exceptions; the process is sound after one, and the other days go on.
-_CAUGHT = (Exception, PanicException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,13 @@ def evaluate(days: Sequence[tuple[Sequence[Aggregation], Mapping[Source, Taken]]
 
     Days that lie in memory are computed in one call; one that is read from disk is bounded in memory by itself.
     """
-    asked = [_Day(aggregations, taken) for aggregations, taken in days]
-    _collect([one for one in asked if one.in_memory], "in-memory")
-    for one in asked:
-        if not one.in_memory:
-            _collect([one], "streaming")
-    return [one.results() for one in asked]
+    with contained():
+        asked = [_Day(aggregations, taken) for aggregations, taken in days]
+        _collect([one for one in asked if one.in_memory], "in-memory")
+        for one in asked:
+            if not one.in_memory:
+                _collect([one], "streaming")
+        return [one.results() for one in asked]
 
 
 Results = Mapping[str, Evaluated | Misfit]
@@ -74,10 +74,11 @@ class _Day:
         self._frames: dict[Source, pl.LazyFrame] = {}
         self._misfits: dict[_Name, Misfit] = {}
         for source, one in taken.items():
-            try:
-                self._frames[source] = one.frame()
-            except _CAUGHT as error:
-                self._misfits[source] = _unreadable(one, error)
+            frame = attempt(one.frame)
+            if isinstance(frame, Raised):
+                self._misfits[source] = _unreadable(one, frame.error)
+            else:
+                self._frames[source] = frame
         for aggregation in aggregations:
             self._plan(aggregation)
         for source, frame in self._frames.items():
@@ -93,12 +94,11 @@ class _Day:
         if bad := next((self._misfits[source] for source in sources if source in self._misfits), None):
             self._misfits[aggregation.name] = bad
             return
-        try:
-            planned: object = aggregation.function(*(self._frames[source] for source in sources))
-        except _CAUGHT as error:
-            self.collected[aggregation.name] = error
-            return
-        if isinstance(planned, pl.LazyFrame):
+        frames = [self._frames[source] for source in sources]
+        planned: object = attempt(lambda: aggregation.function(*frames))
+        if isinstance(planned, Raised):
+            self.collected[aggregation.name] = planned.error
+        elif isinstance(planned, pl.LazyFrame):
             self.queries[aggregation.name] = planned
         else:
             told = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
@@ -115,26 +115,26 @@ class _Day:
 def _collect(days: Sequence[_Day], engine: Literal["in-memory", "streaming"]) -> None:
     """Run all queries in one call. Where that fails, halves show which day does not work, and of that which query."""
     asked = [(day, name) for day in days for name in day.queries]
-    try:
-        frames = pl.collect_all([day.queries[name] for day, name in asked], engine=engine)
-    except _CAUGHT:
-        if len(days) == 1:
-            _collect_singly(days[0], engine)
-        else:
-            half = len(days) // 2
-            _collect(days[:half], engine)
-            _collect(days[half:], engine)
-        return
-    for (day, name), frame in zip(asked, frames, strict=True):
-        day.collected[name] = frame
+    frames = attempt(lambda: pl.collect_all([day.queries[name] for day, name in asked], engine=engine))
+    if not isinstance(frames, Raised):
+        for (day, name), frame in zip(asked, frames, strict=True):
+            day.collected[name] = frame
+    elif len(days) == 1:
+        _collect_singly(days[0], engine)
+    else:
+        half = len(days) // 2
+        _collect(days[:half], engine)
+        _collect(days[half:], engine)
 
 
 def _collect_singly(day: _Day, engine: Literal["in-memory", "streaming"]) -> None:
     for name, query in day.queries.items():
-        try:
-            day.collected[name] = query.collect(engine=engine)
-        except _CAUGHT as error:
-            day.collected[name] = error
+        frame = attempt(partial(_collect_one, query, engine))
+        day.collected[name] = frame.error if isinstance(frame, Raised) else frame
+
+
+def _collect_one(query: pl.LazyFrame, engine: Literal["in-memory", "streaming"]) -> pl.DataFrame:
+    return query.collect(engine=engine)
 
 
 def _result(
@@ -165,23 +165,23 @@ def _result(
 
 def _fault(taken: Taken, frame: pl.LazyFrame) -> Misfit | None:
     """What is wrong with the input itself, told after the fact: polars parses no column that a query leaves out."""
-    try:
-        _read_through(frame)
-    except _CAUGHT as error:
-        return _unreadable(taken, error)
-    return None
+    read = attempt(lambda: _read_through(frame))
+    return _unreadable(taken, read.error) if isinstance(read, Raised) else None
 
 
 def _unreadable(taken: Taken, error: BaseException) -> Misfit:
     unreadable = f"{taken.source.template.pattern(taken.day)} cannot be read as declared"
     for file, content in taken.each():
-        try:
-            _read_through(taken.source.scan([content]))
-        except _CAUGHT as own:
-            return Misfit("input", f"{unreadable}: {_told(own)} (in {file.path!r}, {file.size:,} bytes)")
+        read = attempt(partial(_read_file, taken.source, content))
+        if isinstance(read, Raised):
+            return Misfit("input", f"{unreadable}: {_told(read.error)} (in {file.path!r}, {file.size:,} bytes)")
     number = len(taken.files.files)
     together = f", its {number:,} files together" if number > 1 else ""
     return Misfit("input", f"{unreadable}{together}: {_told(error)}")
+
+
+def _read_file(source: Source, file: File) -> None:
+    _read_through(source.scan([file]))
 
 
 def _read_through(frame: pl.LazyFrame) -> None:
@@ -198,10 +198,3 @@ def _raised(aggregation: Aggregation, error: BaseException, rows: Mapping[str, i
     empty = [name for name, number in rows.items() if not number and isinstance(error, PolarsError)]
     hint = f"; {empty[0]} has no row, and a column without values is text unless its type is declared" if empty else ""
     return Misfit("aggregation", f"it failed: {_told(error)} ({aggregation.place_of(error)}){hint}")
-
-
-def _told(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    told = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in told[:_TOLD])
-    return shown + "…" * (len(told) > _TOLD)

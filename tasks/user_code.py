@@ -1,0 +1,101 @@
+"""Keeps what a user's code does to the day that it computes: whatever it raises, and an ``os._exit``.
+
+What no code in this process can hold back, such as a segmentation fault, is found by the next run (``state.run_note``).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+from state.errors import Interrupted
+
+TOLD = 240
+"""How much of a foreign error is shown, in characters: garbage that is read as a header makes long ones."""
+
+leave_process = os._exit
+"""The real ``os._exit``, which ends this process whatever is being computed."""
+
+
+class ProcessExit(BaseException):
+    """The user's code called ``os._exit``."""
+
+
+class _Contained:
+    """How many threads of this process run a user's code."""
+
+    def __init__(self) -> None:
+        self.process = 0
+        self.threads = 0
+        self.lock = threading.Lock()
+
+
+_contained = _Contained()
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """While it is entered, ``os._exit`` raises ``ProcessExit`` in this process; in a forked child it ends the child.
+
+    A child that was forked by the user's code, and comes back from it, ends here: it must not compute on.
+    """
+    process = os.getpid()
+    with _contained.lock:
+        _contained.process = process
+        _contained.threads += 1
+        os._exit = _exit_contained
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            leave_process(0)
+        with _contained.lock:
+            _contained.threads -= 1
+            if not _contained.threads:
+                os._exit = leave_process
+
+
+def _exit_contained(status: int) -> NoReturn:
+    if os.getpid() == _contained.process and threading.current_thread() is not threading.main_thread():
+        raise ProcessExit(status)
+    leave_process(status)
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a user's code raised in place of an answer."""
+
+    error: BaseException
+
+
+Answer = TypeVar("Answer")
+
+
+def attempt(call: Callable[[], Answer]) -> Answer | Raised:
+    """What a call that runs a user's code returns, or what it raises.
+
+    ``sys.exit``, a cancellation and another library's panic are no Exceptions, and are that code's failure like any
+    other. What a signal raises is passed on: Python does that in the main thread alone, and a run computes in others.
+    """
+    try:
+        return call()
+    except BaseException as error:
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and isinstance(error, Interrupted | KeyboardInterrupt | SystemExit):
+            raise
+        return Raised(error)
+
+
+def told(error: BaseException) -> str:
+    """The type of an error and its first line, in printable characters. Never raises, whatever the error does."""
+    try:
+        lines = str(error).strip().splitlines()
+    except BaseException:  # noqa: BLE001 the user's code makes this text
+        lines = ["its text cannot be read"]
+    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:TOLD])
+    return shown + "…" * (len(text) > TOLD)
