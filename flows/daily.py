@@ -27,9 +27,11 @@ from state.errors import ConfigurationError
 from state.files import flush_file_system
 from state.input_root import InputRoot
 from state.plan import Plan, Selection
+from state.run_note import RunNote
 from state.schemas import Schemas
 from tasks.batches import compute_all
 from tasks.diagnosis import HEALTH
+from tasks.failing import forget_recovered, record_deaths
 from tasks.loading import Catalog, load
 from tasks.memory import log
 from tasks.survey import remember_digests, remember_footers, survey
@@ -78,6 +80,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         opened_root(settings, catalog, memory) as root,
         InputRoot(settings.input) as raw,
     ):
+        record_deaths(root)
         found = survey(catalog, raw, root, memory, selection, workers)
         tell_plan(found.plan)
         memory.reconcile(found.remembered, found.output.days)
@@ -85,9 +88,16 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         remember_digests(found)
         take_back(root, found.present)
         sweep_drafts(root.fd)
-        with shown_progress(len({item.day for item in found.plan.items})) as progress, collecting():
-            schemas = Schemas(found.output.days)
-            shop = Workshop(catalog, raw, root, Pace(workers), progress, schemas, passed_over=found.broken)
+        forget_recovered(root, found.plan.recovered)
+        days = len({item.day for item in found.plan.items})
+        with shown_progress(days) as progress, RunNote(root.fd) as note, collecting():
+            shop = Workshop(
+                *(catalog, raw, root, Pace(workers), progress),
+                schemas=Schemas(found.output.days),
+                passed_over=found.broken,
+                note=note,
+                module=settings.aggregations,
+            )
             outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)

@@ -23,13 +23,16 @@ class InputRootGone(StorageError):
 class InputRoot:
     """An input root, held open. ``path`` is for messages and for readers that need a path.
 
-    A root that cannot be opened is no error yet: sources with absolute templates do without it.
+    A root that cannot be opened is no error yet: sources with absolute templates do without it. ``fd`` is the
+    descriptor where it is open already: a child process inherits it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fd: int | None = None) -> None:
         self.path = path
-        self._fd: int | None = None
+        self._fd = fd
         self._error: OSError | None = None
+        if fd is not None:
+            return
         try:
             self._fd = os.open(path, _OPEN)
         except OSError as error:
@@ -41,6 +44,11 @@ class InputRoot:
     def __exit__(self, *_: object) -> None:
         if self._fd is not None:
             os.close(self._fd)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there was a folder to hold."""
+        return self._fd is not None
 
     @property
     def fd(self) -> int:

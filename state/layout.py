@@ -16,10 +16,12 @@ ACCEPTED = f"{OWN}/accepted.json"
 DRAFTS = f"{OWN}/tmp"  # noqa: S108 a folder of the output, not the system's
 LOCKS = f"{OWN}/locks"
 SET_ASIDE = f"{OWN}/set_aside"
+FAILED = f"{OWN}/failed"
 CACHE = f"{OWN}/cache"
 FOOTERS = f"{CACHE}/footers"
 DIGESTS = f"{CACHE}/digests"
 DATA = "data.parquet"
+NOTE = ".note"
 _KEY = "day="
 
 
@@ -46,6 +48,16 @@ def lock_file(aggregation: str, day: str) -> str:
 def temporary_file(nonce: str) -> str:
     """Where a result is written before it is published."""
     return f"{DRAFTS}/{nonce}.tmp"
+
+
+def run_note(nonce: str) -> str:
+    """Where a run says what it is computing, so that a later run can tell where it died."""
+    return f"{DRAFTS}/{nonce}{NOTE}"
+
+
+def failure_file(aggregation: str, day: str) -> str:
+    """The record of a result that could not be computed."""
+    return f"{FAILED}/{aggregation}.{day}.json"
 
 
 def set_aside_file(aggregation: str, day: str, tag: str) -> str:

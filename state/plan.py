@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from state.days import DayRange, order, ordinal
 from state.found import Commit, Damaged, Newer, Unreadable
+from state.layout import Place
 from state.schemas import differing_days
 from state.verdict import Declared, Facts, Item, Trouble, doubted, retired_trouble, verdict
 
@@ -47,6 +48,8 @@ class Plan:
     """Aggregation to the number of its commits that have its version but were computed by other code."""
     differing: dict[str, dict[str, str]] = field(default_factory=dict)
     """Aggregation to the days not in the plan whose schema is not that of the others, and what is wrong with each."""
+    recovered: list[Place] = field(default_factory=list)
+    """Results that failed once and need nothing any more: their failures are to be forgotten."""
 
     def counts(self) -> Counter[str]:
         """How many results are planned for each reason."""
@@ -75,6 +78,7 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
     the first that holds.
     """
     result = Plan(declared=frozenset(one.name for one in declared))
+    suspected = {name for (name, _), failure in facts.failures.items() if failure.is_suspicion}
     for aggregation in declared:
         statuses = result.statuses[aggregation.name] = Counter()
         troubles = []
@@ -82,11 +86,13 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
             if selection.covers(day):
                 found = verdict(aggregation, day, facts, force=selection.force)
                 if isinstance(found, Item):
-                    result.items.append(found)
+                    result.items.append(replace(found, suspected=True) if aggregation.name in suspected else found)
                 elif isinstance(found, Trouble):
                     troubles.append(found)
                 else:
                     statuses[found] += 1
+                    if (aggregation.name, day) in facts.failures:
+                        result.recovered.append((aggregation.name, day))
         result.troubles += sorted(troubles, key=lambda one: order(one.day))
         if not selection.days and (missing := _missing(aggregation, facts)):
             statuses["missing"] = missing
@@ -155,8 +161,10 @@ def _add_retired(declared: Sequence[Declared], facts: Facts, selection: Selectio
 
 
 def _arrange(result: Plan, selection: Selection) -> None:
+    """Day by day; what failed on the same input and code comes last, so that it keeps nothing else waiting."""
     result.items.sort(key=lambda item: item.aggregation)
     result.items.sort(key=lambda item: order(item.day), reverse=selection.newest_first)
+    result.items.sort(key=lambda item: (item.failed_alike, item.may_kill))
     if selection.limit is not None:
         first = set(list(dict.fromkeys(item.day for item in result.items))[: selection.limit])
         result.items = [item for item in result.items if item.day in first]

@@ -5,11 +5,14 @@ Pure, like the planner that asks it for every day.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from state.failures import DIED, Failure
 from state.found import Commit, Damaged, Found, Newer, Unreadable
 from state.inputs import DayFiles
+from state.layout import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class Facts:
     ``inputs[source][day]`` and ``unreadable[source][day]`` come from one listing of each source,
     ``output[aggregation][day]`` from one scan of the output. ``index[aggregation]`` is the set of days that Redis
     remembers; it can tell ``lost`` from ``new`` and nothing else. ``contents[source, day]`` holds the digests of those
-    files whose times settle nothing (see ``doubted``): one for each way in which a file's name counts.
+    files whose times settle nothing (see ``doubted``): one for each way in which a file's name counts. ``failures`` are
+    the last failures of results that have one; they can put a result last and nothing else.
     """
 
     inputs: Mapping[str, Mapping[str, DayFiles]]
@@ -37,6 +41,7 @@ class Facts:
     unreadable: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     index: Mapping[str, Collection[str]] = field(default_factory=dict)
     contents: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
+    failures: Mapping[Place, Failure] = field(default_factory=dict)
 
     def found(self, aggregation: Declared, day: str) -> Found | None:
         """What stands in the day's place."""
@@ -52,6 +57,9 @@ class Item:
     """One result to compute, with its reason; ``over`` is the nonce of the commit that stood there, or empty.
 
     ``files`` says how many files each source had of the day, in the sources' order: with fewer it is not computed.
+    ``basis`` is the digest of the input's listing and of the code that it is planned for, ``failure`` its last failure,
+    whatever it failed on. ``suspected`` says that a run died while it computed results of this aggregation, and nobody
+    knows yet of which.
     """
 
     aggregation: str
@@ -59,6 +67,24 @@ class Item:
     reason: str
     over: str = ""
     files: tuple[int, ...] = ()
+    basis: str = field(default="", compare=False)
+    failure: Failure | None = field(default=None, compare=False)
+    suspected: bool = field(default=False, compare=False)
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it is to be computed in a process of its own."""
+        return self.suspected or self.may_kill
+
+    @property
+    def failed_alike(self) -> bool:
+        """Whether it failed on this very input and code, and nothing speaks for another end now."""
+        return self.failure is not None and self.failure.repeats_on(self.basis)
+
+    @property
+    def may_kill(self) -> bool:
+        """Whether its process died when it was last computed from this input and code."""
+        return self.failure is not None and self.failure.kind == DIED and self.failed_alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +115,8 @@ def verdict(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> It
     if reason := "forced" if force else _reason(aggregation, day, found, facts):
         over = found.record.nonce if isinstance(found, Commit) else ""
         files = tuple(len(facts.inputs[source][day].files) for source in aggregation.sources.values())
-        return Item(aggregation.name, day, reason, over, files)
+        failure = facts.failures.get((aggregation.name, day))
+        return Item(aggregation.name, day, reason, over, files, _basis(aggregation, day, facts), failure)
     assert isinstance(found, Commit)
     return found.status
 
@@ -113,6 +140,12 @@ def doubted(aggregation: Declared, day: str, facts: Facts) -> set[tuple[str, str
         if then and now and then.stat != now.stat and (then.files, then.bytes) == (len(now.files), now.bytes):
             doubts.add((source, day))
     return doubts
+
+
+def _basis(aggregation: Declared, day: str, facts: Facts) -> str:
+    said = [str(aggregation.version), aggregation.code]
+    said += [f"{name} {facts.inputs[source][day].stat}" for name, source in sorted(aggregation.sources.items())]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
 def _reason(aggregation: Declared, day: str, found: Found | None, facts: Facts) -> str | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 from prefect import task
@@ -22,6 +23,7 @@ from prefect.utilities.annotations import quote
 
 from state.layout import Place
 from state.verdict import Item
+from tasks.failing import record_outcomes
 from tasks.memory import Memory
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.progress import Progress
@@ -31,6 +33,9 @@ SINGLE_DAYS = 50
 """Up to so many pending days have a task run each: the nightly case, where a person looks for one day."""
 TASKS = 60
 """About so many task runs serve a longer run. A server on SQLite takes in 60 to 200 task runs a second."""
+
+NAMED = 5
+"""How many results the message of a failed task names."""
 
 SHOW_SECONDS = 0.5
 """How often progress is shown."""
@@ -45,8 +50,17 @@ class BatchFailed(Exception):
 
     def __init__(self, outcomes: list[Outcome]) -> None:
         failed = [f"{one.aggregation} {one.day}: {one.error}" for one in outcomes if isinstance(one, Failed)]
-        super().__init__(f"{len(failed)} results failed: " + "; ".join(failed[:5]) + "; …" * (len(failed) > 5))
+        super().__init__(f"{len(failed)} results failed: " + "; ".join(failed[:NAMED]) + "; …" * (len(failed) > NAMED))
         self.outcomes = outcomes
+
+
+class BatchStopped(BatchFailed):
+    """A task that was told to end before all of its days had an outcome; ``outcomes`` holds those that have one."""
+
+    def __init__(self, outcomes: list[Outcome], left: Sequence[Place]) -> None:
+        super().__init__(outcomes)
+        named = ", ".join(f"{aggregation} {day}" for aggregation, day in left[:NAMED]) + ", …" * (len(left) > NAMED)
+        self.args = (f"the run was ended before {len(left)} results were computed: {named}; the next run does it",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +83,29 @@ def batches(items: Sequence[Item]) -> Iterator[Batch]:
 
 # No Prefect retry: a batch tries again by itself, and only what can pass on a second try.
 @task(name="compute days", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def compute_days(label: str, shop: Workshop, memory: Memory, days: Days) -> list[Outcome]:
-    """Compute and commit days, tell the index, and return what became of each. Raises BatchFailed.
+def compute_days(label: str, shop: Workshop, memory: Memory, days: Days, isolated: bool = False) -> list[Outcome]:
+    """Compute and commit days, tell the index, and return what became of each.
 
-    Days that another run computes are ``leased``, and left to it.
+    Days that another run computes are ``leased``, and left to it. ``isolated`` computes them in another process.
+    Raises BatchFailed where a result failed, BatchStopped where the run was ended before all had an outcome.
     """
-    places = [(item.aggregation, day) for day, items in days for item in items]
+    items = {(item.aggregation, day): item for day, some in days for item in some}
+    places = list(items)
     leased = memory.take(places)
     outcomes: list[Outcome] = [Skipped(*place, "leased") for place in places if place in leased]
+    settle = partial(_settle, _computing(isolated), shop, memory)
     try:
-        outcomes += _settle(shop, memory, _only(days, set(places) - leased))
+        outcomes += settle(_only(days, set(places) - leased))
         again = {(one.aggregation, one.day) for one in outcomes if isinstance(one, Failed) and one.passing}
         if again and not shop.stopping.is_set():
             log.info("%s: trying %d results again", label, len(again))
             outcomes = [one for one in outcomes if (one.aggregation, one.day) not in again]
-            outcomes += _settle(shop, memory, _only(days, again))
+            outcomes += settle(_only(days, again))
     finally:
         memory.release(set(places) - leased)
+        record_outcomes(shop.root, items, outcomes)
+    if left := sorted(items.keys() - {(one.aggregation, one.day) for one in outcomes}):
+        raise BatchStopped(outcomes, left)
     if any(isinstance(one, Failed) for one in outcomes):
         raise BatchFailed(outcomes)
     return outcomes
@@ -94,8 +114,9 @@ def compute_days(label: str, shop: Workshop, memory: Memory, days: Days) -> list
 def compute_all(shop: Workshop, memory: Memory, items: Sequence[Item], workers: int, patience: float) -> list[Outcome]:
     """Run a whole plan as Prefect tasks, ``workers`` at once, inside a flow run.
 
-    Days that another run computes come last: they are waited for, ``patience`` seconds at most, and looked at again.
-    Where the run is interrupted, the days that are being computed are finished or dropped, and none is begun.
+    Results that may take their process with them come after all others, in a process of their own. Days that another
+    run computes come last: they are waited for, ``patience`` seconds at most, and looked at again. Where the run is
+    interrupted, the days that are being computed are finished or dropped, and none is begun.
     """
     runner: ThreadPoolTaskRunner[list[Outcome]] = ThreadPoolTaskRunner(max_workers=workers)
     with runner:
@@ -117,23 +138,25 @@ def compute_all(shop: Workshop, memory: Memory, items: Sequence[Item], workers: 
 def _run(
     runner: ThreadPoolTaskRunner[list[Outcome]], shop: Workshop, memory: Memory, items: Sequence[Item]
 ) -> list[Outcome]:
-    outcomes: list[Outcome] = []
-    futures = [
-        runner.submit(
-            compute_days, {"label": one.label, "shop": quote(shop), "memory": quote(memory), "days": quote(one.days)}
-        )
-        for one in batches(items)
-    ]
-    for future in futures:
-        result = _wait(future, shop.progress)
-        if isinstance(result, BatchFailed):
-            outcomes += result.outcomes
-        elif isinstance(result, BaseException):
-            raise result
-        else:
-            assert isinstance(result, list)
-            outcomes += result
+    def submit(batch: Batch, *, isolated: bool = False) -> PrefectFuture[list[Outcome]]:
+        shared = {"shop": quote(shop), "memory": quote(memory), "days": quote(batch.days)}
+        return runner.submit(compute_days, {"label": batch.label, **shared, "isolated": isolated})
+
+    together = [submit(one) for one in batches([item for item in items if not item.isolated])]
+    outcomes = [outcome for future in together for outcome in _outcomes(future, shop.progress)]
+    for one in batches([item for item in items if item.isolated]):
+        outcomes += _outcomes(submit(one, isolated=True), shop.progress)
     return outcomes
+
+
+def _outcomes(future: PrefectFuture[list[Outcome]], progress: Progress) -> list[Outcome]:
+    result = _wait(future, progress)
+    if isinstance(result, BatchFailed):
+        return result.outcomes
+    if isinstance(result, BaseException):
+        raise result
+    assert isinstance(result, list)
+    return result
 
 
 def _wait(future: PrefectFuture[list[Outcome]], progress: Progress) -> object:
@@ -161,9 +184,19 @@ def _only(days: Days, places: Collection[Place]) -> Days:
     return [(day, items) for day, items in chosen if items]
 
 
-def _settle(shop: Workshop, memory: Memory, days: Days) -> list[Outcome]:
-    from tasks.compute import compute  # with pyarrow it takes two tenths of a second, and most runs compute nothing
+Computing = Callable[[Workshop, Days], Iterator[Outcome]]
+"""Computes and commits days."""
 
+
+def _computing(isolated: bool) -> Computing:
+    # With pyarrow it takes two tenths of a second, and most runs compute nothing.
+    from tasks.compute import compute
+    from tasks.isolation import compute_isolated
+
+    return compute_isolated if isolated else compute
+
+
+def _settle(compute: Computing, shop: Workshop, memory: Memory, days: Days) -> list[Outcome]:
     outcomes: list[Outcome] = []
     try:
         outcomes.extend(compute(shop, days))

@@ -38,7 +38,8 @@ def compute(shop: Workshop, days: Days) -> Iterator[Outcome]:
     while todo and not shop.stopping.is_set():
         began = time.monotonic()
         group = _begin_group(shop, todo)
-        _commit([attempt for attempt, _ in group], shop.root.fd)
+        with shop.note.computing((one.aggregation, one.day) for attempt, _ in group for one in attempt.pending):
+            _commit([attempt for attempt, _ in group], shop.root.fd)
         shop.pace.took(sum(len(attempt.planned) for attempt, _ in group), time.monotonic() - began)
         begun_anew = 0
         for attempt, number in reversed(group):

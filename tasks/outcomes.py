@@ -32,8 +32,8 @@ class Skipped:
 class Failed:
     """Not published; what stood there stands. ``passing`` says that a second try can succeed without any change.
 
-    ``kind``: ``input``, ``aggregation``, ``schema``, ``storage``, ``unsettled``, ``unreadable``, ``unrecoverable`` or
-    ``broken``.
+    ``kind``: ``input``, ``aggregation``, ``schema``, ``storage``, ``unsettled``, ``unreadable``, ``unrecoverable``,
+    ``broken`` or ``died`` (its process ended while it was computed).
     """
 
     aggregation: str

@@ -16,6 +16,7 @@ from pathlib import Path
 from state.accepted import read_accepted
 from state.digests import Digests
 from state.errors import ConfigurationError, Refused, StorageError
+from state.failures import read_failures
 from state.found import Commit
 from state.index import Remembered
 from state.input_root import InputRoot
@@ -77,6 +78,7 @@ def survey(
         unreadable={name: one.unreadable for name, one in listings.items()},
         output=output.days,
         index={name: one.days() for name, one in remembered.items()},
+        failures=read_failures(root.fd) if root else {},
     )
     for name, listing in listings.items():
         if listing.broken:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from state.input_root import InputRoot
 from state.root import OutputRoot
+from state.run_note import RunNote
 from state.schemas import Schemas
 from state.verdict import Item
 from tasks.loading import Catalog
@@ -41,7 +42,10 @@ class Pace:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What every computation of a run shares. ``stopping`` is set when the run is told to end.
+    """What every computation of a run shares.
+
+    ``stopping`` is set when the run is told to end, ``note`` says on disk what is being computed, and ``module`` is
+    where another process finds the catalog.
 
     ``passed_over`` has the broken links that the survey met, by the key of their source; ``schemas`` are those of the
     results that the run found, and of those that it makes.
@@ -55,3 +59,5 @@ class Workshop:
     schemas: Schemas = field(default_factory=Schemas)
     stopping: threading.Event = field(default_factory=threading.Event)
     passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    note: RunNote = field(default_factory=RunNote)
+    module: str = ""

@@ -18,7 +18,7 @@ from state.index import Index
 from state.input_root import InputRoot
 from state.root import OutputRoot, create_root
 from state.verdict import Item
-from tasks.batches import Batch, BatchFailed, batches, compute_days
+from tasks.batches import Batch, BatchFailed, BatchStopped, batches, compute_days
 from tasks.catalog import Source, aggregation, declared
 from tasks.compute import compute as compute_real
 from tasks.memory import Memory
@@ -234,12 +234,13 @@ def test_a_second_try_is_the_last(shop: Shop, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_run_that_is_told_to_end_begins_no_day(shop: Shop, index: Index) -> None:
-    """The day at hand is finished and told of, the others are left for the next run."""
+    """The day at hand is finished and told of, the others are left for the next run, and the task fails naming them."""
     workshop = shop.workshop()
     shop.trouble = lambda day: workshop.stopping.set() if day == "9" else None
-    outcomes = compute_days.fn("8 to 12", workshop, Memory(index), shop.items())
+    with pytest.raises(BatchStopped, match="ended before 6 results were computed: good 10, good 11, good 12") as caught:
+        compute_days.fn("8 to 12", workshop, Memory(index), shop.items())
     assert shop.committed() == {(name, day) for name in ("good", "risky") for day in ("8", "9")}
-    assert len(outcomes) == 4
+    assert len(caught.value.outcomes) == 4
     assert index.read(["good"])["good"].days() == {"8", "9"}
 
 

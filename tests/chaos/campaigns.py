@@ -19,6 +19,7 @@ from tests.chaos import (
     schemas,
     simulation,
     storage_faults,
+    user_code,
 )
 from tests.chaos.campaign import Mutant, Report
 
@@ -129,6 +130,16 @@ ENTRIES = (
         _inside(storage_faults.campaign),
         1_000,
         _within(1_000, storage_faults.MUTANTS),
+    ),
+    Entry(
+        "user-code",
+        "Aggregations and readers that raise, exit, crash and kill their process in every way, on the oldest days and "
+        "others, with and without --limit: the other days are committed, and the bad ones named",
+        "10, 7",
+        _inside(user_code.campaign),
+        160,
+        _within(60, user_code.MUTANTS),
+        waits=True,
     ),
     Entry(
         "redis",

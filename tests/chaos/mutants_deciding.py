@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +17,7 @@ from state.seal import read_footer
 from tasks import discovery
 from tasks.attempt import Attempt
 from tasks.outcomes import Skipped
+from tasks.user_code import Raised
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.mutants_publishing import nothing
 
@@ -151,6 +152,13 @@ def _counts(_: object, token: object, __: object) -> Any:
     return leases._Lease(token, counts=True) if isinstance(token, bytes) else leases._Lease(b"", counts=False)
 
 
+def _attempt_exceptions(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 the mutant's point
+        return Raised(error)
+
+
 DECIDING: dict[str, Mutant] = {
     # Removes the difference between a folder that cannot be listed and an empty one.
     "listing error as empty": _errors_as_empty,
@@ -183,7 +191,13 @@ DECIDING: dict[str, Mutant] = {
     # Removes the deadline of calls to Redis.
     "no deadline on a call": _no_deadline,
     # Removes the care for panics, which are no Exceptions.
-    "only Exception caught": without({"tasks.evaluate._CAUGHT": (Exception,)}),
+    "only Exception caught": without({"tasks.evaluate.attempt": _attempt_exceptions}),
+    # Removes the care for os._exit, which raises nothing.
+    "os._exit let through": without({"tasks.evaluate.contained": nullcontext}),
+    # Removes what a run that died tells the next one.
+    "note of a dead run not read": without({"flows.daily.record_deaths": nothing}),
+    # Removes the order of what failed: it is computed first again.
+    "failed days first": without({"state.verdict.Item.failed_alike": False}),
     # Removes the comparison of a footer's names with the place where it lies.
     "names from a footer believed": _names_believed,
 }

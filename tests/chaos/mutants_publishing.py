@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,9 +76,9 @@ def _not_exclusive() -> Iterator[None]:
     create = drafts._create_locked
     with _knowing_places() as known:
 
-        def create_shared(root_fd: int) -> tuple[str, int]:
+        def create_shared(root_fd: int, path_of: Callable[[str], str]) -> tuple[str, int]:
             if known["place"] is None:
-                return create(root_fd)
+                return create(root_fd, path_of)
             nonce = uuid.uuid4().hex
             known["paths"][nonce] = path = f"{layout.DRAFTS}/{'-'.join(known['place'])}.tmp"
             fd = open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, dir_fd=root_fd)
@@ -94,9 +94,9 @@ def _in_day_folder() -> Iterator[None]:
     create = drafts._create_locked
     with _knowing_places() as known:
 
-        def create_beside(root_fd: int) -> tuple[str, int]:
+        def create_beside(root_fd: int, path_of: Callable[[str], str]) -> tuple[str, int]:
             if known["place"] is None:
-                return create(root_fd)
+                return create(root_fd, path_of)
             nonce = uuid.uuid4().hex
             make_folders(root_fd, folder := layout.day_folder(*known["place"]))
             known["paths"][nonce] = path = f"{folder}/.{nonce}.parquet"

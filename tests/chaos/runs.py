@@ -5,15 +5,17 @@ The engine takes seconds a process, and has no part in what is promised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 from unittest.mock import patch
 
 from flows import daily
 from flows.summary import Summary
 from state import flushing
-from tasks import batches
+from tasks import batches, isolation
 from tasks.attempt import Attempt, Ready
+from tasks.compute import compute
 from tasks.loading import Catalog
 from tests.chaos import scene as scenes
 from tests.chaos.scene import Scene
@@ -73,10 +75,17 @@ def run(
             told(one.item.aggregation, self.day, one.record.generation)
 
     with (
-        patch.object(batches, "ThreadPoolTaskRunner", _Direct),
-        patch.multiple(batches, SINGLE_DAYS=0, TASKS=1),  # all days in one group
+        without_prefect(),
+        patch.object(isolation, "compute_isolated", compute),  # its catalog is in no module that a child could import
         patch.object(flushing, "AT_ONCE", 1),  # in the thread that is held
         patch.object(Attempt, "settle", settle_and_tell),
     ):
         settings = scene.settings()
         return daily.run(settings, catalog(version), scenes.selection(force=force), 1)
+
+
+@contextmanager
+def without_prefect() -> Iterator[None]:
+    """Run tasks where they are submitted, and all days in one group."""
+    with patch.object(batches, "ThreadPoolTaskRunner", _Direct), patch.multiple(batches, SINGLE_DAYS=0, TASKS=1):
+        yield

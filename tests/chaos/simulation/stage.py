@@ -43,7 +43,7 @@ from tests.chaos.simulation.threads import Clock, Threading
 _settle = Attempt.settle
 _ON_STORAGE = (
     *("files", "commits", "locks", "flocks", "drafts", "identity", "set_aside"),
-    *("found", "footers", "cache_file", "scan", "accepted", "deep", "root"),
+    *("found", "footers", "cache_file", "scan", "accepted", "deep", "root", "failures", "run_note"),
 )
 """The modules of ``state`` that call ``os``."""
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
@@ -265,6 +265,7 @@ class Stage:
             "tasks.attempt.schema_of": lambda _: "",  # a light result has none
             "tasks.attempt.rows_digest": str,
             "tasks.attempt.write_result": light.write_result,
+            "tasks.failing.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
             "tasks.attempt.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
         }
 

@@ -22,6 +22,7 @@ SETTINGS: Any = SimpleNamespace(
     input=Path("in"),
     output=Path("out"),
     create_output=True,
+    aggregations="simulated",
 )
 WITHOUT_REDIS: Any = SimpleNamespace(**vars(SETTINGS) | {"redis_url": SimpleNamespace(get_secret_value=lambda: "none")})
 

@@ -165,7 +165,7 @@ class Storage:
 
     def listdir(self, fd: int) -> list[str]:
         """As ``os.listdir``."""
-        self.step("listdir", "")
+        self.step("listdir", self.table[fd].path)
         return list(self.table[fd].node.entries or ())
 
     def fstat(self, fd: int) -> Status:

@@ -1,0 +1,67 @@
+"""Keeps the records of what fails: from a batch's outcomes, from runs that died, and until a result is as it should be.
+
+A record puts a result last in the next plan. One that cannot be written costs that order alone, and is no failure.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from state.failures import DIED, Failure, forget_failure, record_failure
+from state.layout import Place
+from state.root import OutputRoot
+from state.run_note import left_by_the_dead
+from state.verdict import Item
+from tasks.outcomes import Failed, Outcome, Skipped
+
+log = logging.getLogger("noonmark")
+
+
+def record_deaths(root: OutputRoot) -> None:
+    """Record a failure for every result that a run was computing as it died: one of them may have been the cause."""
+    with _told(), left_by_the_dead(root.fd) as places:
+        for place in sorted(places):
+            error = f"the run that computed it died, and {len(places) - 1} other results with it"
+            record_failure(root.fd, Failure(*place, DIED, error, basis="", times=1, failed_at=_now()))
+        if places:
+            log.warning(
+                "a run died while it computed %d results, the first of them %s %s; they come last now, each in a "
+                "process of its own",
+                len(places),
+                *min(places),
+            )
+
+
+def record_outcomes(root: OutputRoot, items: Mapping[Place, Item], outcomes: Sequence[Outcome]) -> None:
+    """Record what failed, and forget the failures of what did not."""
+    with _told():
+        for one in outcomes:
+            item = items[one.aggregation, one.day]
+            if isinstance(one, Failed):
+                times = item.failure.times + 1 if item.failure else 1
+                failure = Failure(one.aggregation, one.day, one.kind, one.error, item.basis, times, _now())
+                record_failure(root.fd, failure)
+            elif item.failure and not (isinstance(one, Skipped) and one.status == "leased"):
+                forget_failure(root.fd, (one.aggregation, one.day))
+
+
+def forget_recovered(root: OutputRoot, recovered: Collection[Place]) -> None:
+    """Forget the failures of results that need nothing any more."""
+    with _told():
+        for place in recovered:
+            forget_failure(root.fd, place)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        log.warning("what failed cannot be recorded, so the next run may compute it before other days: %s", error)
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
