@@ -65,6 +65,8 @@ def run_command(
     except BaseException as error:  # noqa: BLE001 whatever it is, a command ends with a code that tells
         code = _code_of(error, parser.prog, stdout)
     stdout.flush()
+    # Where a KeyboardInterrupt left an exec() of the user's, Python would end by SIGINT: the next exec() forgets that.
+    exec("pass")  # noqa: S102
     gc.freeze()  # or Python would look through everything once more before it ends, for a fifth of a second
     sys.exit(code)
 
