@@ -8,12 +8,14 @@ import pytest
 
 from tests.chaos import user_code
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def test_no_way_to_end_harms_another_day(tmp_path: Path) -> None:
     """Promises 7 and 10: whatever a day's code does, all other days are committed, and the bad ones are named."""
-    report = user_code.campaign(len(user_code.WAYS), 1, tmp_path)
+    report = user_code.campaign(7, 1, tmp_path)
     assert not report.violations, report.violations
-    assert report.trials == len(user_code.WAYS)
+    assert report.trials == 7
 
 
 @pytest.mark.parametrize("mutant", user_code.CAUGHT)

@@ -25,7 +25,7 @@ from state import layout
 from state.plan import Selection
 from tasks.loading import load
 from tests.chaos import mutants as registry
-from tests.chaos.campaign import Mutant, Report, run_trials
+from tests.chaos.campaign import Mutant, Report, run_trials, shuffled
 from tests.chaos.runs import without_prefect
 from tests.chaos.worker import Worker
 
@@ -174,7 +174,8 @@ def campaign(trials: int, seed: int, workdir: Path, mutants: tuple[str, ...] = (
 
     def trial(number: int) -> Iterator[str]:
         rng = random.Random(f"{seed} {number}")
-        way = list(WAYS)[number % len(WAYS)]
+        turn, at = divmod(number, len(WAYS))
+        way = list(WAYS)[shuffled(len(WAYS), seed, turn)[at]]
         # A child that comes back into polars has none of its threads, and hangs: nobody can help that.
         place = "function" if way in HARMLESS else rng.choice(PLACES)
         days = rng.randint(4, 12)
