@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TextIO
 
 from flows.settings import Settings, read_settings
-from flows.signals import Ending, end_soon_when_signalled, told_to_end
+from flows.signals import Ending, end_soon_when_signalled, leave, told_to_end
 from flows.streams import STDERR, claim_stdout, give_up, say
 from state.errors import ConfigurationError, NoonmarkError, StorageError
 
@@ -68,7 +68,7 @@ def run_command(
     # Where a KeyboardInterrupt left an exec() of the user's, Python would end by SIGINT: the next exec() forgets that.
     exec("pass")  # noqa: S102
     gc.freeze()  # or Python would look through everything once more before it ends, for a fifth of a second
-    sys.exit(code)
+    leave(code)
 
 
 def _run(

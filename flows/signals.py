@@ -6,10 +6,10 @@ CancelledError too, and those are errors like any other.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +24,9 @@ from tasks.user_code import leave_process
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 GRACE_SECONDS = 5.0
 """How long a run that was told to end may take. A thread inside polars cannot be interrupted, so it is left then."""
+EXIT_SECONDS = 20.0
+"""How long a command may take to leave once its report is printed: Prefect sends what it has not sent yet, and would
+wait for a server that is gone for many minutes."""
 
 _BARRIER = 0
 
@@ -44,6 +47,7 @@ class _State:
     def __init__(self) -> None:
         self.ending: Ending | None = None
         self.report: Callable[[Ending], None] = lambda _: None
+        self.leaving: int | None = None
         self.write = -1
         self.passed = threading.Event()
         self.gate = threading.Lock()
@@ -70,9 +74,23 @@ def end_soon_when_signalled(report: Callable[[Ending], None]) -> None:
 
 def end_run(ending: Ending) -> None:
     """End the run from another thread, as a signal does: say why, interrupt the main thread, and leave after grace."""
+    if _state.leaving is not None:
+        leave_process(_state.leaving)
     if _note(ending):
         os.kill(os.getpid(), signal.SIGTERM)
         _leave_after_grace(ending)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with its report printed, in seconds at most. Raises SystemExit."""
+    _state.leaving = code
+
+    def by_force() -> None:
+        time.sleep(EXIT_SECONDS)
+        leave_process(code)
+
+    threading.Thread(target=by_force, name="leave", daemon=True).start()
+    sys.exit(code)
 
 
 def told_to_end() -> Ending | None:
@@ -109,7 +127,6 @@ def _note(ending: Ending) -> bool:
 def _leave_after_grace(ending: Ending) -> NoReturn:
     time.sleep(GRACE_SECONDS)
     _state.report(ending)
-    atexit._run_exitfuncs()  # Prefect's temporary server is stopped there
     leave_process(ending.code)  # the servers that were started for this run end with it
 
 

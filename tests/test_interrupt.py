@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -67,6 +69,8 @@ MOMENTS: dict[str, tuple[Moment, dict[str, str]]] = {
 WAYS: dict[str, tuple[Callable[[Running], None], int]] = {
     "Ctrl-C": (Running.press_ctrl_c, 130),
     "SIGTERM": (Running.terminate, 143),
+    "a terminal that closes": (lambda run: os.killpg(run.process.pid, signal.SIGHUP), 129),
+    "Ctrl-backslash": (lambda run: os.killpg(run.process.pid, signal.SIGQUIT), 131),
 }
 CASES = [
     ("Ctrl-C", "while it opens the index"),
@@ -79,6 +83,8 @@ CASES = [
     ("Ctrl-C", "while its own server starts"),
     ("Ctrl-C", "in the middle, with its own server"),
     ("SIGTERM", "in the middle, with its own server"),
+    ("a terminal that closes", "in the middle, with its own server"),
+    ("Ctrl-backslash", "while its own server starts"),
 ]
 
 
@@ -124,7 +130,7 @@ def test_an_interrupted_run_ends_soon_and_leaves_no_process(
     assert all(expected[key] == rows for key, rows in one.project.rows().items())
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["Ctrl-C", "SIGTERM"])
 def test_the_next_run_goes_on_where_an_interrupted_one_was(
     interrupted: dict[tuple[str, str], Future[Interrupted]], way: str
 ) -> None:

@@ -1,0 +1,89 @@
+"""The parent of Prefect's temporary server: ends it with the run that it serves, however that one ends.
+
+Runs isolated (``python -I -S``), so standard library only. Reads the server's command from stdin, and tells by a byte
+each half second on the descriptor of its first argument that the server runs: silence or an end tells that it does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+TICK_SECONDS = 0.5
+TERMINATE_SECONDS = 4.0
+"""How long the server may take to end. Prefect waits a second longer for this process."""
+STOPPED_SECONDS = 8.0
+"""How long the server may be stopped (SIGSTOP) before it is given up."""
+
+
+class _Server:
+    """The child. ``status`` is its exit status once it has ended."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.status: int | None = None
+        self._stopped: float | None = None
+        self._end_by: float | None = None
+        self._pid = os.posix_spawn(command[0], command, os.environ)
+
+    @property
+    def runs(self) -> bool:
+        """Whether it can answer, as far as is known from outside."""
+        return self.status is None and self._stopped is None
+
+    def look(self) -> None:
+        """Take note of what became of it, and kill it where it is stopped or does not end in time."""
+        pid, status = os.waitpid(self._pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+        if pid and os.WIFSTOPPED(status):
+            self._stopped = time.monotonic()
+        elif pid and os.WIFCONTINUED(status):
+            self._stopped = None
+        elif pid:
+            self.status = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            return
+        given_up = self._stopped is not None and time.monotonic() > self._stopped + STOPPED_SECONDS
+        if given_up or (self._end_by is not None and time.monotonic() > self._end_by):
+            os.kill(self._pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Tell it to end, once."""
+        if self._end_by is None:
+            self._end_by = time.monotonic() + TERMINATE_SECONDS
+            os.kill(self._pid, signal.SIGTERM)
+
+
+def main(parent: int, alive: int) -> None:
+    """Run the server until it ends, SIGTERM comes, or ``parent`` is gone. Exits as the server did."""
+    told = []
+    read, write = os.pipe()
+    for descriptor in (alive, read, write):
+        os.set_inheritable(descriptor, False)
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda *_: told.append(True))
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    command = sys.stdin.buffer.read()
+    if not command:
+        return  # the run has ended meanwhile
+    server = _Server(json.loads(command))
+    while server.status is None:
+        if told or os.getppid() != parent:
+            server.end()
+        if server.runs:
+            with contextlib.suppress(OSError):  # nobody has read for hours, or nobody is there any more
+                os.write(alive, b".")
+        select.select([read], [], [], TICK_SECONDS)
+        with contextlib.suppress(BlockingIOError):
+            os.read(read, 4096)
+        server.look()
+    os._exit(server.status)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
