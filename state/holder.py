@@ -1,6 +1,7 @@
 """Who holds a lease: written into its token, so that a run can tell a worker that died from one that lives.
 
-The answer saves a wait and nothing else, so a token that cannot be read counts as held by somebody alive.
+The answer saves a wait and nothing else, so a token that cannot be proven dead counts as held by somebody alive: its
+lease ends by itself.
 """
 
 from __future__ import annotations
@@ -8,21 +9,30 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from contextlib import suppress
+from functools import cache
 from pathlib import Path
+
+_UNKNOWN = "?"
+_NO_SUCH_THING = "-"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_OWN = Path("/proc/self")
 
 
 def new_token() -> bytes:
-    """A token of this process and no other: where it runs, its number, when it began, and a nonce."""
-    return "|".join((_machine(), str(os.getpid()), _began(os.getpid()) or "?", uuid.uuid4().hex)).encode()
+    """A token of this process and no other: host name (for people), where it runs, number, when it began, a nonce."""
+    host, began = socket.gethostname().replace("|", ""), _began(os.getpid()) or _UNKNOWN
+    return "|".join((host, *_where(os.getpid()), str(os.getpid()), began, uuid.uuid4().hex)).encode()
 
 
 def is_dead(token: bytes) -> bool:
-    """Whether the process that wrote a token ran on this machine and runs no more. In doubt it lives."""
+    """Whether the process that wrote a token ran where this one can see it, and runs no more. In doubt it lives."""
     parts = token.decode("utf-8", "replace").split("|")
-    if len(parts) != 4 or parts[0] != _machine() or not parts[1].isdecimal() or len(parts[1]) > 9:
+    if len(parts) != 7 or _UNKNOWN in parts[1:6] or tuple(parts[1:4]) != _where(os.getpid()):
         return False
-    pid = int(parts[1])
+    number, written = parts[4:6]
+    if not number.isdecimal() or len(number) > 9:
+        return False
+    pid = int(number)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -30,15 +40,29 @@ def is_dead(token: bytes) -> bool:
     except OSError:
         return False
     began = _began(pid)
-    return _is_zombie(pid) or (began is not None and parts[2] != "?" and began != parts[2])
+    return _is_zombie(pid) or (began is not None and began != written)
 
 
-def _machine() -> str:
-    # A container has a process table of its own, and may share the host's name.
-    space = ""
-    with suppress(OSError):
-        space = os.readlink("/proc/self/ns/pid")
-    return f"{socket.gethostname()}{space}".replace("|", "")
+@cache
+def _where(pid: int) -> tuple[str, str, str]:
+    """The boot of the machine, the namespace of process numbers, and that of the clock since boot.
+
+    Two hosts can share a name, and the numbers of their namespaces; no two boots share an id. What ``/proc`` tells of a
+    process means something within all three. It may itself be that of other namespaces than this ``pid``'s.
+    """
+    try:
+        if os.readlink(_OWN) != str(pid):
+            return _UNKNOWN, _UNKNOWN, _UNKNOWN
+        return _BOOT.read_text("ascii").strip() or _UNKNOWN, os.readlink(_OWN / "ns/pid"), _clock()
+    except (OSError, ValueError):
+        return _UNKNOWN, _UNKNOWN, _UNKNOWN
+
+
+def _clock() -> str:
+    try:
+        return os.readlink(_OWN / "ns/time")
+    except FileNotFoundError:  # a kernel that has none: then all processes share the clock
+        return _NO_SUCH_THING
 
 
 def _began(pid: int) -> str | None:

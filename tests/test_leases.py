@@ -51,13 +51,14 @@ def make(server_url: str) -> Iterator[Any]:
 
 def elsewhere() -> bytes:
     """The token of a run on another machine: whether it lives, nobody here can tell."""
-    return b"elsewhere|" + new_token().partition(b"|")[2]
+    host, _, rest = new_token().split(b"|", 2)
+    return b"|".join((host, b"another-boot", rest))
 
 
 def ended() -> bytes:
     """The token of a run on this machine that ended: its process number belongs to another now."""
-    machine, number, _, nonce = new_token().split(b"|")
-    return b"|".join((machine, number, b"1", nonce))
+    *where, _, nonce = new_token().split(b"|")
+    return b"|".join((*where, b"1", nonce))
 
 
 def bounded(client: redis.Redis, key: str = KEY, seconds: int = SECONDS) -> bool:

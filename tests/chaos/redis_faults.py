@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -36,7 +37,7 @@ class Stage:
     """The call before which the fault strikes."""
     leases: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Leases of other runs, with their tokens."""
-    notes: dict[str, object] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def client(self) -> redis.Redis:
         """A client of the server itself."""

@@ -12,7 +12,7 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from state import layout, leases, verdict
+from state import holder, layout, leases, verdict
 from state.index import Index, Remembered
 from state.verdict import Declared, Facts
 from tasks import survey
@@ -110,6 +110,17 @@ def _released_without_token() -> Any:
     return replaced("state.leases._RELEASE", "return redis.call('DEL', KEYS[1])")
 
 
+def _boot_ignored() -> Any:
+    """Whoever has this host's name and namespaces is on this host."""
+
+    def is_dead(token: bytes) -> bool:
+        host, _, *rest = token.split(b"|")
+        own = holder.new_token().split(b"|")[1]
+        return holder.is_dead(b"|".join((host, own, *rest)))
+
+    return replaced("state.leases.is_dead", is_dead)
+
+
 def _set_without_compare() -> Any:
     from state.index_scripts import RECONCILE
 
@@ -134,6 +145,7 @@ MUTANTS: dict[str, Mutant] = {
     "no deadline on a call": _no_deadline,
     "lost reply retried": _retried,
     "lease released without token": _released_without_token,
+    "boot id ignored": _boot_ignored,
     "index set without compare": _set_without_compare,
     "a lost Redis fails the run": _failure_of_redis_fails_the_run,
 }
@@ -146,6 +158,7 @@ CAUGHT_BY: dict[str, str] = {
     "no deadline on a call": "stopped",
     "lost reply retried": "stopped",
     "lease released without token": "a lease taken over",
+    "boot id ignored": "leases of another host of this name",
     "index set without compare": "a commit meanwhile",
     "a lost Redis fails the run": "killed",
 }

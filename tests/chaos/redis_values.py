@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import redis
@@ -114,6 +115,21 @@ def _living_lease(stage: Stage) -> None:
             stage.client().set(keys.lease(_NS, name, day), new_token(), px=stage.scene.lease_seconds * 1000)
 
 
+def _lease_elsewhere(stage: Stage) -> None:
+    """As a living lease; its holder's process number is free here, for it runs on another host of this one's name."""
+    host, _, *where, _, began, nonce = new_token().split(b"|")
+    token = b"|".join((host, b"another-boot", *where, str(2**22 + 1).encode(), began, nonce))
+    for name in AGGREGATIONS:
+        for day in (*DAYS, NEW):
+            stage.client().set(keys.lease(_NS, name, day), token, px=stage.scene.lease_seconds * 1000)
+    stage.notes["leased until"] = time.monotonic() + stage.scene.lease_seconds
+
+
+def _waited_for(stage: Stage) -> list[str]:
+    early = time.monotonic() < stage.notes["leased until"]
+    return ["the lease of a run that may live was taken over"] if early else []
+
+
 def _take_over(stage: Stage) -> None:
     """Another run took over, just now, what this one is about to release."""
     named = sorted(set(re.findall(rb"noonmark:\{\w+\}:lease:[-0-9]+", stage.call)))
@@ -163,6 +179,7 @@ VALUES: dict[str, Fault] = {
     "another output's index": Fault(_belong_elsewhere, foreign=True, judge=_is_untouched),
     "a root that is a list": Fault(_make_root_a_list, foreign=True),
     "leases of a living run": Fault(_living_lease, in_mid_run=False),
+    "leases of another host of this name": Fault(_lease_elsewhere, judge=_waited_for, in_mid_run=False),
     "a lease taken over": Fault(
         _take_over, judge=_still_theirs, at_call=b"return redis.call('DEL', KEYS[1])", lease_seconds=60
     ),
