@@ -98,7 +98,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
                 note=note,
                 module=settings.aggregations,
             )
-            outcomes = compute_all(shop, memory, found.plan.items, workers, settings.lease_seconds)
+            outcomes = compute_all(shop, memory, found.plan.items, workers)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
     return Summary.of(found.plan, outcomes, time.monotonic() - began)

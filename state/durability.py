@@ -44,5 +44,5 @@ def durability_of(info: Mapping[str, str], flush: str | None) -> Durability:
         append_only=None if append_only is None else append_only == "1",
         flush=flush,
         eviction=info.get("maxmemory_policy"),
-        replicas=int(replicas) if replicas.isdigit() else None,
+        replicas=int(replicas) if replicas.isdecimal() else None,
     )

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from state import index_keys as keys
+from state import index_replies as shapes
 from state.days import is_day
 from state.durability import Durability, durability_of
 from state.errors import IndexUnavailable
 from state.found import Commit, Found, Newer, Unreadable
-from state.index_client import close, connect, safe, send
+from state.index_client import close, connect, limits, safe, send
+from state.index_connection import Limits
+from state.index_replies import Call, Shape
 from state.index_scripts import COMMIT, RECONCILE, commit_arguments, reconcile_arguments
 
 _DAYS_A_CALL = 500
+_KEYS_A_CALL = 10_000
+_SCAN_TIMES = 5
+"""How many times longer than any other operation a scan may take: it passes every key of a server that others use."""
+_MOST_NAMES = 10_000
+"""How many aggregations are believed to be remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,58 +97,73 @@ class Index:
 
     def root(self) -> str | None:
         """The id of the output that this index belongs to; None where it is bound to none."""
-        [found] = self._call([("GET", keys.root(self._namespace))])
-        return None if found is None else found.decode("utf-8", "replace") if isinstance(found, bytes) else ""
+        return self._root(limits())
+
+    def _root(self, within: Limits) -> str | None:
+        [found] = self._call([self._ask_root()], within)
+        return None if found is None else str(found.decode("utf-8", "replace"))
+
+    def _ask_root(self) -> Call:
+        return Call(("GET", keys.root(self._namespace)), shapes.of_any_type(shapes.text, b""))
 
     def bind(self, root_id: str) -> bool:
         """Bind an unbound index to an output; False where it belongs to another one."""
-        if self.root() is None:
-            self._call([("SET", keys.root(self._namespace), root_id, "NX")])
-        return self.root() == root_id
+        within = limits()
+        if self._root(within) is None:
+            self._call([Call(("SET", keys.root(self._namespace), root_id, "NX"), shapes.granted)], within)
+        return self._root(within) == root_id
 
     def bind_anew(self, root_id: str, aggregations: Iterable[str]) -> None:
         """Forget what is remembered of these aggregations and belong to this output from now on."""
-        forget = [("DEL", *keys.of_aggregation(self._namespace, name)) for name in aggregations]
-        self._call([*forget, ("DEL", keys.root(self._namespace)), ("SET", keys.root(self._namespace), root_id)])
+        root = keys.root(self._namespace)
+        forget = [Call(("DEL", *keys.of_aggregation(self._namespace, name)), shapes.number) for name in aggregations]
+        self._call([*forget, Call(("DEL", root), shapes.number), Call(("SET", root, root_id), shapes.done)])
 
     def remembers(self, aggregations: Iterable[str]) -> bool:
         """Whether any commit of these aggregations is remembered."""
-        return any(
-            isinstance(size, int) and size > 0
-            for size in self._call([("HLEN", keys.commits(self._namespace, name)) for name in aggregations])
-        )
+        sizes = [
+            Call(("HLEN", keys.commits(self._namespace, name)), shapes.of_any_type(shapes.number, 0))
+            for name in aggregations
+        ]
+        # Asked with a question of another shape: who answers every call with a number remembers nothing.
+        _, *found = self._call([self._ask_root(), *sizes])
+        return any(size > 0 for size in found)
 
     def read(self, aggregations: Sequence[str]) -> dict[str, Remembered]:
         """What is remembered of each of these aggregations. A key of the wrong type reads as empty."""
         calls = [
-            (command, key)
+            Call((command, key), shape)
             for name in aggregations
-            for command, key in zip(
-                ("HGETALL", "SMEMBERS", "GET"), keys.of_aggregation(self._namespace, name), strict=True
-            )
+            for (command, shape), key in zip(_READ, keys.of_aggregation(self._namespace, name), strict=True)
         ]
-        replies = self._call(calls)
-        return {name: _remembered(*replies[3 * at : 3 * at + 3]) for at, name in enumerate(aggregations)}
+        replies = iter(self._call(calls))
+        return {name: Remembered(next(replies), frozenset(next(replies)), next(replies)) for name in aggregations}
 
     def aggregations(self) -> set[str]:
         """The aggregations that anything is remembered of, declared or not."""
         found: set[str] = set()
-        cursor = 0
-        while True:
-            [(reached, names)] = self._call([("SCAN", cursor, "COUNT", 1000)])
+        within = limits(_SCAN_TIMES)
+        pattern = keys.pattern(self._namespace)
+        cursor, passed = 0, set[int]()
+        while cursor not in passed:
+            passed.add(cursor)
+            [(cursor, names)] = self._call(
+                [Call(("SCAN", cursor, "MATCH", pattern, "COUNT", _KEYS_A_CALL), shapes.page)], within
+            )
             found |= {name for key in names if (name := keys.aggregation_of(self._namespace, key)) is not None}
-            if not (cursor := int(reached)):
+            if len(found) > _MOST_NAMES:
+                raise self._failed(f"Redis at {self._name} names more than {_MOST_NAMES:,} aggregations")
+            if not cursor:
                 return found
+        raise self._failed(f"Redis at {self._name} scans in a circle: it came back to cursor {cursor}")
 
     def durability(self) -> Durability:
         """What the server says of its append-only file, flushes, evictions and replicas."""
-        [info] = self._call([("INFO",)])
-        told = {str(name): str(value) for name, value in info.items()} if isinstance(info, dict) else {}
-        flush = None
-        with suppress(IndexUnavailable):  # many a server keeps CONFIG from its users
-            [found] = send(self._redis, self._name, [("CONFIG", "GET", "appendfsync")])
-            flush = found[1].decode() if isinstance(found, list) and len(found) == 2 else None
-        return durability_of(told, flush)
+        permitted: Shape = shapes.if_permitted(shapes.pairs, {})  # many a server keeps CONFIG from its users
+        setting = Call(("CONFIG", "GET", "appendfsync"), permitted)
+        [told, settings] = self._call([Call(("INFO",), shapes.fields), setting])
+        flush = settings.get(b"appendfsync")
+        return durability_of(told, None if flush is None else flush.decode("utf-8", "replace"))
 
     def commit(self, commits: Iterable[NewCommit]) -> None:
         """Remember commits: all three keys of an aggregation in one step, and never an older one over a newer."""
@@ -151,7 +173,9 @@ class Index:
             by_aggregation.setdefault(record.aggregation, []).append(
                 (record.day, record.generation, new.predecessor, entry(new.commit))
             )
-        self._call([self._script(COMMIT, name, commit_arguments(some)) for name, some in by_aggregation.items()])
+        self._call(
+            [self._script(COMMIT, name, commit_arguments(some), shapes.number) for name, some in by_aggregation.items()]
+        )
 
     def reconcile(
         self, then: Mapping[str, Remembered], output: Mapping[str, Mapping[str, Found]], *, dry_run: bool = False
@@ -177,27 +201,38 @@ class Index:
             repaired.unchanged += len(commits) - sum(bool(wanted) for _, _, wanted in changes)
             for at in range(0, len(changes), _DAYS_A_CALL):
                 part = changes[at : at + _DAYS_A_CALL]
-                calls.append(self._script(RECONCILE, name, reconcile_arguments(part)))
+                calls.append(self._script(RECONCILE, name, reconcile_arguments(part), shapes.texts))
                 parts.append(part)
-        replies = [None] * len(calls) if dry_run else self._call(calls)
-        for part, reply in zip(parts, replies, strict=True):
-            repaired.count(part, _days(reply))
+        replies: list[list[bytes]] = [[]] * len(calls) if dry_run else self._call(calls)
+        for part, left in zip(parts, replies, strict=True):
+            repaired.count(part, frozenset(left))
         return repaired
 
-    def _script(self, script: str, aggregation: str, arguments: Sequence[object]) -> tuple[object, ...]:
+    def _script(self, script: str, aggregation: str, arguments: Sequence[object], shape: Shape) -> Call:
         found = keys.of_aggregation(self._namespace, aggregation)
-        return ("EVAL", script, len(found), *found, *arguments)
+        return Call(("EVAL", script, len(found), *found, *arguments), shape)
 
-    def _call(self, commands: Sequence[tuple[object, ...]]) -> list[Any]:
+    def _call(self, calls: Sequence[Call], within: Limits | None = None) -> list[Any]:
         if self._failure:
             raise IndexUnavailable(self._failure)
-        if not commands:
+        if not calls:
             return []
         try:
-            return send(self._redis, self._name, commands)
+            return send(self._redis, self._name, calls, within)
         except IndexUnavailable as error:
-            self._failure = error.message
-            raise
+            raise self._failed(error.message) from None
+
+    def _failed(self, why: str) -> IndexUnavailable:
+        self._failure = why
+        return IndexUnavailable(why)
+
+
+_READ: tuple[tuple[str, Shape], ...] = (
+    ("HGETALL", shapes.of_any_type(shapes.pairs, {})),
+    ("SMEMBERS", shapes.of_any_type(shapes.texts, [])),
+    ("GET", shapes.of_any_type(shapes.text, None)),
+)
+"""How the keys of an aggregation are read, in their order."""
 
 
 def entry(commit: Commit) -> bytes:
@@ -218,22 +253,6 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))  # ``json.dumps`` would make 
 def _order(day: bytes) -> tuple[int, bytes]:
     """As ``state.days.order``, for days as Redis holds them."""
     return len(day), day
-
-
-def _remembered(entries: object, processed: object, last: object) -> Remembered:
-    return Remembered(
-        _pairs(entries) if isinstance(entries, list | dict) else {},
-        frozenset(processed) if isinstance(processed, list | set) else frozenset(),
-        last if isinstance(last, bytes) else None,
-    )
-
-
-def _days(reply: object) -> frozenset[bytes]:
-    return frozenset(one for one in reply if isinstance(one, bytes)) if isinstance(reply, list) else frozenset()
-
-
-def _pairs(reply: list[bytes] | dict[bytes, bytes]) -> dict[bytes, bytes]:
-    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
 
 
 def _changes(then: Remembered, commits: Mapping[str, Commit], unknown: set[bytes]) -> list[_Change]:

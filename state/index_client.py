@@ -19,11 +19,15 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from state.errors import ConfigurationError, IndexUnavailable
+from state.index_connection import Limits, bounded, limited
+from state.index_replies import Call, ErrorReply, Unexpected, described
 
 CALL_SECONDS = 2.0
 """How long a connection, and each read of a reply, may take."""
-WHOLE_CALL = 3
-"""How many times that long a whole call may take."""
+WHOLE_OPERATION = 3
+"""How many times that long an operation may take, with all of its calls."""
+_GRACE_SECONDS = 0.5
+"""How much longer a call is waited for that should have ended by itself: a look-up of a name has no deadline."""
 _SENTINEL = "redis+sentinel"
 _HOST = r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d+))?"
 _PLACES = {
@@ -61,7 +65,9 @@ def connect(url: str) -> redis.Redis:
             )
         if scheme in SCHEMES:
             client = _through_sentinel(url, options) if scheme == _SENTINEL else _direct(url, options)
-            client.connection_pool.make_connection()  # sends nothing, and finds options that are none
+            pool = client.connection_pool
+            pool.connection_class = bounded(pool.connection_class)
+            pool.make_connection()  # sends nothing, and finds options that are none
             return client
     except (ValueError, TypeError, redis.RedisError) as error:
         raise ConfigurationError(f"{safe(url)} is no Redis URL: {type(error).__name__}") from None
@@ -71,33 +77,63 @@ def connect(url: str) -> redis.Redis:
     )
 
 
-def send(client: redis.Redis, name: str, commands: Iterable[tuple[object, ...]]) -> list[Any]:
-    """Send commands in one round trip; each reply, in order. One about a key of another type is a reply like any other.
+def limits(times: int = 1) -> Limits:
+    """The limits of one operation that begins now, of one that may take so many times longer than the usual."""
+    return Limits.of(times * WHOLE_OPERATION * CALL_SECONDS)
 
-    Raises IndexUnavailable, with ``name`` in place of the server's address, where Redis does not serve.
+
+def send(client: redis.Redis, name: str, calls: Iterable[Call], within: Limits | None = None) -> list[Any]:
+    """Send calls in one round trip; what each is answered, in order, as its shape has it.
+
+    Calls of one operation share its limits. Raises IndexUnavailable, with ``name`` in place of the server's address,
+    where Redis does not serve, not in time, or not as Redis does.
     """
-    commands = list(commands)
-    if not commands:
+    calls = list(calls)
+    if not calls:
         return []
-    # A time-out of redis-py is one of each read, and a server that dribbles renews it for ever.
-    overdue = threading.Timer(WHOLE_CALL * CALL_SECONDS, client.connection_pool.disconnect)
-    overdue.daemon = True
-    overdue.start()
     try:
-        pipeline = client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        replies = pipeline.execute(raise_on_error=False)
-        for reply in replies:
-            if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
-                raise reply
+        replies = _exchange(client, [one.command for one in calls], within or limits())
+        return [_shaped(one, reply) for one, reply in zip(calls, replies, strict=True)]
+    except Unexpected as error:
+        raise IndexUnavailable(f"Redis at {name} answered {_told(client, str(error))}") from None
     except Exception as error:  # noqa: BLE001 what a stranger answers makes redis-py raise anything
         raise IndexUnavailable(
-            f"Redis at {name} does not serve: {type(error).__name__}: {_told(client, error)}"
+            f"Redis at {name} does not serve: {type(error).__name__}: {_told(client, str(error))}"
         ) from None
-    finally:
-        overdue.cancel()
-    return replies
+
+
+def _shaped(call: Call, reply: object) -> Any:
+    try:
+        return call.shape(ErrorReply(str(reply)) if isinstance(reply, redis.ResponseError) else reply)
+    except Unexpected as expected:
+        if isinstance(reply, Exception):
+            raise reply from None
+        raise Unexpected(f"{call.command[0]} with {described(reply)}; expected {expected}") from None
+
+
+def _exchange(client: redis.Redis, commands: list[tuple[object, ...]], within: Limits) -> list[object]:
+    """The replies as they came. Nothing keeps the caller longer than the limits: not even a resolver of names."""
+    outcome: list[list[object] | BaseException] = []
+
+    def exchange() -> None:
+        try:
+            with limited(within):
+                pipeline = client.pipeline(transaction=False)
+                pipeline.response_callbacks.clear()  # they would read replies before anybody looks at their shape
+                for command in commands:
+                    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+                outcome.append(pipeline.execute(raise_on_error=False))
+        except BaseException as error:  # noqa: BLE001 it is the caller's, who waits in another thread
+            outcome.append(error)
+
+    thread = threading.Thread(target=exchange, name="redis-call", daemon=True)
+    thread.start()
+    thread.join(within.seconds + _GRACE_SECONDS)
+    if not outcome:
+        raise TimeoutError("it took too long in all")
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
 
 
 def close(client: redis.Redis) -> None:
@@ -117,9 +153,9 @@ def safe(url: str) -> str:
     return f"{scheme}://{place}"
 
 
-def _told(client: redis.Redis, error: Exception) -> str:
+def _told(client: redis.Redis, text: str) -> str:
     """An error's first words; a server may quote the command that it did not understand, with the password in it."""
-    text = str(error).partition(" : <")[0][:_TOLD]
+    text = text.partition(" : <")[0][:_TOLD]
     for name in ("password", "username"):
         if secret := client.connection_pool.connection_kwargs.get(name):
             text = text.replace(str(secret), _UNSHOWN)
@@ -147,6 +183,8 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
     deadlines = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry")}
     # Given as its own: of what it gets for the server, a Sentinel's client takes the time-outs and not the retries.
     sentinel = Sentinel(hosts, sentinel_kwargs=deadlines)  # type: ignore[no-untyped-call]
+    for one in sentinel.sentinels:
+        one.connection_pool.connection_class = bounded(one.connection_pool.connection_class)
     client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
         service, db=int(database or 0), username=unquote(user) or None, password=unquote(password) or None, **options
     )

@@ -5,6 +5,8 @@ The literal braces make the keys of one aggregation share a cluster slot, so tha
 
 from __future__ import annotations
 
+import re
+
 from state.layout import is_aggregation_name
 
 
@@ -40,6 +42,11 @@ def of_aggregation(namespace: str, aggregation: str) -> tuple[str, str, str]:
 def lease(namespace: str, aggregation: str, day: str) -> str:
     """String with a lifetime: the token of the run that computes the day."""
     return f"{namespace}:{{{aggregation}}}:lease:{day}"
+
+
+def pattern(namespace: str) -> str:
+    """What a scan asks for: the keys of any aggregation. A namespace's own signs stand for themselves in it."""
+    return re.sub(r"([\\*?\[\]^-])", r"\\\1", namespace) + ":{*"
 
 
 def aggregation_of(namespace: str, key: bytes) -> str | None:

@@ -1,12 +1,13 @@
 """Leases on days: who computes what, so that several runs together compute a day once.
 
-They save work and decide nothing. Whatever Redis holds, a lease keeps a run waiting for its own lifetime at most: one
-without a lifetime, with a longer one, of another type, or of a process that is dead, is taken over.
+They save work and decide nothing. One without a lifetime, with a longer one, of another type, or of a process that is
+dead, is taken over at once; one whose holder does not get on, once a whole lifetime was waited for it.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,8 +16,14 @@ from typing import Any
 from state import index_keys as keys
 from state.errors import IndexUnavailable
 from state.holder import is_dead, new_token
-from state.index_client import close, connect, safe, send
+from state.index_client import close, connect, limits, safe, send
+from state.index_connection import Limits
+from state.index_replies import Call, flag, granted, number, of_any_type, text
 from state.layout import Place
+from state.patience import Patience
+
+STALLED_LIFETIMES = 10
+"""For so many lifetimes a lease is renewed while no day that was taken with it is settled: a long query is no hang."""
 
 _TAKE_OVER = """
 if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' then redis.call('DEL', KEYS[1]) end
@@ -36,16 +43,24 @@ return redis.call('DEL', KEYS[1])
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """A lease as it was found; ``counts`` says that somebody alive holds it. No token: none is there, or no string."""
+    """A lease as it was found; ``lives`` says that somebody alive holds it. No token: none is there, or no string."""
 
     token: bytes
-    counts: bool
+    lives: bool
+
+
+@dataclass(slots=True)
+class _Holding:
+    """Leases that were taken together, and when one of them was last settled."""
+
+    got_on: float
 
 
 class Leases:
     """The leases of one run. Every method raises IndexUnavailable where Redis does not serve.
 
-    Held leases are renewed by a thread of its own, three times in a lifetime, until they are released or closed.
+    A thread of its own tends to them three times in a lifetime: held leases are renewed as long as the run gets on,
+    those of settled days released. ``overruled`` are the days whose holder lives and was waited for in vain.
     """
 
     def __init__(self, url: str, namespace: str, seconds: int) -> None:
@@ -54,7 +69,10 @@ class Leases:
         self._name = safe(url)
         self._milliseconds = seconds * 1000
         self._token = new_token()
-        self._held: set[Place] = set()
+        self._held: dict[Place, _Holding] = {}
+        self._settled: set[Place] = set()
+        self._patience = Patience(seconds)
+        self.overruled: set[Place] = set()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._renewer = threading.Thread(target=self._renew_until_closed, name="lease-renewer", daemon=True)
@@ -65,69 +83,104 @@ class Leases:
         self._closing.set()
         self._renewer.join()
         with suppress(IndexUnavailable):
-            self.release(self._held.copy())
+            self.release({*self._held, *self._settled})
         close(self._redis)
 
     def take(self, places: Sequence[Place]) -> set[Place]:
         """Take the leases of these days; returns those that somebody alive holds."""
-        claims = [("SET", self._key(place), self._token, "NX", "PX", self._milliseconds) for place in places]
-        refused = [place for place, reply in zip(places, self._call(claims), strict=True) if not _granted(reply)]
-        leased = self._not_taken_over(self._look(refused))
+        within = limits()
+        claims = [
+            Call(("SET", self._key(place), self._token, "NX", "PX", self._milliseconds), granted) for place in places
+        ]
+        refused = [place for place, given in zip(places, self._call(claims, within), strict=True) if not given]
+        leased = self._not_taken_over(self._look(refused, within), within)
         with self._lock:
-            self._held |= set(places) - leased
+            self._held |= dict.fromkeys(set(places) - leased, _Holding(time.monotonic()))
         return leased
 
     def leased(self, places: Sequence[Place]) -> set[Place]:
-        """Those of these days whose lease somebody else, alive, holds now. Takes none."""
-        return {place for place, found in self._look(places).items() if found.counts and found.token != self._token}
+        """Those of these days that this run leaves to somebody else, alive, for now. Takes none."""
+        found = self._look(places, limits())
+        with self._lock:
+            holders = {place: lease.token if lease.lives else None for place, lease in found.items()}
+            self._patience.look(time.monotonic(), holders)
+        return {place for place, lease in found.items() if lease.token != self._token and self._counts(place, lease)}
+
+    def settle(self, place: Place) -> None:
+        """Note that a day has its outcome: the run gets on, and the lease is released soon."""
+        with self._lock:
+            if holding := self._held.pop(place, None):
+                holding.got_on = time.monotonic()
+                self._settled.add(place)
 
     def forget(self, places: Collection[Place]) -> None:
         """Renew the leases of these days no more: they end by themselves."""
         with self._lock:
-            self._held -= set(places)
+            self._settled.difference_update(places)
+            for place in places:
+                self._held.pop(place, None)
 
     def release(self, places: Collection[Place]) -> None:
         """Give up the leases of these days, where they are still this run's."""
         self.forget(places)
-        self._call([("EVAL", _RELEASE, 1, self._key(place), self._token) for place in places])
+        self._call(self._releases(places))
 
-    def _look(self, places: Sequence[Place]) -> dict[Place, _Lease]:
-        asked = [(command, self._key(place)) for place in places for command in ("GET", "PTTL")]
-        replies = iter(self._call(asked))
+    def _releases(self, places: Iterable[Place]) -> list[Call]:
+        return [Call(("EVAL", _RELEASE, 1, self._key(place), self._token), flag) for place in places]
+
+    def _look(self, places: Sequence[Place], within: Limits) -> dict[Place, _Lease]:
+        asked = [call for place in places for call in (self._ask_token(place), self._ask_lifetime(place))]
+        replies = iter(self._call(asked, within))
         return {place: self._judged(next(replies), next(replies)) for place in places}
 
-    def _judged(self, token: object, milliseconds: object) -> _Lease:
-        if not isinstance(token, bytes) or not isinstance(milliseconds, int):
-            return _Lease(b"", counts=False)
-        return _Lease(token, counts=0 <= milliseconds <= self._milliseconds and not is_dead(token))
+    def _ask_token(self, place: Place) -> Call:
+        return Call(("GET", self._key(place)), of_any_type(text, None))
 
-    def _not_taken_over(self, found: Mapping[Place, _Lease]) -> set[Place]:
+    def _ask_lifetime(self, place: Place) -> Call:
+        return Call(("PTTL", self._key(place)), number)
+
+    def _judged(self, token: bytes | None, milliseconds: int) -> _Lease:
+        if token is None:
+            return _Lease(b"", lives=False)
+        return _Lease(token, lives=0 <= milliseconds <= self._milliseconds and not is_dead(token))
+
+    def _counts(self, place: Place, lease: _Lease) -> bool:
+        with self._lock:
+            return lease.lives and (lease.token == self._token or self._patience.lasts(place, lease.token))
+
+    def _not_taken_over(self, found: Mapping[Place, _Lease], within: Limits) -> set[Place]:
         """Take over the leases that do not count; returns the places whose lease is not ours after that.
 
         Exactly what was judged is taken over: another run may have taken the same lease over in between, and lives.
         """
-        ours = {place for place, lease in found.items() if lease.counts and lease.token == self._token}
-        void = [place for place, lease in found.items() if not lease.counts]
-        replies = self._call(
+        theirs = {place for place, lease in found.items() if lease.token != self._token}
+        void = [place for place, lease in found.items() if not self._counts(place, lease)]
+        commands = [
             ("EVAL", _TAKE_OVER, 1, self._key(place), found[place].token, self._token, self._milliseconds)
             for place in void
-        )
-        return set(found) - ours - {place for place, taken in zip(void, replies, strict=True) if taken}
+        ]
+        replies = self._call([Call(command, flag) for command in commands], within)
+        with self._lock:
+            taken = {place for place, ok in zip(void, replies, strict=True) if ok or self._patience.is_over(place)}
+            self.overruled |= {place for place in taken if found[place].lives}
+        return theirs.union(void) - taken
 
     def _renew_until_closed(self) -> None:
         while not self._closing.wait(self._milliseconds / 3000):
-            with self._lock:
-                held = list(self._held)
             # A lease that was lost meanwhile costs a day computed twice, so there is nobody to tell.
             with suppress(IndexUnavailable):
-                self._call([("EVAL", _RENEW, 1, self._key(place), self._token, self._milliseconds) for place in held])
+                self._call(self._due(time.monotonic()))
+
+    def _due(self, now: float) -> list[Call]:
+        stalled = now - STALLED_LIFETIMES * self._milliseconds / 1000
+        with self._lock:
+            held = [place for place, holding in self._held.items() if holding.got_on > stalled]
+            settled, self._settled = self._settled, set()
+        renewed = [Call(("EVAL", _RENEW, 1, self._key(place), self._token, self._milliseconds), flag) for place in held]
+        return renewed + self._releases(settled)
 
     def _key(self, place: Place) -> str:
         return keys.lease(self._namespace, *place)
 
-    def _call(self, commands: Iterable[tuple[object, ...]]) -> list[Any]:
-        return send(self._redis, self._name, commands)
-
-
-def _granted(reply: object) -> bool:
-    return reply is True or reply in (b"OK", "OK")
+    def _call(self, calls: Iterable[Call], within: Limits | None = None) -> list[Any]:
+        return send(self._redis, self._name, calls, within)

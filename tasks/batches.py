@@ -111,22 +111,19 @@ def compute_days(label: str, shop: Workshop, memory: Memory, days: Days, isolate
     return outcomes
 
 
-def compute_all(shop: Workshop, memory: Memory, items: Sequence[Item], workers: int, patience: float) -> list[Outcome]:
+def compute_all(shop: Workshop, memory: Memory, items: Sequence[Item], workers: int) -> list[Outcome]:
     """Run a whole plan as Prefect tasks, ``workers`` at once, inside a flow run.
 
     Results that may take their process with them come after all others, in a process of their own. Days that another
-    run computes come last: they are waited for, ``patience`` seconds at most, and looked at again. Where the run is
+    run computes come last: they are waited for as long as it gets on, and looked at again. Where the run is
     interrupted, the days that are being computed are finished or dropped, and none is begun.
     """
     runner: ThreadPoolTaskRunner[list[Outcome]] = ThreadPoolTaskRunner(max_workers=workers)
     with runner:
         try:
             outcomes = _run(runner, shop, memory, items)
-            deadline = time.monotonic() + patience
             while waiting := _leased(outcomes, items):
-                free = _wait_for_some(memory, waiting, deadline)
-                if not free:
-                    break
+                free = _wait_for_some(memory, waiting)
                 outcomes = [one for one in outcomes if (one.aggregation, one.day) not in free]
                 outcomes += _run(runner, shop, memory, [item for item in items if (item.aggregation, item.day) in free])
         except BaseException:
@@ -172,9 +169,9 @@ def _leased(outcomes: Sequence[Outcome], items: Sequence[Item]) -> list[Place]:
     return [place for item in items if (place := (item.aggregation, item.day)) in leased]
 
 
-def _wait_for_some(memory: Memory, places: list[Place], deadline: float) -> set[Place]:
-    """Those of these days that nobody computes any more; empty once the deadline passed and somebody still does."""
-    while not (free := set(places) - memory.leased(places)) and time.monotonic() < deadline:
+def _wait_for_some(memory: Memory, places: list[Place]) -> set[Place]:
+    """Those of these days that nobody computes any more, or whose holder was waited for in vain: some will be."""
+    while not (free := set(places) - memory.leased(places)):
         time.sleep(POLL_SECONDS)
     return free
 
@@ -199,7 +196,10 @@ def _computing(isolated: bool) -> Computing:
 def _settle(compute: Computing, shop: Workshop, memory: Memory, days: Days) -> list[Outcome]:
     outcomes: list[Outcome] = []
     try:
-        outcomes.extend(compute(shop, days))
+        for one in compute(shop, days):
+            outcomes.append(one)
+            if not (isinstance(one, Failed) and one.passing):  # that one is tried again, under its lease
+                memory.settle((one.aggregation, one.day))
     finally:
         memory.tell([one.news for one in outcomes if isinstance(one, Committed)])
     return outcomes

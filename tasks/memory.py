@@ -81,12 +81,24 @@ class Memory:
     def take(self, places: Sequence[Place]) -> set[Place]:
         """Lease days for this run; returns those that another run computes. Without Redis that is none."""
         leases = self._leases
-        return self._ask(lambda _: leases.take(places) if leases else set(), set())
+        leased: set[Place] = self._ask(lambda _: leases.take(places) if leases else set(), set())
+        if leases and (overruled := sorted(leases.overruled.intersection(places) - leased)):
+            leases.overruled.difference_update(overruled)
+            named = ", ".join(" ".join(place) for place in overruled[:3]) + ", …" * (len(overruled) > 3)
+            log.warning(
+                "computing what another run holds, which got no further for as long as a lease lasts: %s", named
+            )
+        return leased
 
     def leased(self, places: Sequence[Place]) -> set[Place]:
         """Those of these days that another run computes now."""
         leases = self._leases
         return self._ask(lambda _: leases.leased(places) if leases else set(), set())
+
+    def settle(self, place: Place) -> None:
+        """Say that a day has its outcome: its lease is given up soon, and those taken with it are kept for longer."""
+        if self._leases:
+            self._leases.settle(place)
 
     def release(self, places: Collection[Place]) -> None:
         """Give days up, computed or not."""

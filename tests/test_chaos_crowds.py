@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import crowds, tracing
-from tests.chaos.variants import VARIANTS
+from tests.chaos import crowds, meetings, tracing
+from tests.chaos.bases import bases
+from tests.chaos.variants import OUTPUTS, VARIANTS
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -29,3 +30,10 @@ def test_the_campaign_sees_a_removed_protection(tmp_path: Path, mutant: str) -> 
     chosen = [one for one in VARIANTS if one.name == "deleted and published again"]
     report = crowds.campaign(150, 1, tmp_path, (mutant,), with_redis=False, variants=chosen, stop_at=1)
     assert report.violations
+
+
+@pytest.mark.parametrize("mutant", ["hanging holder waited for", "renewal without progress"])
+def test_the_campaign_sees_a_holder_that_hangs_for_ever(tmp_path: Path, mutant: str) -> None:
+    """Promise 4: whoever leases and hangs delays others by a lifetime, and its leases end."""
+    with bases(tmp_path, [one for one in OUTPUTS if one.name == "changed day"]) as built:
+        assert meetings.hanging_holder(built, (mutant,))

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import redis
 
+from state import leases as module
 from state.errors import IndexUnavailable
 from state.holder import new_token
 from state.layout import Place
-from state.leases import Leases
+from state.leases import Leases, _Holding
 from tests import redis_servers
 from tests.project import Project, Running, dates, wait_until
 from tests.redis_servers import NAMESPACE, client_of, started
@@ -71,10 +72,10 @@ def watched(leases: Leases) -> list[str]:
     calls: list[str] = []
     call = leases._call
 
-    def watch(commands: Any) -> list[Any]:
+    def watch(asked: Any, within: Any = None) -> list[Any]:
         told = ""
         try:
-            replies = call(commands)
+            replies = call(asked, within)
             told = "renewed"
             return replies
         except IndexUnavailable:
@@ -84,7 +85,7 @@ def watched(leases: Leases) -> list[str]:
             if threading.current_thread() is leases._renewer:
                 calls.append(told)
 
-    leases._call = watch  # type: ignore[method-assign]
+    leases._call = watch  # type: ignore[method-assign, assignment]
     return calls
 
 
@@ -139,7 +140,7 @@ def test_nothing_is_released_but_ones_own(client: redis.Redis, make: Any) -> Non
     client.delete(other)
     client.rpush(other, "no string")
     one.release([PLACE])
-    one._held.update([PLACE, OTHER])  # as where it never came to release
+    one._held |= dict.fromkeys([PLACE, OTHER], _Holding(time.monotonic()))  # as where it never came to release
     calls.clear()
     wait_until(lambda: calls.count("renewed") >= 3)
     assert client.pttl(KEY) > 1000
@@ -164,6 +165,71 @@ def test_a_lease_is_renewed_as_long_as_it_is_held(client: redis.Redis, make: Any
     assert bounded(client, seconds=1)
     one.release([PLACE])
     assert two.take([PLACE]) == set()
+
+
+def test_a_lease_is_renewed_no_longer_than_its_run_gets_on(
+    client: redis.Redis, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of days taken together, one that settles keeps the others; where none does for many lifetimes, all end."""
+    monkeypatch.setattr(module, "STALLED_LIFETIMES", 2)
+    places = [("totals", day) for day in dates(8)]
+    keys = [f"noonmark:{{totals}}:lease:{day}" for day in dates(8)]
+    one = make(1)
+    one.take(places)
+    until = time.monotonic() + 4
+    for place, key in zip(places[:-1], keys[:-1], strict=True):
+        one.settle(place)
+        wait_until(partial(_gone, client, key), 2)  # released with the next renewal
+        assert client.exists(keys[-1]) or time.monotonic() > until
+    settled = time.monotonic()
+    assert settled > until - 2.5
+    wait_until(lambda: not client.exists(keys[-1]), 10)
+    assert time.monotonic() - settled > 1.5
+    one.settle(places[-1])
+
+
+def _gone(client: redis.Redis, key: str) -> bool:
+    return not client.exists(key)
+
+
+def test_who_gets_on_is_waited_for_and_who_hangs_is_not(client: redis.Redis, make: Any) -> None:
+    """A holder that gives days up is left the others; one that gives none up for a lifetime is overruled, once."""
+    holder, one, two = make(1), make(1), make(1)
+    places = [("totals", day) for day in dates(3)]
+    holder.take(places)
+    assert one.take(places) == two.take(places) == set(places)
+    for at in range(3):
+        until = time.monotonic() + 0.6
+        while time.monotonic() < until:
+            assert one.leased(places) == set(places[at:])
+            time.sleep(0.05)
+        if at < 2:
+            holder.settle(places[at])
+            holder.release([places[at]])
+    wait_until(lambda: not one.leased(places[2:]), 5)
+    assert client.get("noonmark:{totals}:lease:2024-01-03") == holder._token
+    assert one.take(places[2:]) == set()
+    assert one.overruled == {places[2]}
+    assert client.get("noonmark:{totals}:lease:2024-01-03") == one._token
+    for _ in range(5):
+        assert two.leased(places[2:]) == {places[2]}, "its heir has a lifetime of its own"
+        time.sleep(0.05)
+    holder.release(places)
+    assert client.get("noonmark:{totals}:lease:2024-01-03") == one._token
+
+
+def test_a_redis_that_says_free_and_gives_no_lease_ends_the_wait(client: redis.Redis, make: Any) -> None:
+    """Promise 4: after some rounds the day is computed without a lease."""
+    one = make()
+    client.set(KEY, elsewhere(), px=SECONDS * 1000)
+    look = one._look
+    rounds = 0
+    while one.take([PLACE]):
+        one._look = lambda *_: {PLACE: module._Lease(b"", lives=False)}
+        assert one.leased([PLACE]) == set()
+        one._look = look
+        assert (rounds := rounds + 1) < 50
+    assert rounds > 10
 
 
 def test_a_lease_that_nobody_renews_ends_by_itself(client: redis.Redis, make: Any) -> None:
@@ -220,8 +286,8 @@ def test_a_dead_runs_lease_has_one_heir(client: redis.Redis, make: Any) -> None:
     one, two = make(), make()
     look = one._look
 
-    def look_and_be_late(places: list[Place]) -> object:
-        found = look(places)
+    def look_and_be_late(places: list[Place], within: Any) -> object:
+        found = look(places, within)
         assert two.take(places) == set()
         return found
 
@@ -414,34 +480,28 @@ def test_a_killed_runs_days_are_taken_up_at_once_by_those_that_wait(api_url: str
         assert _leases(client) == []
 
 
-def test_a_day_longer_than_its_lease_is_left_to_its_holder_and_a_stopped_one_does_no_harm(
+def test_a_holder_that_hangs_is_waited_for_a_lifetime_and_does_no_harm_when_it_wakes(
     api_url: str, tmp_path: Path
 ) -> None:
-    """Renewed while computing; lost while stopped; and whoever wakes up too late changes nothing.
+    """Promise 4: the second run computes what the first one holds and renews, says so, and exits with 0.
 
-    The second run says ``leased``, the third takes over from the stopped one, which finds its days done by another and
-    leaves the lease of a successor alone.
+    The first one, once it goes on, finds its days done by another and leaves the lease of a successor alone.
     """
     gate = tmp_path / "gate"
     with shared(api_url, tmp_path, 1) as (project, client, start):
-        first = start(GATE=str(gate), NOONMARK_LEASE_SECONDS="1")
+        first = start(GATE=str(gate), NOONMARK_LEASE_SECONDS="2")
         try:
             first.until(lambda: _computed(project))
-            second = start(NOONMARK_LEASE_SECONDS="1").finish()  # takes longer than a lease by itself
-            assert second.committed == {}
-            assert second.json["skipped"] == {"leased": 2}
-            assert len(_leases(client)) == 2
-            assert len(_computed(project)) == 1
-
-            first.process.send_signal(signal.SIGSTOP)
-            wait_until(lambda: not _leases(client), 20)
-            third = start(NOONMARK_LEASE_SECONDS="1").finish()
-            assert set(third.committed) == set(project.expected())
+            second = start(NOONMARK_LEASE_SECONDS="2").finish()
+            assert set(second.committed) == set(project.expected())
+            assert second.json["skipped"] == {}
+            assert "computing what another run holds, which got no further" in second.stderr
+            assert "totals 2024-01-01" in second.stderr
+            assert not first.over
             before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.results()}
             successor = elsewhere()
-            client.set(KEY, successor, px=60_000)
+            assert client.set(KEY, successor, px=60_000, nx=True), "it gave up what it took over"
             gate.touch()
-            first.process.send_signal(signal.SIGCONT)
             end = first.finish()
         finally:
             _release_all([first])

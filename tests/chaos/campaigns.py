@@ -16,6 +16,7 @@ from tests.chaos import (
     redis_campaign,
     redis_mutants,
     redis_sentinel,
+    replies,
     schemas,
     simulation,
     storage_faults,
@@ -148,6 +149,16 @@ ENTRIES = (
         _redis,
         1_000,
         _within(1_000, _TELLING),
+        waits=True,
+    ),
+    Entry(
+        "replies",
+        "Replies of every type, nested, broken, cut, dribbled and endless, to any call or to all that daily, repair "
+        "and health make; scans that never end",
+        "4, 12",
+        _around(replies.campaign, replies.MUTANTS),
+        3_000,
+        _within(400, replies.MUTANTS),
         waits=True,
     ),
     Entry(

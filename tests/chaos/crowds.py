@@ -16,7 +16,7 @@ from tests.chaos import mutants as registry
 from tests.chaos.bases import Bases, Place, bases
 from tests.chaos.campaign import Mutant, Report, run_trials, shuffled
 from tests.chaos.instants import generations, whole
-from tests.chaos.meetings import eight_at_once, foreign_lease, two_threads, two_versions
+from tests.chaos.meetings import eight_at_once, foreign_lease, hanging_holder, two_threads, two_versions
 from tests.chaos.scene import Scene
 from tests.chaos.tracing import Point, lacking, list_calls, stop_and_wake
 from tests.chaos.variants import OUTPUTS, VARIANTS, Meanwhile, Variant
@@ -38,6 +38,8 @@ CAUGHT = (
     "marker overwritten",
     "no second decision under the lease",
     "lease released without token",
+    "hanging holder waited for",
+    "renewal without progress",
     "index set without compare",
 )
 MUTANTS: dict[str, Mutant] = {name: registry.MUTANTS[name] for name in CAUGHT}
@@ -49,7 +51,8 @@ _IDLE = frozenset({
 """Calls that nobody outside the process can tell the time of: to be stopped there is to be stopped at the next."""
 _CRITICAL = frozenset({"flock", "linkat", "pwrite64", "rename", "renameat", "unlinkat"})
 """Calls that change what others see: each round begins with them and others in turn."""
-_MEETINGS = (two_threads, foreign_lease, eight_at_once, two_versions)
+_ON_LEASES = (foreign_lease, hanging_holder)
+_MEETINGS = (two_threads, *_ON_LEASES, eight_at_once, two_versions)
 
 
 @dataclass
@@ -153,7 +156,7 @@ def campaign(
     if why := lacking():
         return Report.of_none(trials, why)
     with bases(workdir, OUTPUTS, with_redis=with_redis) as built:
-        chosen = [one for one in _MEETINGS if with_redis or one is not foreign_lease]
+        chosen = [one for one in _MEETINGS if with_redis or one not in _ON_LEASES]
         crowds = _Crowds(built, seed, workdir, mutants, variants, chosen)
         report = run_trials(range(trials), crowds.trial, stop_at)
         report.details += crowds.met

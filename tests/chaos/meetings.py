@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from unittest.mock import patch
 
 import redis
 
-from state import commits, index_keys
+from state import commits, index_keys, leases
 from state.holder import new_token
 from state.input_root import InputRoot
+from state.leases import Leases
 from state.root import find_root
 from state.scan import scan
 from state.verdict import Item
@@ -26,7 +28,8 @@ from tasks.outcomes import Committed
 from tasks.workshop import Workshop
 from tests.chaos import scene as scenes
 from tests.chaos.bases import DAY, Bases, Situation
-from tests.chaos.runs import Told
+from tests.chaos.inspection import inspect
+from tests.chaos.runs import Told, run
 from tests.chaos.scene import Scene
 from tests.chaos.tracing import STOP, Point, let_go_until, wait_stopped
 from tests.chaos.worker import DEADLINE, Worker, call, inspect_in_child, mend_in_child, run_in_child
@@ -97,6 +100,42 @@ def foreign_lease(bases: Bases, mutants: tuple[str, ...]) -> list[str]:
         wrong = [f"{name} was taken from its holder" for name in names if client.get(name) != token]
         client.delete(*names)
         return wrong + list(call(mend_in_child, scene, 1, mutants=mutants))
+
+
+def hanging_holder(bases: Bases, mutants: tuple[str, ...]) -> list[str]:
+    """A run that hangs keeps its leases for a bounded time, and others from its days for one lifetime."""
+    with bases.copy(bases.built["changed day"], lease_seconds=1) as scene:
+        return list(call(run_beside_a_hanging_holder, scene, {}, mutants=mutants))
+
+
+def run_beside_a_hanging_holder(scene: Scene, _: Mapping[str, Any], told: Told) -> list[str]:
+    """What a process runs: somebody takes all days of the scene and settles none of them."""
+    places = [(name, DAY) for name in ("items_by_shop", "totals")]
+    names = [index_keys.lease(scene.namespace, *place) for place in places]
+    wrong = []
+    with redis.Redis.from_url(scene.redis_url) as client:
+        holder = Leases(scene.redis_url, scene.namespace, scene.lease_seconds)
+        with patch.object(leases, "STALLED_LIFETIMES", 2):
+            holder.take(places)
+            if not _comes_true(lambda: not client.exists(*names), 6):
+                wrong.append("its leases were renewed for ever")
+        holder.take(places)
+        began = time.monotonic()
+        failed = run(scene, told=told).to_json()["failed"]
+        wrong += [f"beside it, a run failed: {one}" for one in failed]
+        if time.monotonic() - began > 6:
+            wrong.append("a run waited for it for longer than a lease lasts")
+        holder.close()
+        return wrong + inspect(scene, 1)
+
+
+def _comes_true(condition: Callable[[], object], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def two_threads(bases: Bases, mutants: tuple[str, ...]) -> list[str]:

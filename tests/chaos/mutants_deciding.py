@@ -148,8 +148,21 @@ assert COMMIT != _COMMIT_ANY
 assert RECONCILE != _RECONCILE_ANY
 
 
-def _counts(_: object, token: object, __: object) -> Any:
-    return leases._Lease(token, counts=True) if isinstance(token, bytes) else leases._Lease(b"", counts=False)
+def _lives(_: object, token: bytes | None, __: object) -> Any:
+    return leases._Lease(token or b"", lives=token is not None)
+
+
+def _lasts(*_: object) -> bool:
+    return True
+
+
+def _all_due(self: Any, now: float) -> Any:
+    for holding in self._held.values():
+        holding.got_on = now
+    return _due(self, now)
+
+
+_due = leases.Leases._due
 
 
 def _attempt_exceptions(call: Callable[[], Any]) -> Any:
@@ -181,7 +194,11 @@ DECIDING: dict[str, Mutant] = {
     # Removes the token from the release: a late holder gives up its successor's lease.
     "lease released without token": without({"state.leases._RELEASE": _RELEASE_ANY}),
     # Removes the end of a lease: who is dead holds it, and for as long as it says.
-    "lease blocks for ever": without({"state.leases.Leases._judged": _counts}),
+    "lease blocks for ever": without({"state.leases.Leases._judged": _lives, "state.patience.Patience.lasts": _lasts}),
+    # Removes the end of the wait for a holder that lives and hangs.
+    "hanging holder waited for": without({"state.patience.Patience.lasts": _lasts}),
+    # Removes the end of a lease whose run does not get on.
+    "renewal without progress": without({"state.leases.Leases._due": _all_due}),
     # Removes the comparison from the index's two writers.
     "index set without compare": without({"state.index.COMMIT": _COMMIT_ANY, "state.index.RECONCILE": _RECONCILE_ANY}),
     # Removes the output from the decision: what Redis remembers is done.

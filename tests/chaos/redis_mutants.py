@@ -14,9 +14,10 @@ from redis.retry import Retry
 
 from state import holder, layout, leases, verdict
 from state.index import Index, Remembered
+from state.index_replies import Call, of_any_type, texts
 from state.verdict import Declared, Facts
 from tasks import survey
-from tests.chaos.campaign import Mutant, replaced
+from tests.chaos.campaign import Mutant, replaced, replaced_all
 
 Judge = Callable[[Declared, str, Facts], str | None]
 
@@ -75,8 +76,9 @@ def _failures_believed() -> Iterator[None]:
 
     def remember(index: Index, names: Sequence[str]) -> Mapping[str, Remembered]:
         for name in names:
-            [days] = index._call([("HKEYS", f"{index._namespace}:{{{name}}}:failures")])
-            failed[name] = {day.decode() for day in days} if isinstance(days, list) else set()
+            asked = ("HKEYS", f"{index._namespace}:{{{name}}}:failures")
+            [days] = index._call([Call(asked, of_any_type(texts, []))])
+            failed[name] = {day.decode() for day in days}
         return read(index, names)
 
     with (
@@ -87,10 +89,10 @@ def _failures_believed() -> Iterator[None]:
 
 
 def _lease_blocks() -> Any:
-    def judged(_: object, token: object, __: object) -> leases._Lease:
-        return leases._Lease(token, counts=True) if isinstance(token, bytes) else leases._Lease(b"", counts=False)
+    def judged(_: object, token: bytes | None, __: object) -> leases._Lease:
+        return leases._Lease(token or b"", lives=token is not None)
 
-    return replaced("state.leases.Leases._judged", judged)
+    return replaced_all({"state.leases.Leases._judged": judged, "state.patience.Patience.lasts": lambda *_: True})
 
 
 def _root_ignored() -> Any:

@@ -163,8 +163,8 @@ def _known_by_day(self: Digests, source: str, day: str, _: object) -> str | None
     return self._known.get((source, day), ("", None))[1]
 
 
-def _every_lease_counts(self: Any, token: object, milliseconds: object) -> Any:
-    return leases._Lease(token, counts=True) if isinstance(token, bytes) else leases._Lease(b"", counts=False)
+def _every_lease_counts(self: Any, token: bytes | None, milliseconds: object) -> Any:
+    return leases._Lease(token or b"", lives=token is not None)
 
 
 def _always(*_: object) -> bool:
@@ -207,7 +207,9 @@ MUTANTS: dict[str, Mutant] = {
     "no ctime": _held(Inputs, ctime=False),
     "recent times trusted": _patched(tasks__intake__RECENT_NS=-(1 << 62)),
     "Redis believed": _patched(state__plan__verdict=_done_by_redis),
-    "lease blocks for ever": _held(leases.Leases, _judged=_every_lease_counts),
+    "lease blocks for ever": _patched(
+        state__leases__Leases___judged=_every_lease_counts, state__patience__Patience__lasts=lambda *_: True
+    ),
     "lease not renewed": _held(leases.Leases, _renew_until_closed=_nothing),
     "lease released without token": _patched(state__leases___RELEASE="return redis.call('DEL', KEYS[1])"),
     "root id ignored": _patched(state__index__Index__bind=lambda *_: True),

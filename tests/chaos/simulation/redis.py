@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from lupa import lua51  # type: ignore[import-untyped]
 
 from state.errors import IndexUnavailable
+from state.index_replies import Call, ErrorReply
 from tests.chaos.simulation.scheduler import Scheduler
 
 Value = bytes | dict[bytes, bytes] | set[bytes] | list[bytes]
@@ -62,17 +63,17 @@ class Server:
         self.fault, self.down_until = None, 0
         self.saved = ({}, {})
 
-    def send(self, client: object, name: str, commands: Iterable[tuple[object, ...]]) -> list[Any]:
+    def send(self, client: object, name: str, calls: Iterable[Call], within: object = None) -> list[Any]:
         """Stands in for ``state.index_client.send``. Raises IndexUnavailable."""
         process = self.scheduler.current
         process.calls += 1
         try:
             # A run's leases are a set, and a set's order is another in every process: here they are served in one
             # order, and answered in theirs.
-            asked = list(commands)
-            served = sorted(range(len(asked)), key=lambda at: _lease(asked[at]))
-            replies = {at: self._serve(asked[at]) for at in served}
-            return [replies[at] for at in range(len(asked))]
+            asked = list(calls)
+            served = sorted(range(len(asked)), key=lambda at: _lease(asked[at].command))
+            replies = {at: self._serve(asked[at].command) for at in served}
+            return [call.shape(replies[at]) for at, call in enumerate(asked)]
         finally:
             process.calls -= 1
 
@@ -100,7 +101,7 @@ class Server:
         try:
             return self.call(*map(_bytes, command))
         except WrongType as error:
-            return error
+            return ErrorReply(str(error))
 
     def _evaluate(self, script: str, keys: list[bytes], arguments: list[bytes]) -> Any:
         run = self._compiled.get(script)
@@ -165,14 +166,14 @@ class Server:
                 self.auditor.lease_ends(key, self.data.get(key))
         return sum(self.data.pop(key, None) is not None for key in keys)
 
-    def _set(self, key: bytes, value: bytes, *options: bytes) -> bool | None:
+    def _set(self, key: bytes, value: bytes, *options: bytes) -> bytes | None:
         if b"NX" in options and key in self.data:
             return None
         self.data[key] = value
         self.ends.pop(key, None)
         if b"PX" in options:
             self.ends[key] = self.scheduler.now + int(options[options.index(b"PX") + 1]) * 1_000_000
-        return True
+        return b"OK"
 
     def _hset(self, key: bytes, field: bytes, value: bytes) -> int:
         entries = self._made(key, dict)
@@ -233,7 +234,7 @@ _COMMANDS: dict[bytes, Callable[..., Any]] = {
     b"TYPE": lambda server, key: _TYPES[type(server.data[key])] if key in server.data else b"none",
     b"HLEN": lambda server, key: len(server._get(key, dict) or ()),
     b"HGET": lambda server, key, field: (server._get(key, dict) or {}).get(field),
-    b"HGETALL": lambda server, key: dict(server._get(key, dict) or {}),
+    b"HGETALL": lambda server, key: [part for pair in (server._get(key, dict) or {}).items() for part in pair],
     b"HSET": Server._hset,
     b"HDEL": Server._hdel,
     b"SADD": Server._sadd,

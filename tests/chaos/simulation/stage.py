@@ -214,6 +214,7 @@ class Stage:
         for module in (
             "state.footers",
             "state.digests",
+            "state.leases",
             "state.locks",
             "tasks.batches",
             "tasks.compute",
