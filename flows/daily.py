@@ -86,7 +86,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         memory.reconcile(found.remembered, found.output.days)
         remember_footers(found.output)
         remember_digests(found)
-        take_back(root, found.present)
+        take_back(root, found.outdated)
         sweep_drafts(root.fd)
         forget_recovered(root, found.plan.recovered)
         days = len({item.day for item in found.plan.items})

@@ -19,19 +19,17 @@ from flows.opening import opened_memory, opened_root, seen_root
 from flows.prefect_server import reporting
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
-from state.accepted import write_accepted
+from state.accepted import Accepted, write_accepted
 from state.deep import Broken, Unread, scan_deep, take_away
 from state.errors import IndexUnavailable, Refused, StorageError
-from state.found import Commit
 from state.index import Repaired
 from state.input_root import InputRoot
 from state.root import ACCEPT, OutputRoot, create_root, find_root, set_marker_aside
 from state.scan import Output, folders, foreign_files, scan
-from tasks.catalog import Source
+from tasks.acceptance import as_json, to_accept
 from tasks.deep_inputs import Edited, edited_inputs
 from tasks.diagnosis import DAILY, HEALTH, REPAIR
-from tasks.discovery import list_source
-from tasks.loading import Catalog, key, load
+from tasks.loading import Catalog, load
 from tasks.memory import Memory, log
 from tasks.survey import remember_footers
 
@@ -73,8 +71,7 @@ def _remaining(report: Mapping[str, Any], *, index_wanted: bool) -> str:
 def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_run: bool) -> dict[str, Any]:
     """One whole repair. Raises Refused, StorageError."""
     with opened_memory(settings, start=not dry_run) as memory:
-        if accept and not dry_run:
-            _accept(settings, catalog, memory)
+        accepted = _accept(settings, catalog, memory) if accept and not dry_run else None
         try:
             root = seen_root(settings, catalog, memory) if dry_run else opened_root(settings, catalog, memory)
         except Refused:
@@ -97,7 +94,7 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
             if not dry_run:
                 remember_footers(output)
         report |= {"index": "unread"} if memory.absence else {}
-        return report
+        return report | ({"accepted": as_json(accepted)} if accepted else {})
 
 
 def _look_deep(
@@ -131,8 +128,8 @@ def _look_deep(
     }
 
 
-def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> None:
-    """Take what is there for what is meant: a person said so."""
+def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> Accepted:
+    """Take what is there for what is meant: a person said so. Returns what runs would have refused."""
     try:
         root = find_root(settings.output) or create_root(settings.output)
     except Refused as error:
@@ -141,29 +138,15 @@ def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> None:
         set_marker_aside(settings.output)
         root = create_root(settings.output)
     with root:
-        write_accepted(root, _vanished_sources(settings, catalog, root))
+        with InputRoot(settings.input) as raw:
+            accepted = to_accept(catalog, raw, scan(root))
+        write_accepted(root, accepted)
         try:
             memory.bind_anew(root.id, sorted({*catalog, *folders(root)}))  # last: it alone needs Redis
         except IndexUnavailable as error:
             told = f"the output was accepted, but the index was not bound to it: {error.message}"
             raise IndexUnavailable(told, command=ACCEPT) from error
-
-
-def _vanished_sources(settings: Settings, catalog: Catalog, root: OutputRoot) -> set[str]:
-    output = scan(root)
-
-    def vanished(source: Source) -> bool:
-        listing = list_source(raw, source.template)
-        return not listing.days and not listing.unreadable
-
-    with InputRoot(settings.input) as raw:
-        return {
-            key(source)
-            for one in catalog.values()
-            if any(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
-            for source in one.sources.values()
-            if vanished(source)
-        }
+    return accepted
 
 
 def _act(options: argparse.Namespace, _: Settings) -> Mapping[str, Any]:
@@ -191,6 +174,12 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
     for one in report.get("edited", ()):
         command = f"{DAILY} --force --days {one['day']} --only {one['aggregation']}"
         console.print(Text(f"  {one['aggregation']} {one['day']}: its input was edited without a trace: {command}"))
+    accepted = report.get("accepted", {})
+    for name, number in accepted.get("fewer_files", {}).items():
+        days = counted(number, "day")
+        console.print(Text(f"Accepted: {days} of source {name!r} with fewer files than their commits had"))
+    for name in accepted.get("empty_sources", ()):
+        console.print(Text(f"Accepted: no file matches source {name!r} any more"))
     for path in report.get("foreign", ()):
         console.print(Text(f"  {path} is none of Noonmark's, and a reader of the folder may count it: move it away"))
     for one in report.get("unreadable", ()):

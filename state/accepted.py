@@ -1,14 +1,15 @@
-"""What a person accepted: sources that match no file although their aggregations have commits.
+"""What a person accepted, where a run would otherwise refuse or fail: the word of ``flows.repair --accept-output``.
 
-Without this word such a source is an unmounted or wrong input, and a run refuses. ``flows.repair`` writes it down; the
-next run that sees files of the source again takes it back.
+Each entry names exactly what was there when it was given, so that a later loss is refused again. The next run that
+finds an entry of no use any more takes it back.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from state import layout
 from state.drafts import draft
@@ -16,9 +17,38 @@ from state.errors import StorageError
 from state.files import exists_not, flush, flush_folder, read_whole, write_whole
 from state.root import OutputRoot
 
+Entries = Mapping[str, Mapping[str, str]]
+"""Of a source or an aggregation: day → what is accepted of it."""
 
-def read_accepted(root: OutputRoot) -> frozenset[str]:
-    """The templates of the accepted sources. A file that is no such list accepts nothing. Raises StorageError."""
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """``empty_sources``: sources (by template) that match no file although their aggregations have commits.
+
+    ``fewer_files[source][day]``: the digest of the paths that are left of a day whose commit had more files.
+    """
+
+    empty_sources: frozenset[str] = frozenset()
+    fewer_files: Entries = field(default_factory=dict)
+
+    def without(self, other: Accepted) -> Accepted:
+        """What is left of it where ``other`` is taken back."""
+        return Accepted(
+            self.empty_sources - other.empty_sources,
+            _difference(self.fewer_files, other.fewer_files),
+        )
+
+
+def _difference(these: Entries, others: Entries) -> Entries:
+    left = {
+        name: {day: what for day, what in days.items() if others.get(name, {}).get(day) != what}
+        for name, days in these.items()
+    }
+    return {name: days for name, days in left.items() if days}
+
+
+def read_accepted(root: OutputRoot) -> Accepted:
+    """What was accepted. A file that holds something else accepts nothing. Raises StorageError."""
     try:
         fd = os.open(layout.ACCEPTED, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root.fd)
         try:
@@ -27,26 +57,45 @@ def read_accepted(root: OutputRoot) -> frozenset[str]:
             os.close(fd)
     except OSError as error:
         if exists_not(error):
-            return frozenset()
+            return Accepted()
         raise StorageError(f"{root.path / layout.ACCEPTED} cannot be read: {error.strerror}") from error
     try:
-        accepted = json.loads(content)["empty_sources"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return frozenset()
-    return frozenset(name for name in accepted if isinstance(name, str)) if isinstance(accepted, list) else frozenset()
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return Accepted()
+    if not isinstance(found, dict):
+        return Accepted()
+    empty = found.get("empty_sources")
+    named = frozenset(name for name in empty if isinstance(name, str)) if isinstance(empty, list) else frozenset()
+    return Accepted(named, _entries(found.get("fewer_files")))
 
 
-def take_back(root: OutputRoot, present: Collection[str]) -> None:
-    """Accept no longer the absence of sources that match files again. Raises StorageError, OSError."""
+def _entries(found: object) -> Entries:
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: {day: what for day, what in days.items() if isinstance(what, str)}
+        for name, days in found.items()
+        if isinstance(days, dict)
+    }
+
+
+def take_back(root: OutputRoot, outdated: Accepted) -> None:
+    """Accept no longer what a run found to be of no use. Raises StorageError, OSError."""
+    if outdated == Accepted():
+        return
     accepted = read_accepted(root)
-    if accepted.intersection(present):
-        write_accepted(root, accepted.difference(present))
+    if (left := accepted.without(outdated)) != accepted:
+        write_accepted(root, left)
 
 
-def write_accepted(root: OutputRoot, templates: Collection[str]) -> None:
-    """Replace the list of accepted sources, durably. Raises OSError."""
+def write_accepted(root: OutputRoot, accepted: Accepted) -> None:
+    """Replace all that is accepted, durably. Raises OSError."""
+    content: dict[str, object] = {"empty_sources": sorted(accepted.empty_sources)}
+    if accepted.fewer_files:
+        content["fewer_files"] = accepted.fewer_files
     with draft(root.fd) as new:
-        write_whole(new.fd, json.dumps({"empty_sources": sorted(templates)}).encode() + b"\n")
+        write_whole(new.fd, json.dumps(content, sort_keys=True).encode() + b"\n")
         flush(new.fd)
         place = layout.temporary_file(new.nonce)
         os.rename(place, layout.ACCEPTED, src_dir_fd=root.fd, dst_dir_fd=root.fd)

@@ -13,7 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from state.accepted import read_accepted
+from state import fewer
+from state.accepted import Accepted, read_accepted
 from state.digests import Digests
 from state.errors import ConfigurationError, Refused, StorageError
 from state.failures import read_failures
@@ -38,7 +39,7 @@ log = logging.getLogger("noonmark")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A plan, what was read of the index before it, what the output held, and which sources match any file.
+    """A plan, what was read of the index before it, what the output held, and what is accepted to no use any more.
 
     ``broken`` has the paths of the broken links that each source was listed without. ``digests`` are those that were
     known or learned of inputs; who may write saves them for the next run.
@@ -47,7 +48,7 @@ class Survey:
     plan: Plan
     remembered: Mapping[str, Remembered]
     output: Output
-    present: frozenset[str]
+    outdated: Accepted
     broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     digests: Digests | None = None
 
@@ -58,8 +59,8 @@ def survey(
     """Read index, output and input, and plan.
 
     ``root`` is None where there is no output yet. ``threads`` files are digested at once, where times settle nothing.
-    Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all,
-    ConfigurationError where there is no input root.
+    Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all or
+    many days would be computed from fewer files than before, ConfigurationError where there is no input root.
     """
     declared = to_plan({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
     names = sorted({*catalog, *(folders(root) if root else ())})
@@ -67,29 +68,50 @@ def survey(
     output = scan(root) if root else Output()
     sources = sources_by_key({one.name: catalog[one.name] for one in declared})
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
-    if root:
-        _refuse_vanished_input(declared, listings, output, root, input_root)
-    accepted = read_accepted(root) if root else frozenset()
-    require_input({one.name: catalog[one.name] for one in declared}, input_root.path, accepted)
+    accepted = read_accepted(root) if root else Accepted()
+    _refuse_vanished_input(declared, listings, output, accepted, input_root)
+    require_input({one.name: catalog[one.name] for one in declared}, input_root.path, accepted.empty_sources)
     for name, listing in listings.items():
         _tell_oddities(name, listing, input_root.path)
-    facts = Facts(
-        inputs={name: {day: day_files(files) for day, files in one.days.items()} for name, one in listings.items()},
-        unreadable={name: one.unreadable for name, one in listings.items()},
-        output=output.days,
+    facts = replace(
+        listed_facts(declared, sources, listings, output),
         index={name: one.days() for name, one in remembered.items()},
         failures=read_failures(root.fd) if root else {},
     )
-    for name, listing in listings.items():
-        if listing.broken:
-            facts = _without(facts, name, hidden_days(listing.broken, sources[name][0].template, name, declared, facts))
     digests = None
     if doubted := sorted(doubts(declared, facts, selection)):
         digests = Digests(root.fd) if root else None
         facts = _settle_doubts(doubted, facts, sources, input_root, digests, threads)
+    made = plan(declared, facts, selection)
+    if why := fewer.refused(declared, facts, made, accepted):
+        raise Refused(
+            f"{why}; below {input_root.path} a part of the input looks unmounted, moved or deleted",
+            command=f"mount it or correct NOONMARK_INPUT; if these are all the files that there are: {ACCEPT}",
+        )
     present = frozenset(name for name, listing in listings.items() if listing.days)
+    # Of aggregations that were not looked at nothing is known.
+    needless = {} if selection.only else fewer.outdated(declared, facts, accepted)
+    outdated = Accepted(accepted.empty_sources & present, needless)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
-    return Survey(plan(declared, facts, selection), remembered, output, present, broken, digests)
+    return Survey(made, remembered, output, outdated, broken, digests)
+
+
+def listed_facts(
+    declared: Sequence[Declared],
+    sources: Mapping[str, Sequence[Source]],
+    listings: Mapping[str, Listing],
+    output: Output,
+) -> Facts:
+    """What listings and a scan say of every day, without reading any input."""
+    facts = Facts(
+        inputs={name: {day: day_files(files) for day, files in one.days.items()} for name, one in listings.items()},
+        unreadable={name: one.unreadable for name, one in listings.items()},
+        output=output.days,
+    )
+    for name, listing in listings.items():
+        if listing.broken:
+            facts = _without(facts, name, hidden_days(listing.broken, sources[name][0].template, name, declared, facts))
+    return facts
 
 
 def remember_footers(output: Output) -> None:
@@ -153,13 +175,13 @@ def _settle_doubts(
 
 
 def _refuse_vanished_input(
-    declared: list[Declared], listings: Mapping[str, Listing], output: Output, root: OutputRoot, input_root: InputRoot
+    declared: list[Declared], listings: Mapping[str, Listing], output: Output, accepted: Accepted, input_root: InputRoot
 ) -> None:
     empty = {name for name, listing in listings.items() if not listing.days and not listing.unreadable}
     for one in declared:
         commits = sum(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
         for name in empty.intersection(one.sources.values()) if commits else ():
-            if name not in read_accepted(root):
+            if name not in accepted.empty_sources:
                 raise Refused(
                     f"no file matches source {name!r} (below {input_root.path}), but {one.name} has {commits} "
                     "committed days: the input looks unmounted, moved or wrong",

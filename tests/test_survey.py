@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from state import digests, layout
-from state.accepted import write_accepted
+from state.accepted import Accepted, write_accepted
 from state.cache_file import CacheFile
 from state.errors import ConfigurationError, Refused, StorageError
 from state.index import Index, Remembered
@@ -283,7 +283,7 @@ def test_a_source_that_vanished_is_refused(house: House) -> None:
     assert "no file matches source 'sales/{day:int}/**/*.csv'" in caught.value.message
     assert "rows has 3 committed days" in caught.value.message
     assert "python -m flows.repair --accept-output" in (caught.value.command or "")
-    write_accepted(house.root, ["sales/{day:int}/**/*.csv"])
+    write_accepted(house.root, Accepted(frozenset({"sales/{day:int}/**/*.csv"})))
     assert house.plan().statuses["rows"] == Counter(orphaned=3)
 
 

@@ -1,0 +1,36 @@
+"""What ``flows.repair --accept-output`` accepts: just what a run would refuse now, and nothing that comes later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from state import fewer
+from state.accepted import Accepted
+from state.found import Commit
+from state.input_root import InputRoot
+from state.scan import Output
+from tasks.discovery import list_source
+from tasks.loading import Catalog, sources_by_key, to_plan
+from tasks.survey import listed_facts
+
+
+def to_accept(catalog: Catalog, input_root: InputRoot, output: Output) -> Accepted:
+    """All of it. Raises StorageError where a source cannot be listed: what nobody knows is not accepted."""
+    declared = to_plan(catalog)
+    sources = sources_by_key(catalog)
+    listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
+    facts = listed_facts(declared, sources, listings, output)
+    committed = [
+        one for one in declared if any(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
+    ]
+    needed = {source for one in committed for source in one.sources.values()}
+    empty = {name for name, listing in listings.items() if not listing.days and not listing.unreadable}
+    return Accepted(frozenset(empty & needed), fewer.to_accept(declared, facts))
+
+
+def as_json(accepted: Accepted) -> dict[str, Any]:
+    """What was accepted, for a report: sources by their templates, days by their number."""
+    return {
+        "empty_sources": sorted(accepted.empty_sources),
+        "fewer_files": {source: len(days) for source, days in sorted(accepted.fewer_files.items())},
+    }
