@@ -36,6 +36,7 @@ class Source:
 
     template = Template()
     read = None
+    format = None
     shows_paths = False
 
     def __str__(self) -> str:
