@@ -31,8 +31,8 @@ from state.verdict import Item
 from tasks.catalog import Aggregation, Source
 from tasks.evaluate import Evaluated, Misfit
 from tasks.intake import Taken, listed, take
-from tasks.loading import key
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.shared_folders import moment
 from tasks.workshop import Workshop
 
 LIBRARIES = {"polars": pl.__version__, "pyarrow": pa.__version__}
@@ -67,10 +67,16 @@ class Attempt:
         self._tokens: dict[str, Token] = {}
         self._taken: dict[Source, Taken] = {}
         self._checked: set[Source] = set()
+        self._since = 0
 
-    def take_in(self) -> None:
-        """Read the tokens and then the input; what another run has done meanwhile goes no further."""
-        self.pending = [item for item in self.pending if self._read_token(item) and not self._done_by_another(item)]
+    def read_tokens(self) -> None:
+        """Read what the results are to be published over. That comes before any look at the input."""
+        self.pending = [item for item in self.pending if self._read_token(item)]
+
+    def take_in(self, since: int) -> None:
+        """Read the input, as it is after a moment when all tokens were read; what another has done goes no further."""
+        self._since = since
+        self.pending = [item for item in self.pending if not self._done_by_another(item)]
         self.pending = [item for item in self.pending if self._take(item) and not self._done_meanwhile(item)]
 
     @property
@@ -89,6 +95,7 @@ class Attempt:
             result = results[item.aggregation]
             if isinstance(result, Misfit):
                 # What was read while it was being replaced is no fault of anybody's.
+                self._since = moment()
                 if self._still_holds(item):
                     self._fail(item, result.kind, result.error)
                 continue
@@ -109,8 +116,9 @@ class Attempt:
             self.ready.remove(one)
             self._unwritten(one.item, error)
 
-    def publish(self) -> None:
-        """Look at the input again, and publish what was computed from just that."""
+    def publish(self, since: int) -> None:
+        """Look at the input again, as it is after a moment from now, and publish what was computed from just that."""
+        self._since = since
         self.ready = [one for one in self.ready if self._still_holds(one.item)]
         self.ready = [one for one in self.ready if self._publish(one)]
 
@@ -160,7 +168,7 @@ class Attempt:
             return False
         try:
             for name, source in aggregation.sources.items():
-                now = listed(source, self._shop.input_root, self.day, self._shop.passed_over.get(key(source), ()))
+                now = listed(source, self._shop.listing, self.day, self._since)
                 if found.record.inputs[name].stat != now.stat:
                     return False
         except StorageError:
@@ -172,7 +180,7 @@ class Attempt:
         for source, planned in zip(sources, item.files or (1,) * len(sources), strict=True):
             if source not in self._taken:
                 try:
-                    taken = take(source, self._shop.input_root, self.day, self._shop.passed_over.get(key(source), ()))
+                    taken = take(source, self._shop.input_root, self.day, self._shop.listing, self._since)
                 except InputChanged:
                     return self._begin_anew(item)
                 except InputRootGone as error:
@@ -240,7 +248,7 @@ class Attempt:
             if taken.source in self._checked:
                 continue
             try:
-                taken.check()
+                taken.check(self._since)
             except InputChanged:
                 return self._begin_anew(item)
             except (OSError, StorageError) as error:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -24,7 +24,7 @@ from state.inputs import FileStat
 from tasks.patterns import Fields, Matcher, States
 from tasks.templates import NO_DAY, Template
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ def list_source(root: InputRoot, template: Template) -> Listing:
     A folder that is missing makes no days. Raises StorageError where something could not be read and its day is
     not known, unless it is one broken link of several folders.
     """
-    walk = _Walk(root, template, template.matcher)
-    walk.run()
-    days = {day: _sorted(files) for day, files in walk.files.items() if day not in walk.faults}
+    walk = Walk(root, template, template.matcher)
+    walk.run([("", template.matcher.begin)])
+    days = {day: bytewise(files) for day, files in walk.files.items() if day not in walk.faults}
     return Listing(
         days={day: days[day] for day in sorted(days, key=order)},
         unreadable={day: walk.faults[day] for day in sorted(walk.faults, key=order)},
@@ -79,19 +79,29 @@ def list_day(root: InputRoot, template: Template, day: str, passed_over: Collect
     """
     if not template.covers(day):
         return ()
-    walk = _Walk(root, template, template.pinned(day), passed_over)
-    walk.run()
+    matcher = template.pinned(day)
+    walk = Walk(root, template, matcher, passed_over)
+    walk.run([("", matcher.begin)])
     if day in walk.faults:
         raise StorageError(f"input of day {day}: cannot read {walk.faults[day]}")
-    return _sorted(walk.files.get(day, []))
+    return bytewise(walk.files.get(day, []))
 
 
-def _sorted(files: list[FileStat]) -> tuple[FileStat, ...]:
+def bytewise(files: list[FileStat]) -> tuple[FileStat, ...]:
+    """The files in the order in which a day's input has them."""
     return tuple(sorted(files, key=lambda file: os.fsencode(file.path)))
 
 
-class _Walk:
-    """The state of one walk. It opens folders only, one at a time, so its depth and its width cost no descriptors."""
+def file_stat(path: str, status: os.stat_result) -> FileStat:
+    """What a listing shows of a file."""
+    return FileStat(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+class Walk:
+    """The state of one walk. It opens folders only, one at a time, so its depth and its width cost no descriptors.
+
+    ``fd`` is the root that it goes through, or None where that could not be opened: ``error`` says why.
+    """
 
     def __init__(
         self, root: InputRoot, template: Template, matcher: Matcher, passed_over: Collection[str] = ()
@@ -104,15 +114,19 @@ class _Walk:
         self._root = root.of(absolute=template.absolute)
         self._template = template
         self._matcher = matcher
-
-    def run(self) -> None:
+        self.error: OSError | None = None
         try:
-            self._fd: int | None = self._root.fd
+            self.fd: int | None = self._root.fd
         except OSError as error:
-            self._fd = None
-            self._failed("", self._matcher.begin, error)
+            self.fd, self.error = None, error
+
+    def run(self, places: Iterable[tuple[str, States]]) -> None:
+        """Walk on from these folders, with the readings of their paths."""
+        todo = list(places)
+        if self.error:
+            for path, states in todo:
+                self._failed(path, states, self.error)
             return
-        todo: list[tuple[str, States]] = [("", self._matcher.begin)]
         while todo:
             path, states = todo.pop()
             name = self._matcher.only_name(states)
@@ -125,14 +139,14 @@ class _Walk:
         if deeper:
             return [(path, deeper)]
         try:
-            self._take(path, ends, os.stat(path, dir_fd=self._fd))
+            self._take(path, ends, os.stat(path, dir_fd=self.fd))
         except OSError as error:
             self._failed(path, ends, error)
         return []
 
     def _list(self, path: str, states: States) -> list[tuple[str, States]]:
         try:
-            folder = os.open(path or ".", _FOLDER, dir_fd=self._fd)
+            folder = os.open(path or ".", FOLDER, dir_fd=self.fd)
         except OSError as error:
             self._failed(path, states, error)
             return []
@@ -180,24 +194,28 @@ class _Walk:
         if day == NO_DAY or not stat.S_ISREG(status.st_mode):
             self.strays.append(path)
             return
-        self.files.setdefault(day, []).append(
-            FileStat(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        )
+        self.files.setdefault(day, []).append(file_stat(path, status))
+
+    def why(self, path: str, error: OSError) -> str | None:
+        """What is wrong with a path that could not be read; None where nothing is there, or a link is passed over."""
+        full = os.fspath(self._root.path / path)
+        if _is_absent(full if self.fd is None else path, error, self.fd):
+            return None
+        if any(f"{path}/".startswith(f"{link}/") and self._is_broken(link) for link in self._passed_over):
+            return None
+        why = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            why += " (a broken link, or replaced meanwhile)"
+        return f"{os.fsencode(full).decode(errors='backslashreplace')}: {why}"
 
     def _failed(self, path: str, states: States, error: OSError) -> None:
-        full = os.fspath(self._root.path / path)
-        if _is_absent(full if self._fd is None else path, error, self._fd):
-            return
-        if any(f"{path}/".startswith(f"{link}/") and self._is_broken(link) for link in self._passed_over):
+        why = self.why(path, error)
+        if why is None:
             return
         ends, deeper = self._matcher.split(states)
         days = {self._template.known(fields) for _, fields in deeper}
         if ends:
             days.add(self._template.settle(path, ends))
-        why = os.strerror(error.errno) if error.errno else str(error)
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            why += " (a broken link, or replaced meanwhile)"
-        why = f"{os.fsencode(full).decode(errors='backslashreplace')}: {why}"
         if None in days and not self._is_only_place(path) and self._is_broken(path):
             self.broken.append(BrokenLink(path, tuple(fields for _, fields in deeper)))
             return
@@ -219,12 +237,12 @@ class _Walk:
     def _is_broken(self, path: str) -> bool:
         """Whether a path is itself a link, and leads nowhere. What cannot be told is not."""
         try:
-            if not stat.S_ISLNK(os.lstat(path, dir_fd=self._fd).st_mode):
+            if not stat.S_ISLNK(os.lstat(path, dir_fd=self.fd).st_mode):
                 return False
         except OSError:
             return False
         try:
-            os.stat(path, dir_fd=self._fd)
+            os.stat(path, dir_fd=self.fd)
         except OSError as error:
             return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
         return False

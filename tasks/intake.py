@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -18,8 +18,8 @@ from state.errors import StorageError
 from state.input_root import InputRoot
 from state.inputs import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, day_files, newest_ns, read_contents
 from tasks.catalog import Source
-from tasks.discovery import list_day
 from tasks.formats import File
+from tasks.run_listing import RunListing
 
 KEEP_BYTES = 64 << 20
 """A day's files of one source are read into memory up to this size, and computed there if they hold no more than that
@@ -41,7 +41,7 @@ class Taken:
     contents: Contents
     proven: bool
     unpacked: int | None
-    passed_over: Collection[str] = ()
+    listing: RunListing
 
     @property
     def in_memory(self) -> bool:
@@ -66,9 +66,9 @@ class Taken:
             for at, file in enumerate(self.files.files):
                 yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
 
-    def check(self) -> None:
+    def check(self, since: int | None = None) -> None:
         """Raise InputChanged where the files are no longer those that were taken; StorageError, OSError as ``take``."""
-        if list_day(self.root, self.source.template, self.day, self.passed_over) != self.files.files:
+        if self.listing.list_day(self.source, self.day, since) != self.files.files:
             raise InputChanged(f"the files of {self.source}, day {self.day}, changed while they were computed from")
         self.root.check()  # what reads by path may have read elsewhere
         if self.proven:
@@ -80,22 +80,24 @@ class Taken:
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
 
-def listed(source: Source, input_root: InputRoot, day: str, passed_over: Collection[str] = ()) -> DayFiles:
-    """What a listing shows of a day's files now. Raises StorageError."""
-    return day_files(list_day(_root(source, input_root), source.template, day, passed_over))
+def listed(source: Source, listing: RunListing, day: str, since: int | None = None) -> DayFiles:
+    """What a listing shows of a day's files at some time after the moment ``since``. Raises StorageError."""
+    return day_files(listing.list_day(source, day, since))
 
 
-def take(source: Source, input_root: InputRoot, day: str, passed_over: Collection[str] = ()) -> Taken | None:
-    """Read and digest a day's files; None where there is none any more.
+def take(
+    source: Source, input_root: InputRoot, day: str, listing: RunListing | None = None, since: int | None = None
+) -> Taken | None:
+    """Read and digest a day's files as they are after the moment ``since``; None where there is none any more.
 
-    ``passed_over`` are the broken links that were there when the day was planned: one that came later hides files.
-    Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
-    the root is no longer where it was.
+    ``listing`` is the run's, or else one of its own. Raises InputChanged where they change under the reader,
+    StorageError where they cannot be read, InputRootGone where the root is no longer where it was.
     """
     root = _root(source, input_root)
     root.check()
     began = time.time_ns()
-    files = listed(source, input_root, day, passed_over)
+    listing = listing or RunListing(input_root)
+    files = listed(source, listing, day, since)
     if not files.files:
         return None
     keep = source.read is None and files.bytes <= KEEP_BYTES
@@ -105,7 +107,7 @@ def take(source: Source, input_root: InputRoot, day: str, passed_over: Collectio
         raise _unreadable(source, root, error) from error
     proven = newest_ns(files.files) + RECENT_NS < began
     contents, unpacked = _unpack(source, contents)
-    return Taken(source, root, day, files, contents, proven, unpacked, passed_over)
+    return Taken(source, root, day, files, contents, proven, unpacked, listing)
 
 
 def contents_digest(

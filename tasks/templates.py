@@ -109,6 +109,12 @@ class Template:
         """Whether a path in which these fields were read can still come to be one of the day's."""
         return self.covers(day) and fields <= self._fields(day)
 
+    @property
+    def shares_folders(self) -> bool:
+        """Whether a folder that must be listed to find one day's files may hold those of others."""
+        first = next((at for at, row in enumerate(self._rows) if is_wild(row)), len(self._rows))
+        return first < len(self._rows) and bool(missing(codes_of(self._rows[:first]), "Y" in self._codes))
+
     def placed_name(self, path: str) -> str:
         """A file's name with the folders that a wildcard chose; all others follow from the day.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from state.input_root import InputRoot
 from state.root import OutputRoot
@@ -13,6 +14,7 @@ from state.schemas import Schemas
 from state.verdict import Item
 from tasks.loading import Catalog
 from tasks.progress import Progress
+from tasks.run_listing import RunListing
 
 Days = Sequence[tuple[str, Sequence[Item]]]
 """Days with their planned results."""
@@ -61,3 +63,8 @@ class Workshop:
     passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: RunNote = field(default_factory=RunNote)
     module: str = ""
+
+    @cached_property
+    def listing(self) -> RunListing:
+        """What is listed of the inputs while the run goes on."""
+        return RunListing(self.input_root, self.passed_over)

@@ -26,7 +26,7 @@ from state.locks import read_mark
 from state.results import rows_digest
 from state.root import OutputRoot, create_root
 from state.verdict import Item
-from tasks import attempt, intake
+from tasks import attempt, intake, run_listing
 from tasks import compute as compute_module
 from tasks.catalog import Source, aggregation, declared
 from tasks.compute import ATTEMPTS, compute
@@ -34,6 +34,7 @@ from tasks.discovery import list_day
 from tasks.evaluate import evaluate
 from tasks.intake import listed
 from tasks.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.run_listing import RunListing
 from tasks.workshop import OPEN_DRAFTS, Pace, Workshop
 from tests.builders import DAY, NAME, commit, drafts, fail, kept, place
 
@@ -82,7 +83,7 @@ class Shop:
         """The commit that stands in the day's place, after its input's digest was seen to be that of the files now."""
         found = look(self.root.fd, NAME, DAY)
         assert isinstance(found, Commit), found
-        files = listed(self.source, InputRoot(self.input), DAY).files
+        files = listed(self.source, RunListing(InputRoot(self.input)), DAY).files
         (recorded,) = found.record.inputs.values()
         assert recorded.contents == read_contents(InputRoot(self.input).fd, files, keep=False).digest
         return found
@@ -154,7 +155,9 @@ def test_recent_times_are_not_recorded(shop: Shop) -> None:
 def test_old_times_are_recorded(shop: Shop) -> None:
     """A file that rests is told unchanged by its listing alone."""
     shop.run(shop.total())
-    assert shop.committed().record.inputs["sales"].stat == listed(shop.source, InputRoot(shop.input), DAY).stat
+    assert (
+        shop.committed().record.inputs["sales"].stat == listed(shop.source, RunListing(InputRoot(shop.input)), DAY).stat
+    )
 
 
 # Never stale
@@ -534,7 +537,7 @@ def test_the_token_is_read_before_the_input(shop: Shop, monkeypatch: pytest.Monk
         return call
 
     monkeypatch.setattr("state.commits.read_mark", noted("token", read_mark))
-    monkeypatch.setattr(intake, "list_day", noted("input", list_day))
+    monkeypatch.setattr(run_listing, "list_day", noted("input", list_day))
     shop.run(shop.total())
     assert order[0] == "token"
     assert order.count("token") == 1

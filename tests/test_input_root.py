@@ -14,6 +14,7 @@ from state.input_root import InputRoot, InputRootGone
 from state.inputs import InputChanged
 from tasks.catalog import Source
 from tasks.intake import listed, take
+from tasks.run_listing import RunListing
 from tests.builders import DAY
 
 SALES = Source("sales/{day}/*.csv")
@@ -70,10 +71,10 @@ def test_a_root_that_goes_away_is_told(raw: Path, change: Callable[[Path], None]
 def test_what_takes_the_roots_place_is_not_read(raw: Path) -> None:
     """What is listed and read is of the folder that was opened, wherever its path leads now."""
     with InputRoot(raw) as root:
-        then = listed(SALES, root, DAY)
+        then = listed(SALES, RunListing(root), DAY)
         _rename(raw)
         _put(raw, "amount\n2\n")
-        assert listed(SALES, root, DAY) == then
+        assert listed(SALES, RunListing(root), DAY) == then
 
 
 def test_a_link_that_is_set_to_another_folder_is_told(raw: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 from state.errors import StorageError
 from state.input_root import InputRoot
 from state.inputs import InputChanged
-from tasks import intake
+from tasks import intake, run_listing
 from tasks.catalog import Source
 from tasks.intake import Taken, contents_digest, listed, take
+from tasks.run_listing import RunListing
 from tests.builders import DAY, fail
 
 SALES = Source("sales/{day}/*.csv")
@@ -94,9 +95,9 @@ def test_a_change_between_listing_and_reading_shows(
 ) -> None:
     """Bytes that are not those of the listing are not taken for them; a pipe is not waited for."""
     file = _put(tmp_path)
-    then = listed(SALES, InputRoot(tmp_path), DAY).files
+    then = listed(SALES, RunListing(InputRoot(tmp_path)), DAY).files
     change(file)
-    monkeypatch.setattr(intake, "list_day", lambda *_: then)
+    monkeypatch.setattr(run_listing, "list_day", lambda *_: then)
     with pytest.raises(InputChanged):
         take(SALES, InputRoot(tmp_path), DAY)
 
@@ -104,11 +105,11 @@ def test_a_change_between_listing_and_reading_shows(
 def test_an_edit_within_one_tick_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the clock of a file system ticks too seldom to show an edit, recent times prove nothing: bytes are read."""
     file = _put(tmp_path)
-    before = listed(SALES, InputRoot(tmp_path), DAY).files
+    before = listed(SALES, RunListing(InputRoot(tmp_path)), DAY).files
     taken = _taken(tmp_path)
     assert not taken.proven
     file.write_bytes(b"amount\n8\n9\n")
-    monkeypatch.setattr(intake, "list_day", lambda *_: before)
+    monkeypatch.setattr(run_listing, "list_day", lambda *_: before)
     monkeypatch.setattr("state.inputs._compare", lambda *_: None)
     with pytest.raises(InputChanged, match="within one tick"):
         taken.check()
@@ -170,7 +171,7 @@ def test_an_error_is_no_absence(tmp_path: Path, call: str, monkeypatch: pytest.M
     """Promise 5: files that cannot be listed or read are neither missing nor changed."""
     _put(tmp_path)
     root = InputRoot(tmp_path)
-    files = listed(SALES, root, DAY)
+    files = listed(SALES, RunListing(root), DAY)
     fail(monkeypatch, call, lambda path, *_: isinstance(path, int) or path.endswith("a.csv"), errno.EIO)
     with pytest.raises((OSError, StorageError)):
         take(SALES, root, DAY)
@@ -203,7 +204,7 @@ def test_the_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
 def test_the_digest_of_a_listing_is_the_digest_of_the_taking(tmp_path: Path) -> None:
     """The planner and the computation speak of the same contents; what changed since the listing has no digest."""
     file = _put(tmp_path)
-    files = listed(SALES, InputRoot(tmp_path), DAY)
+    files = listed(SALES, RunListing(InputRoot(tmp_path)), DAY)
     assert contents_digest(SALES, InputRoot(tmp_path), files) == _taken(tmp_path).contents.digest
     _rewrite(file)
     assert contents_digest(SALES, InputRoot(tmp_path), files) is None

@@ -42,7 +42,7 @@ def _errors_as_empty() -> Iterator[None]:
         except StorageError:
             return []
 
-    with patch.object(scan, "_names", names_or_none), patch.object(discovery._Walk, "_failed", nothing):
+    with patch.object(scan, "_names", names_or_none), patch.object(discovery.Walk, "_failed", nothing):
         yield
 
 
@@ -77,11 +77,11 @@ def _without_ctime() -> Iterator[None]:
 def _token_last() -> Iterator[None]:
     """The input is taken, then the token; and nobody looks at the input again."""
 
-    def take_in(self: Any) -> None:
+    def take_in(self: Any, _: int) -> None:
         taken = [item for item in self.pending if self._take(item)]
         self.pending = [item for item in taken if self._read_token(item) and not self._done_meanwhile(item)]
 
-    with patch.multiple(Attempt, take_in=take_in, _still_holds=_always):
+    with patch.multiple(Attempt, read_tokens=nothing, take_in=take_in, _still_holds=_always):
         yield
 
 

@@ -25,6 +25,7 @@ class Template:
 
     text: str = SOURCE
     absolute: bool = False
+    shares_folders: bool = False
 
     def pattern(self, day: str) -> str:
         """What the product calls a day's files."""

@@ -107,7 +107,7 @@ def _done_by_redis(aggregation: Any, day: str, facts: Any, *, force: bool) -> An
     return verdict(aggregation, day, facts, force=force)
 
 
-def _input_first(self: Any) -> None:
+def _input_first(self: Any, _: int) -> None:
     taken = [item for item in self.pending if self._take(item)]
     self.pending = [item for item in taken if self._read_token(item) and not self._done_meanwhile(item)]
 
@@ -203,7 +203,9 @@ MUTANTS: dict[str, Mutant] = {
     "version differs": _patched(
         state__plan__verdict=_planned_if_different, tasks__attempt__Attempt___read_token=_read_any_token
     ),
-    "token read after the input, no re-check": _held(Attempt, take_in=_input_first, _still_holds=_always),
+    "token read after the input, no re-check": _held(
+        Attempt, read_tokens=_nothing, take_in=_input_first, _still_holds=_always
+    ),
     "no ctime": _held(Inputs, ctime=False),
     "recent times trusted": _patched(tasks__intake__RECENT_NS=-(1 << 62)),
     "Redis believed": _patched(state__plan__verdict=_done_by_redis),

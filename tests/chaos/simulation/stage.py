@@ -249,7 +249,7 @@ class Stage:
             "flows.daily.compute_all": self.compute_all,
             "tasks.survey.list_source": self.inputs.list_source,
             "tasks.survey.require_input": nothing,
-            "tasks.intake.list_day": self.inputs.list_day,
+            "tasks.run_listing.list_day": self.inputs.list_day,
             "tasks.intake.read_contents": self.inputs.read_contents,
             "tasks.batches.ThreadPoolTaskRunner": Runner,
             "tasks.batches._run": self.run_batches,
