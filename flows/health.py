@@ -27,7 +27,8 @@ from state.errors import Refused
 from state.input_root import InputRoot
 from state.plan import Plan, Selection
 from state.root import ACCEPT
-from tasks.diagnosis import DAILY, HEALTH, Problem, counts_of, problem_of_index, problems_of
+from state.scan import counted_below_own
+from tasks.diagnosis import DAILY, HEALTH, Problem, counts_of, problem_of_index, problems_of, problems_of_own
 from tasks.loading import Catalog, load
 from tasks.memory import Memory
 from tasks.survey import survey
@@ -70,9 +71,10 @@ def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, l
     try:
         with seen_root(settings, catalog, memory) or nullcontext() as root, InputRoot(settings.input) as raw:
             found = survey(catalog, raw, root, memory, Selection(), settings.workers)
+            own = counted_below_own(root) if root else []
     except Refused as error:
         return Plan(), [_refused(error)], {}
-    problems = list(problems_of(found.plan))
+    problems = [*problems_of(found.plan), *problems_of_own(own)]
     undeclared = memory.read(sorted(memory.aggregations() - found.remembered.keys()))
     if index := problem_of_index(memory.reconcile({**found.remembered, **undeclared}, found.output.days, dry_run=True)):
         problems.append(index)

@@ -19,11 +19,13 @@ from flows.opening import opened_memory, opened_root, seen_root
 from flows.prefect_server import reporting
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from flows.summary import SHOWN_FAILURES, counted
+from state import layout
 from state.accepted import Accepted, write_accepted
 from state.deep import Broken, Unread, scan_deep, take_away
 from state.errors import IndexUnavailable, Refused, StorageError
 from state.index import Repaired
 from state.input_root import InputRoot
+from state.parquet_names import hide
 from state.root import ACCEPT, OutputRoot, create_root, find_root, set_marker_aside
 from state.scan import Output, folders, foreign_files, scan
 from tasks.acceptance import as_json, to_accept
@@ -33,7 +35,7 @@ from tasks.loading import Catalog, load
 from tasks.memory import Memory, log
 from tasks.survey import remember_footers
 
-DEEP = ("edited", "unreadable", "foreign")
+DEEP = ("edited", "unreadable", "foreign", "renamed")
 """What only ``--deep`` reports."""
 
 
@@ -124,8 +126,18 @@ def _look_deep(
         "set_aside": [asdict(one) for one in found if isinstance(one, Broken)],
         "edited": [asdict(one) for one in found if isinstance(one, Edited)],
         "unreadable": [asdict(one) for one in found if isinstance(one, Unread)],
+        "renamed": [] if dry_run else _rename_own(root),
         "foreign": foreign_files(root, output),
     }
+
+
+def _rename_own(root: OutputRoot) -> list[str]:
+    """Give what readers would count below ``_noonmark/`` other names. What cannot be renamed stays, and is foreign."""
+    try:
+        return [*hide(root.fd, layout.OWN, links=False), *hide(root.fd, layout.SET_ASIDE)]
+    except OSError as error:
+        log.warning("not everything below %s can be renamed: %s", root.path / layout.OWN, error)
+        return []
 
 
 def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> Accepted:
@@ -180,6 +192,8 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
         console.print(Text(f"Accepted: {days} of source {name!r} with fewer files than their commits had"))
     for name in accepted.get("empty_sources", ()):
         console.print(Text(f"Accepted: no file matches source {name!r} any more"))
+    for path in report.get("renamed", ()):
+        console.print(Text(f"  {path} was counted by readers of **/*.parquet, and has another name now"))
     for path in report.get("foreign", ()):
         console.print(Text(f"  {path} is none of Noonmark's, and a reader of the folder may count it: move it away"))
     for one in report.get("unreadable", ()):

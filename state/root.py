@@ -18,6 +18,7 @@ from state.drafts import draft
 from state.errors import ConfigurationError, Refused, StorageError
 from state.files import exists_not, flush, flush_folder, make_folders, read_whole, write_whole
 from state.record import is_token
+from state.set_aside import move_aside
 
 FORMAT = 1
 ACCEPT = "python -m flows.repair --accept-output"
@@ -121,9 +122,12 @@ def create_root(path: Path) -> OutputRoot:
 
 def set_marker_aside(path: Path) -> None:
     """Move a marker that is of no use out of the way, to where a person finds it. Raises OSError."""
-    kept = path / layout.SET_ASIDE
-    kept.mkdir(parents=True, exist_ok=True)
-    (path / layout.MARKER).rename(kept / f"root.json.{uuid.uuid4().hex[:8]}")
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        make_folders(fd, layout.SET_ASIDE)
+        move_aside(fd, layout.MARKER, f"{layout.SET_ASIDE}/root.json.{uuid.uuid4().hex[:8]}")
+    finally:
+        os.close(fd)
 
 
 def _mark(fd: int) -> None:

@@ -14,6 +14,7 @@ from state.errors import StorageError
 from state.footers import Footers
 from state.found import Found, look
 from state.layout import Place
+from state.parquet_names import counted, is_counted
 from state.root import OutputRoot
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -69,7 +70,7 @@ def foreign_files(root: OutputRoot, output: Output) -> list[str]:
 
     One listing for each day: too dear for every run. Raises StorageError.
     """
-    found = [path for path in output.strays if "/" in path or path.endswith(".parquet")]
+    found = [*counted_below_own(root), *(path for path in output.strays if "/" in path or is_counted(path))]
     for aggregation in output.days:
         for day in day_folders(root, aggregation):
             folder = layout.day_folder(aggregation, day)
@@ -80,6 +81,14 @@ def foreign_files(root: OutputRoot, output: Output) -> list[str]:
                     raise
                 found.append(folder)
     return sorted(found)
+
+
+def counted_below_own(root: OutputRoot) -> list[str]:
+    """The paths below ``_noonmark/`` that a reader of ``**/*.parquet`` would count. Raises StorageError."""
+    try:
+        return counted(root.fd)
+    except OSError as error:
+        raise StorageError(f"{root.path / layout.OWN} cannot be listed: {error.strerror}") from error
 
 
 def _days(root: OutputRoot, aggregation: str, strays: list[str]) -> Iterator[str]:

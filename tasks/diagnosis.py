@@ -6,7 +6,7 @@ Healthy means that a run would find nothing to do and that the index equals the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from state.index import Repaired
@@ -66,6 +66,13 @@ def problem_of_index(differences: Repaired) -> Problem | None:
         if number
     ]
     return Problem("index", "", "", f"the index differs from the output: {', '.join(told)}", REPAIR) if told else None
+
+
+def problems_of_own(counted: Sequence[str]) -> Iterator[Problem]:
+    """What below ``_noonmark/`` a reader of the output would count among the results."""
+    for path in counted:
+        told = f"a reader of **/*.parquet counts {path!r} among the results"
+        yield Problem("foreign", "", "", told, f"{REPAIR} --deep")
 
 
 def counts_of(plan: Plan) -> dict[str, dict[str, int]]:

@@ -153,7 +153,7 @@ def test_a_result_in_anothers_place_is_not_adopted(root: OutputRoot, name: str, 
     target.write_bytes(place(root).read_bytes())
     found = scan(root).days[name][day]
     assert isinstance(found, Damaged)
-    assert f"{NAME}, day {DAY}" in found.why
+    assert f"'{NAME}', day '{DAY}'" in found.why
 
 
 def _with_record(file: Path, text: str, frame: pl.DataFrame) -> None:

@@ -46,6 +46,10 @@ def _damaged_overwritten() -> Any:
     return replaced("state.commits.set_aside", lambda *_: "")
 
 
+def _suffix_kept() -> Any:
+    return replaced("state.set_aside.hide", lambda *_: [])
+
+
 def _deep_deletes() -> Any:
     return replaced("state.deep.set_aside", lambda *_: "")
 
@@ -100,6 +104,7 @@ MUTANTS: dict[str, Mutant] = {
     "no seal": _no_seal,
     "no record digest": _no_record_digest,
     "damaged file overwritten": _damaged_overwritten,
+    "set aside keeps its suffix": _suffix_kept,
     "--deep deletes": _deep_deletes,
     "marker overwritten": _marker_overwritten,
     "EIO as corrupt": _eio_as_corrupt,

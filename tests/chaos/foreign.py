@@ -29,12 +29,14 @@ KEY = "noonmark"
 
 
 def seen(path: Path) -> tuple[str, bytes]:
-    """What stands at a path: its kind, and all of its content."""
+    """What stands at a path: its kind, and all of its content. Names in a folder may change as it is set aside, and
+    links are kept as texts.
+    """
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
-        return "link", os.fsencode(os.readlink(path))
+        return "file", b"link to " + os.fsencode(os.readlink(path)) + b"\n"
     if stat.S_ISDIR(mode):
-        return "folder", repr(sorted((str(one.relative_to(path)), seen(one)) for one in path.rglob("*"))).encode()
+        return "folder", repr(sorted(seen(one) for one in path.rglob("*"))).encode()
     return ("file", path.read_bytes()) if stat.S_ISREG(mode) else (f"kind {stat.S_IFMT(mode):o}", b"")
 
 
@@ -102,6 +104,15 @@ def _folder(path: Path, _: random.Random) -> None:
     (path / "part-0.txt").write_text("somebody's")
 
 
+def _folder_of_parquet(path: Path, chance: random.Random) -> None:
+    """What Spark and dask write where others write a file."""
+    path.unlink()
+    (path / "nested.parquet").mkdir(parents=True)
+    for name in ("part-0.parquet", "PART-1.PARQUET", "nested.parquet/part-2.parquet"):
+        rows_of(chance.randrange(1, 5)).write_parquet(path / name)
+    (path / "link.parquet").symlink_to("part-0.parquet")
+
+
 def _link(leads_to: Callable[[Path], str]) -> Matter:
     def put(path: Path, _: random.Random) -> None:
         target = leads_to(path)
@@ -145,6 +156,7 @@ FOREIGN: dict[str, Matter] = {
     "a sealed result that names a path": _names_a_path,
     "a sealed result of other types": _of_other_types,
     "a folder": _folder,
+    "another program's folder of Parquet files": _folder_of_parquet,
     "a dangling link": _link(lambda path: str(path.parent / "nowhere")),
     "a link to a good result": _link(_moved_away),
     "a link to itself": _link(lambda path: path.name),

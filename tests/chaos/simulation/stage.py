@@ -42,7 +42,7 @@ from tests.chaos.simulation.threads import Clock, Threading
 
 _settle = Attempt.settle
 _ON_STORAGE = (
-    *("files", "commits", "locks", "flocks", "drafts", "identity", "set_aside"),
+    *("files", "commits", "locks", "flocks", "drafts", "identity", "set_aside", "parquet_names"),
     *("found", "footers", "cache_file", "scan", "accepted", "deep", "root", "failures", "run_note"),
 )
 """The modules of ``state`` that call ``os``."""

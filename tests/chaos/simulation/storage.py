@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os as real_os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol
 
@@ -48,6 +50,24 @@ class Reader:
         piece = self._storage.pread(self._fd, size, self._at)
         self._at += len(piece)
         return piece
+
+
+class Entry:
+    """What ``scandir`` gives. There are no links here."""
+
+    __slots__ = ("_folder", "name")
+
+    def __init__(self, name: str, node: Node) -> None:
+        self.name = name
+        self._folder = node.entries is not None
+
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        """As ``os.DirEntry.is_dir``."""
+        return self._folder
+
+    def is_symlink(self) -> bool:
+        """As ``os.DirEntry.is_symlink``."""
+        return False
 
 
 class Watcher(Protocol):
@@ -119,8 +139,15 @@ class Storage:
         self.scheduler.current.descriptors.add(self._next)
         return self._next
 
+    def full(self, path: str, dir_fd: int | None) -> str:
+        """A path from the root on. Folders are never moved here, so a descriptor of one stands for its path."""
+        if dir_fd is None or dir_fd == ROOT_FD:
+            return path
+        return real_os.path.normpath(f"{self.table[dir_fd].path}/{path}")
+
     def open(self, path: str, flags: int, mode: int = 0o666, dir_fd: int | None = None) -> int:
         """As ``os.open``."""
+        path = self.full(path, dir_fd)
         self.step("open", path)
         if not flags & real_os.O_CREAT:
             node = self.disk.walk(path)
@@ -168,18 +195,25 @@ class Storage:
         self.step("listdir", self.table[fd].path)
         return list(self.table[fd].node.entries or ())
 
+    @contextmanager
+    def scandir(self, fd: int) -> Iterator[list[Entry]]:
+        """As ``os.scandir``."""
+        self.step("listdir", "")
+        yield [Entry(name, node) for name, node in (self.table[fd].node.entries or {}).items()]
+
     def fstat(self, fd: int) -> Status:
         """As ``os.fstat``."""
         return Status(self.table[fd].node)
 
     def stat(self, path: str, dir_fd: int | None = None, follow_symlinks: bool = True) -> Status:
         """As ``os.stat``."""
+        path = self.full(path, dir_fd)
         self.step("stat", path)
         return Status(self.disk.walk(path))
 
     def lstat(self, path: str, dir_fd: int | None = None) -> Status:
         """As ``os.lstat``."""
-        return self.stat(path)
+        return self.stat(path, dir_fd)
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         """As ``os.pread``."""
@@ -222,6 +256,7 @@ class Storage:
 
     def mkdir(self, path: str, mode: int = 0o777, dir_fd: int | None = None) -> None:
         """As ``os.mkdir``."""
+        path = self.full(path, dir_fd)
         self.step("mkdir", path)
         entries, name = self.disk.parent(path)
         if name in entries:
@@ -230,6 +265,7 @@ class Storage:
 
     def unlink(self, path: str, dir_fd: int | None = None) -> None:
         """As ``os.unlink``."""
+        path = self.full(path, dir_fd)
         self.step("unlink", path)
         node = self.disk.walk(path)
         if (place := place_of(path)) is not None:
@@ -238,8 +274,16 @@ class Storage:
         node.moved = False
         del entries[name]
 
-    def link(self, source: str, target: str, **_: object) -> None:
+    def link(
+        self,
+        source: str,
+        target: str,
+        src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+        follow_symlinks: bool = True,
+    ) -> None:
         """As ``os.link``."""
+        source, target = self.full(source, src_dir_fd), self.full(target, dst_dir_fd)
         self.step("link", target)
         node = self.disk.walk(source)
         if node.entries is not None:
@@ -249,8 +293,9 @@ class Storage:
             raise FileExistsError(errno.EEXIST, "File exists", target)
         entries[name] = node
 
-    def rename(self, source: str, target: str, **_: object) -> None:
+    def rename(self, source: str, target: str, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
         """As ``os.rename``."""
+        source, target = self.full(source, src_dir_fd), self.full(target, dst_dir_fd)
         self.step("rename", target)
         node = self.disk.walk(source)
         entries, name = self.disk.parent(target)
