@@ -7,15 +7,16 @@ is found before the first file is read.
 from __future__ import annotations
 
 import difflib
-import glob
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from tasks.local_files import scan_files
 from tasks.unpacking import Unpack, unpack_parquet, unpack_text, whole_text
 
 File = Path | bytes
@@ -38,10 +39,13 @@ class Format:
         return self.scan(list(files), **options, **self.fixed)
 
 
-def _scan_ndjson(files: Sequence[File], **options: Any) -> pl.LazyFrame:
-    # It has no glob=False, and would read other files for a name such as "[ab].ndjson".
-    given: list[Any] = [file if isinstance(file, bytes) else glob.escape(str(file)) for file in files]
-    return pl.scan_ndjson(given, **options)
+def _lazily(scan: Callable[..., pl.LazyFrame]) -> Callable[..., pl.LazyFrame]:
+    @wraps(scan)
+    def read(files: Sequence[File], **options: Any) -> pl.LazyFrame:
+        paths = [file for file in files if isinstance(file, Path)]
+        return scan_files(scan, paths, options) if paths else scan(list(files), **options)
+
+    return read
 
 
 def _read_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
@@ -63,10 +67,12 @@ def _format(
 
 
 # A name such as "[ab].parquet" is a name and no pattern, and a folder called "n=1" adds no column.
-_CSV = _format(pl.scan_csv, pl.scan_csv, {"glob": False})
-_NDJSON = _format(pl.scan_ndjson, _scan_ndjson, {})
+_CSV = _format(pl.scan_csv, _lazily(pl.scan_csv), {"glob": False})
+_NDJSON = _format(pl.scan_ndjson, _lazily(pl.scan_ndjson), {})
 _JSON = _format(pl.read_json, _read_json, {})
-_PARQUET = _format(pl.scan_parquet, pl.scan_parquet, {"glob": False, "hive_partitioning": False}, unpack_parquet)
+_PARQUET = _format(
+    pl.scan_parquet, _lazily(pl.scan_parquet), {"glob": False, "hive_partitioning": False}, unpack_parquet
+)
 _TEXT = {".csv": _CSV, ".ndjson": _NDJSON, ".jsonl": _NDJSON, ".json": _JSON}
 
 FORMATS: Mapping[str, Format] = {

@@ -100,7 +100,7 @@ def take(
     files = listed(source, listing, day, since)
     if not files.files:
         return None
-    keep = source.read is None and files.bytes <= KEEP_BYTES
+    keep = not source.shows_paths and files.bytes <= KEEP_BYTES
     try:
         contents = read_contents(root.fd, files.files, keep=keep, name_of=_names(source))
     except OSError as error:

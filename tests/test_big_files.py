@@ -74,3 +74,55 @@ def test_memory_does_not_grow_with_what_small_files_hold(tmp_path: Path, api_url
     peak = re.search(r"peak\s+(\d+)", run.stderr)
     assert peak
     assert int(peak[1]) * 1024 < 750 * MEGABYTE
+
+
+CUT = """
+import os
+from pathlib import Path
+import polars as pl
+from tasks.catalog import Source, aggregation
+
+BIG = Path(os.environ["NOONMARK_INPUT"]) / "events/2024-01-01.ndjson"
+REST = 1000 * len(BIG.open("rb").readline())
+
+
+def _cut_off(batch: pl.DataFrame) -> pl.DataFrame:
+    if BIG.stat().st_size > REST:
+        os.truncate(BIG, REST)
+    return batch
+
+
+@aggregation(Source("events/{day}.ndjson"))
+def events(events: pl.LazyFrame) -> pl.LazyFrame:
+    \"\"\"Cuts the large day short while it is read: the rest of it is not read yet when the first rows arrive.\"\"\"
+    return events.map_batches(_cut_off, streamable=True).select(pl.len(), pl.col("amount").sum())
+
+
+@aggregation(Source("files/{day}/*.csv", include_file_paths="path"))
+def paths(files: pl.LazyFrame) -> pl.LazyFrame:
+    \"\"\"The amount in each file.\"\"\"
+    return files.group_by("path").agg(pl.col("amount").sum()).sort("path")
+"""
+
+
+def test_a_large_file_that_is_cut_short_while_it_is_read_is_begun_anew(tmp_path: Path, api_url: str) -> None:
+    """A mapped file would end the run with SIGBUS. And what asks for the paths of files gets those on disk."""
+    project = Project.create(tmp_path / "project", api_url, redis_url="none")
+    project.declare(CUT)
+    line = b'{"amount":1,"text":"some text to fill up the line"}\n'
+    events = project.raw / "events"
+    events.mkdir()
+    (events / f"{DAY}.ndjson").write_bytes(line * (70 * MEGABYTE // len(line)))
+    files = [project.raw / "files" / DAY / name for name in ("50%.csv", "[a].csv", "a.csv")]
+    files[0].parent.mkdir(parents=True)
+    for amount, file in enumerate(files):
+        file.write_text(f"amount\n{amount}\n", encoding="utf-8")
+
+    run = project.run()
+
+    assert len(run.committed) == 2
+    assert project.rows() == {
+        ("events", DAY): [(1000, 1000)],
+        ("paths", DAY): [(str(file), amount) for amount, file in enumerate(files)],
+    }
+    assert project.record("events", DAY)["inputs"]["events"]["bytes"] == 1000 * len(line)

@@ -233,3 +233,11 @@ def test_packed_files_count_as_what_they_hold(tmp_path: Path, monkeypatch: pytes
     assert large.contents.digest == small.contents.digest
     file.write_bytes(b"")
     assert large.frame().collect().equals(small.frame().collect())
+
+
+def test_a_function_that_sees_paths_sees_true_ones(tmp_path: Path) -> None:
+    """Bytes have no path, and polars would say ``in-mem``: such a day is read from disk, however small."""
+    file = _put(tmp_path)
+    taken = _taken(tmp_path, Source("sales/{day}/*.csv", include_file_paths="path"))
+    assert not taken.in_memory
+    assert taken.frame().collect().rows() == [(1, str(file)), (2, str(file))]
