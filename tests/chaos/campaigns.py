@@ -13,6 +13,7 @@ from tests.chaos import (
     damage_mutants,
     damage_whole,
     kills,
+    moving_inputs,
     redis_campaign,
     redis_mutants,
     redis_sentinel,
@@ -131,6 +132,15 @@ ENTRIES = (
         _inside(storage_faults.campaign),
         1_000,
         _within(1_000, storage_faults.MUTANTS),
+    ),
+    Entry(
+        "moving-inputs",
+        "Files and folders that come, go and change names before the plan, after the tokens were read and while polars "
+        "computes, on clocks that tick every two seconds; links to a disk that is gone",
+        "3, 5, 7, 8",
+        _around(moving_inputs.campaign, moving_inputs.MUTANTS),
+        1_000,
+        _within(1_000, moving_inputs.MUTANTS),
     ),
     Entry(
         "user-code",
