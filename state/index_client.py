@@ -180,9 +180,9 @@ def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
         raise ValueError("it takes no options; the database goes last in the path")
     hosts = [(host.strip("[]"), int(port or 26379)) for host, port in re.findall(_HOST, places)]
     service, _, database = parts.path.strip("/").partition("/")
-    deadlines = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry")}
-    # Given as its own: of what it gets for the server, a Sentinel's client takes the time-outs and not the retries.
-    sentinel = Sentinel(hosts, sentinel_kwargs=deadlines)  # type: ignore[no-untyped-call]
+    own = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry", "protocol")}
+    # Given as its own: of what it gets for the server, a Sentinel's client takes the time-outs and not the rest.
+    sentinel = Sentinel(hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
     for one in sentinel.sentinels:
         one.connection_pool.connection_class = bounded(one.connection_pool.connection_class)
     client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]

@@ -1,19 +1,25 @@
-"""Commands in front of something that calls itself Redis: the output is right, the exit code is that without Redis."""
+"""In front of something that calls itself Redis or a Sentinel: commands end as without Redis, and in time."""
 
 from __future__ import annotations
 
+import itertools
 import random
+import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
+from state import embedded_reaper, index_client
+from state.errors import IndexUnavailable
+from state.index import Index
 from tests.chaos.replies import scans
-from tests.chaos.strangers import Command, Reply, Stranger, any_reply
+from tests.chaos.strangers import ENDLESS, Command, Reply, Stranger, any_reply, encoded
 from tests.project import Finished, Project, Running
-from tests.redis_servers import started
+from tests.redis_servers import NAMESPACE, speaking, started
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -68,3 +74,67 @@ def test_a_scan_in_a_circle_ends_repair_and_health(project: Project) -> None:
     assert repair.json["index"] == "unread"
     [problem] = health.json["problems"]
     assert "scans in a circle" in problem["detail"]
+
+
+def _leading(port: int) -> Reply:
+    """What a Sentinel says of its servers: that Redis is at this port."""
+    flags = {"is_master": "1", "flags": "master", "num-other-sentinels": "0", "ip": "127.0.0.1", "port": str(port)}
+    state: list[object] = [text.encode() for pair in {"name": "main", **flags}.items() for text in pair]
+    content = encoded([state])
+    return Reply("a server", lambda: (content,))
+
+
+@contextmanager
+def sentinel(answer: Callable[[int, Command], Reply]) -> Iterator[Stranger]:
+    """Something that listens where a Sentinel should."""
+    stranger = Stranger(None, answer, tcp=True)
+    try:
+        yield stranger
+    finally:
+        stranger.close()
+
+
+def asked(stranger: Stranger) -> float:
+    """How many seconds it takes until a run that asks through this Sentinel goes on without Redis."""
+    began = time.monotonic()
+    with pytest.raises(IndexUnavailable):
+        Index(f"redis+sentinel://127.0.0.1:{stranger.port}/main", NAMESPACE).read(["totals"])
+    return time.monotonic() - began
+
+
+def test_a_sentinel_that_answers_anything_ends_in_going_on_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own connections are bounded too: what it says of its servers has any shape, dribbles, or never ends.
+
+    So are those to the server that it names.
+    """
+    monkeypatch.setattr(index_client, "CALL_SECONDS", 0.15)
+    chance = random.Random(5)
+    met: set[bytes] = set()
+    for reply in (*ENDLESS, OK, *(any_reply(chance) for _ in range(12))):
+        for leads in (False, True):
+
+            def answer(_: int, command: Command, reply: Reply = reply, leads: bool = leads) -> Reply:
+                met.add(command[0])
+                return _leading(stranger.port) if leads and command[0] == b"SENTINEL" else reply
+
+            with sentinel(answer) as stranger:
+                assert asked(stranger) < 4
+    assert {b"SENTINEL", b"HGETALL"} <= met
+
+
+def test_the_embedded_server_is_asked_in_time_whatever_sits_at_its_socket() -> None:
+    """Nothing but a PONG is a server that is ready, and nothing keeps a run that asks."""
+    chance = random.Random(6)
+    for reply in (*ENDLESS, OK, *(any_reply(chance) for _ in range(12))):
+
+        def talk(client: socket.socket, reply: Reply = reply) -> None:
+            client.recv(1000)
+            for piece in itertools.islice(reply.pieces(), 1000):
+                if piece is None:
+                    return
+                client.sendall(piece)
+
+        with speaking(talk) as url:
+            began = time.monotonic()
+            assert not embedded_reaper.answers(url.removeprefix("unix://"), 0.2)
+            assert time.monotonic() - began < 2

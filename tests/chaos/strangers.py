@@ -158,9 +158,12 @@ Answer = Callable[[int, Command], Reply | None]
 
 
 class Stranger:
-    """A server in front of the one at ``upstream`` that answers some commands itself. ``sent`` counts its own bytes."""
+    """A server in front of the one at ``upstream`` that answers some commands itself, or all where there is none.
 
-    def __init__(self, upstream: Path, answer: Answer) -> None:
+    ``sent`` counts its own bytes.
+    """
+
+    def __init__(self, upstream: Path | None, answer: Answer, *, tcp: bool = False) -> None:
         self._upstream = upstream
         self._answer = answer
         self._counting = threading.Lock()
@@ -168,10 +171,11 @@ class Stranger:
         self.sent = 0
         self._open: list[socket.socket] = []
         self._folder = Path(tempfile.mkdtemp(prefix="noonmark-stranger-"))
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._folder / "socket"))
+        self._listener = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+        self._listener.bind(("127.0.0.1", 0) if tcp else str(self._folder / "socket"))
         self._listener.listen()
-        self.url = f"unix://{quote(str(self._folder / 'socket'))}"
+        self.port = self._listener.getsockname()[1] if tcp else 0
+        self.url = f"redis://127.0.0.1:{self.port}" if tcp else f"unix://{quote(str(self._folder / 'socket'))}"
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
@@ -193,7 +197,8 @@ class Stranger:
 
     def _connect(self, client: socket.socket) -> None:
         with suppress(OSError, ValueError), client, socket.socket(socket.AF_UNIX) as server:
-            server.connect(str(self._upstream))
+            if self._upstream:
+                server.connect(str(self._upstream))
             asked, answered = client.makefile("rb"), server.makefile("rb")
             while command := _command(asked):
                 with self._counting:
