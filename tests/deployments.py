@@ -26,12 +26,14 @@ POOL = "noonmark"
 class Server:
     """A Prefect server on a database of its own, which may be killed, stopped and started again."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOONMARK_", "PREFECT_"))}
-        self.environment = kept | {"HOME": str(home), "PREFECT_HOME": str(home), "PREFECT_API_URL": self.url}
+        self.environment = (
+            kept | {"HOME": str(home), "PREFECT_HOME": str(home), "PREFECT_API_URL": self.url} | environment
+        )
         self.start()
 
     def start(self) -> None:
@@ -207,9 +209,9 @@ def working(server: Server, project: Project, **environment: str) -> Iterator[Wo
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[Server]:
+def serving(home: Path, **environment: str) -> Iterator[Server]:
     """A server with the deployments of ``prefect.yaml``, registered by the commands that the README shows."""
-    server = Server(home)
+    server = Server(home, **environment)
     try:
         for words in (["work-pool", "create", POOL, "--type", "process"], ["--no-prompt", "deploy", "--all"]):
             done = server.prefect(*words)
