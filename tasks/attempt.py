@@ -24,6 +24,7 @@ from state.found import Commit, Newer
 from state.index import NewCommit
 from state.input_root import InputRootGone
 from state.inputs import InputChanged
+from state.readable import Misread, require_readable
 from state.record import CommitRecord, SourceRecord
 from state.results import arrow_table, rows_digest, write_result
 from state.schemas import SchemaDiffers, schema_of
@@ -106,6 +107,8 @@ class Attempt:
                     self._fail(item, "schema", str(error))
             except OSError as error:
                 self._unwritten(item, error)
+            except Misread as error:
+                self._fail(item, "aggregation", f"its result cannot be read back: {error}")
             except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
                 self._fail(item, "aggregation", f"its result is nothing that Parquet holds: {error}")
         self.pending = []
@@ -241,6 +244,7 @@ class Attempt:
             committed_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
         )
         write_result(new.fd, table, record)
+        require_readable(new.fd, result.frame, schema)
         return Ready(item, token, record, schema, new)
 
     def _still_holds(self, item: Item) -> bool:

@@ -14,6 +14,7 @@ from typing import Literal
 import polars as pl
 from polars.exceptions import PolarsError
 
+from state.readable import misnamed
 from tasks.catalog import Aggregation, Source
 from tasks.formats import File
 from tasks.intake import Taken
@@ -154,10 +155,8 @@ def _result(
         rows[name] = int(counted.item())
     if isinstance(frame, BaseException):
         return _raised(aggregation, frame, rows)
-    if "day" in frame.columns:
-        return Misfit(
-            "aggregation", f"its result has a column 'day': the day lies in the path alone ({aggregation.place})"
-        )
+    if wrong := misnamed(frame.schema):
+        return Misfit("aggregation", f"{wrong} ({aggregation.place})")
     if not frame.width:
         return Misfit("aggregation", f"its result has no column ({aggregation.place})")
     return Evaluated(frame, rows)

@@ -266,6 +266,7 @@ class Stage:
             "tasks.attempt.schema_of": lambda _: "",  # a light result has none
             "tasks.attempt.rows_digest": str,
             "tasks.attempt.write_result": light.write_result,
+            "tasks.attempt.require_readable": nothing,
             "tasks.failing.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
             "tasks.attempt.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
         }
