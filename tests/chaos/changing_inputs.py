@@ -12,9 +12,10 @@ from unittest.mock import patch
 import polars as pl
 from polars.exceptions import PanicException
 
-from state import inputs
+from state import inputs, layout
 from state.inputs import FileStat
-from tasks import discovery
+from tasks import discovery, intake
+from tasks.catalog import Source, aggregation, declared
 from tests.chaos import scene as scenes
 from tests.chaos.bases import DAY, NEXT_DAY, Base, Bases
 from tests.chaos.calls import of_files
@@ -29,6 +30,9 @@ _TICK_NS = 2_000_000_000
 """The coarsest tick of a file system in use (FAT)."""
 _SAME_SIZE = (7, 6)
 _OTHER_SIZE = (500, 600, 700)
+_EVENT = b'{"shop":"north","items":1,"text":"some text to fill up the line"}\n'
+_EVENTS, _LEFT = 250_000, 10
+"""How many of them a large file has, and how many once it is cut short: it is not read ahead so far."""
 
 
 def _replace(scene: Scene) -> None:
@@ -170,3 +174,39 @@ def panic(bases: Bases, mutants: tuple[str, ...]) -> list[str]:
         if [one[:2] for one in worker.told] != [("items_by_shop", NEXT_DAY)]:
             wrong.append(f"{worker.told} was committed instead of the other result of that day")
         return wrong + list(call(mend_in_child, scene, 1, mutants=mutants))
+
+
+def run_over_large(scene: Scene, _: Mapping[str, Any], told: Told) -> dict[str, Any]:
+    """One run over a day that stays on disk, and is cut short while polars reads it: its first rows are there."""
+    path = scene.raw / "events" / f"{DAY}.ndjson"
+
+    def cut_off(events: pl.DataFrame) -> pl.DataFrame:
+        if path.stat().st_size > _LEFT * len(_EVENT):
+            os.truncate(path, _LEFT * len(_EVENT))
+        return events
+
+    @aggregation(Source("events/{day}.ndjson"))
+    def counted(events: pl.LazyFrame) -> pl.LazyFrame:
+        """Events and their items."""
+        return events.map_batches(cut_off, streamable=True).select(pl.len(), pl.col("items").sum())
+
+    found = declared(counted)
+    assert found
+    with patch.object(intake, "KEEP_BYTES", 1 << 20):
+        return run_in_child(scene, {"catalog": lambda _: {found.name: found}}, told)
+
+
+def cut_short(bases: Bases, mutants: tuple[str, ...]) -> list[str]:
+    """A large file that is cut short under its reader: the run lives, and its result is of what was left."""
+    with bases.copy(bases.built["first run"], own_input=True) as scene:
+        (scene.raw / "events").mkdir()
+        (scene.raw / "events" / f"{DAY}.ndjson").write_bytes(_EVENT * _EVENTS)
+        worker = Worker(run_over_large, scene, {}, mutants=mutants)
+        worker.let_go()
+        worker.wait()
+        if not worker.ended_well:
+            return [f"the worker ended with {worker.process.exitcode}: {worker.error}"]
+        if failed := worker.result["failed"]:
+            return [f"it was not begun anew: {failed}"]
+        rows = pl.read_parquet(scene.output / layout.data_file("counted", DAY), hive_partitioning=False).rows()
+        return [] if rows == [(_LEFT, _LEFT)] else [f"the result is {rows}, of {_LEFT} events that were left"]

@@ -18,7 +18,7 @@ from tests.chaos import mutants as registry
 from tests.chaos.bases import DAY, SITUATIONS, Base, Bases, Place, bases, kept
 from tests.chaos.calls import of_files
 from tests.chaos.campaign import Mutant, Report, run_trials
-from tests.chaos.changing_inputs import changes, coarse_clock, panic
+from tests.chaos.changing_inputs import changes, coarse_clock, cut_short, panic
 from tests.chaos.instants import generations, judged, look_and_mend, whole
 from tests.chaos.scene import Scene
 from tests.chaos.tracing import Point, error, lacking, let_go_failing, let_go_until, list_calls
@@ -33,6 +33,7 @@ CAUGHT = (
     "only Exception caught",
     "no ctime",
     "recent times trusted",
+    "polars maps the input",
 )
 MUTANTS: dict[str, Mutant] = {name: registry.MUTANTS[name] for name in CAUGHT}
 _WRITES = ("ENOSPC", "EIO")
@@ -148,6 +149,7 @@ class _Faults:
             ("folders that cannot be listed", self.unlistable),
             ("a panic", lambda: panic(self.bases, self.mutants)),
             ("a coarse clock", lambda: coarse_clock(self.bases, self.mutants)),
+            ("a large file that is cut short", lambda: cut_short(self.bases, self.mutants)),
         ]
         kinds: Sequence[list[Job]] = [
             self.errors(),
