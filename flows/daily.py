@@ -31,7 +31,7 @@ from state.run_note import RunNote
 from state.schemas import Schemas
 from tasks.batches import compute_all
 from tasks.diagnosis import HEALTH
-from tasks.failing import forget_recovered, record_deaths
+from tasks.failing import forget_recovered, record_deaths, show_failures
 from tasks.loading import Catalog, load
 from tasks.memory import log
 from tasks.survey import remember_digests, remember_footers, survey
@@ -99,6 +99,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
                 module=settings.aggregations,
             )
             outcomes = compute_all(shop, memory, found.plan.items, workers)
+        show_failures(root, memory, found.plan.items, found.plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
     return Summary.of(found.plan, outcomes, time.monotonic() - began)

@@ -39,6 +39,10 @@ class Failure:
     times: int
     failed_at: str
 
+    def to_json(self) -> str:
+        """The record as it is written."""
+        return json.dumps(asdict(self))
+
     @property
     def is_suspicion(self) -> bool:
         """Whether its process died while it was computed together with others: it may be innocent."""
@@ -58,7 +62,7 @@ def record_failure(root_fd: int, failure: Failure) -> None:
     """Replace the record of a result. Raises OSError."""
     make_folders(root_fd, layout.FAILED)
     with draft(root_fd) as new:
-        write_whole(new.fd, json.dumps(asdict(failure)).encode() + b"\n")
+        write_whole(new.fd, failure.to_json().encode() + b"\n")
         target = layout.failure_file(failure.aggregation, failure.day)
         os.rename(layout.temporary_file(new.nonce), target, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         new.published = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from state import index_keys as keys
@@ -116,7 +117,13 @@ class Index:
     def bind_anew(self, root_id: str, aggregations: Iterable[str]) -> None:
         """Forget what is remembered of these aggregations and belong to this output from now on."""
         root = keys.root(self._namespace)
-        forget = [Call(("DEL", *keys.of_aggregation(self._namespace, name)), shapes.number) for name in aggregations]
+        forget = [
+            Call(
+                ("DEL", *keys.of_aggregation(self._namespace, name), keys.failures(self._namespace, name)),
+                shapes.number,
+            )
+            for name in aggregations
+        ]
         self._call([*forget, Call(("DEL", root), shapes.number), Call(("SET", root, root_id), shapes.done)])
 
     def remembers(self, aggregations: Iterable[str]) -> bool:
@@ -176,6 +183,16 @@ class Index:
         self._call(
             [self._script(COMMIT, name, commit_arguments(some), shapes.number) for name, some in by_aggregation.items()]
         )
+
+    def copy_failures(self, failures: Mapping[str, Mapping[str, str]]) -> None:
+        """Replace what is shown of the failures of these aggregations: for each of them, day to JSON."""
+        calls = []
+        for name, days in failures.items():
+            key = keys.failures(self._namespace, name)
+            calls.append(Call(("DEL", key), shapes.number))
+            if days:
+                calls.append(Call(("HSET", key, *chain.from_iterable(days.items())), shapes.number))
+        self._call(calls)
 
     def reconcile(
         self, then: Mapping[str, Remembered], output: Mapping[str, Mapping[str, Found]], *, dry_run: bool = False

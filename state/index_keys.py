@@ -30,6 +30,11 @@ def commits(namespace: str, aggregation: str) -> str:
     return f"{namespace}:{{{aggregation}}}:commits"
 
 
+def failures(namespace: str, aggregation: str) -> str:
+    """Hash: day to JSON of its last failure, a copy of ``_noonmark/failed/`` for dashboards. Nobody here reads it."""
+    return f"{namespace}:{{{aggregation}}}:failures"
+
+
 def of_aggregation(namespace: str, aggregation: str) -> tuple[str, str, str]:
     """The keys that a commit updates in one atomic step, in the order that the scripts take them."""
     return (
@@ -37,6 +42,11 @@ def of_aggregation(namespace: str, aggregation: str) -> tuple[str, str, str]:
         processed_days(namespace, aggregation),
         last_processed_day(namespace, aggregation),
     )
+
+
+def all_of(namespace: str, aggregation: str) -> tuple[str, ...]:
+    """Every key that is kept of an aggregation, leases apart."""
+    return (*of_aggregation(namespace, aggregation), failures(namespace, aggregation))
 
 
 def lease(namespace: str, aggregation: str, day: str) -> str:

@@ -73,12 +73,20 @@ class Batch:
 
 def batches(items: Sequence[Item]) -> Iterator[Batch]:
     """Cut a plan, whose items stand day by day, into the batches that become task runs."""
-    days = [(day, list(some)) for day, some in groupby(items, key=lambda item: item.day)]
+    days = _by_day(items)
     size = 1 if len(days) <= SINGLE_DAYS else math.ceil(len(days) / TASKS)
     for at in range(0, len(days), size):
         part = days[at : at + size]
-        first, last = part[0][0], part[-1][0]
-        yield Batch(first if len(part) == 1 else f"{first} to {last} ({len(part)} days)", part)
+        yield Batch(_label(part), part)
+
+
+def _by_day(items: Sequence[Item]) -> Days:
+    return [(day, list(some)) for day, some in groupby(items, key=lambda item: item.day)]
+
+
+def _label(days: Days) -> str:
+    first, last = days[0][0], days[-1][0]
+    return first if len(days) == 1 else f"{first} to {last} ({len(days)} days)"
 
 
 # No Prefect retry: a batch tries again by itself, and only what can pass on a second try.
@@ -141,8 +149,10 @@ def _run(
 
     together = [submit(one) for one in batches([item for item in items if not item.isolated])]
     outcomes = [outcome for future in together for outcome in _outcomes(future, shop.progress)]
-    for one in batches([item for item in items if item.isolated]):
-        outcomes += _outcomes(submit(one, isolated=True), shop.progress)
+    if alone := _by_day([item for item in items if item.isolated]):
+        # One task, for it starts one process, and a new one only where that one dies.
+        batch = Batch(f"{_label(alone)}, in a process of its own", alone)
+        outcomes += _outcomes(submit(batch, isolated=True), shop.progress)
     return outcomes
 
 

@@ -40,7 +40,10 @@ def problems_of(plan: Plan) -> Iterator[Problem]:
     """What a plan says is wrong: each result that a run would compute, or should, and each day in trouble."""
     for item in plan.items:
         one = f"{DAILY} --days {item.day} --only {item.aggregation}"
-        yield Problem(item.reason, item.aggregation, item.day, _DETAILS[item.reason], one)
+        detail = _DETAILS[item.reason]
+        if item.failure and item.failed_alike:
+            detail += f"; when it was last computed it failed ({item.failure.kind}): {item.failure.error}"
+        yield Problem(item.reason, item.aggregation, item.day, detail, one)
     for aggregation, days in plan.differing.items():
         for day, why in days.items():
             yield Problem("schema", aggregation, day, why, f"{DAILY} --force --days {day} --only {aggregation}")

@@ -10,11 +10,12 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from state.failures import DIED, Failure, forget_failure, record_failure
+from state.failures import DIED, Failure, forget_failure, read_failures, record_failure
 from state.layout import Place
 from state.root import OutputRoot
 from state.run_note import left_by_the_dead
 from state.verdict import Item
+from tasks.memory import Memory
 from tasks.outcomes import Failed, Outcome, Skipped
 
 log = logging.getLogger("noonmark")
@@ -24,13 +25,13 @@ def record_deaths(root: OutputRoot) -> None:
     """Record a failure for every result that a run was computing as it died: one of them may have been the cause."""
     with _told(), left_by_the_dead(root.fd) as places:
         for place in sorted(places):
-            error = f"the run that computed it died, and {len(places) - 1} other results with it"
+            error = f"the run that computed it died, with {len(places) - 1} other results"
             record_failure(root.fd, Failure(*place, DIED, error, basis="", times=1, failed_at=_now()))
         if places:
             log.warning(
-                "a run died while it computed %d results, the first of them %s %s; they come last now, each in a "
-                "process of its own",
-                len(places),
+                "a run died while it computed %s (the first is %s %s): their aggregations are computed in a child "
+                "process now, these results last",
+                "1 result" if len(places) == 1 else f"{len(places)} results",
                 *min(places),
             )
 
@@ -53,6 +54,15 @@ def forget_recovered(root: OutputRoot, recovered: Collection[Place]) -> None:
     with _told():
         for place in recovered:
             forget_failure(root.fd, place)
+
+
+def show_failures(root: OutputRoot, memory: Memory, items: Collection[Item], recovered: Collection[Place]) -> None:
+    """Copy the records to Redis, for dashboards, where this run had to do with any."""
+    failures = read_failures(root.fd)
+    names = {name for name, _ in (*failures, *recovered)} | {item.aggregation for item in items if item.failure}
+    memory.copy_failures(
+        {name: {one.day: one.to_json() for one in failures.values() if one.aggregation == name} for name in names}
+    )
 
 
 @contextmanager

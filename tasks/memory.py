@@ -70,6 +70,10 @@ class Memory:
         """Tell the index of commits. They are committed whether it hears of them or not."""
         self._ask(lambda index: index.commit(commits), None)
 
+    def copy_failures(self, failures: Mapping[str, Mapping[str, str]]) -> None:
+        """Show the failures of these aggregations to whoever looks at Redis: for each of them, day to JSON."""
+        self._ask(lambda index: index.copy_failures(failures), None)
+
     def aggregations(self) -> set[str]:
         """The aggregations that the index knows, declared or not."""
         return self._ask(Index.aggregations, set())

@@ -107,6 +107,11 @@ def test_a_day_that_kills_its_process_is_named_by_the_next_run_and_holds_nothing
     assert "a run died while it computed" in ended.stderr
     records = {path.name: json.loads(path.read_text()) for path in (odd.output / "_noonmark/failed").iterdir()}
     assert sorted(records) == ["totals.2024-01-01.json", "totals.2024-01-02.json"]
+    shown = odd.index()["noonmark:{totals}:failures"]
+    assert isinstance(shown, dict)
+    assert {day.decode(): json.loads(text) for day, text in shown.items()} == {
+        one["day"]: one for one in records.values()
+    }
 
     for day in ("2024-01-21", "2024-01-22"):
         odd.sell(day, [("north", 1)])
@@ -116,6 +121,7 @@ def test_a_day_that_kills_its_process_is_named_by_the_next_run_and_holds_nothing
     assert again.code == 0
     assert sorted(one["day"] for one in again.json["committed"]) == dates(2)
     assert list((odd.output / "_noonmark/failed").iterdir()) == []
+    assert "noonmark:{totals}:failures" not in odd.index()
     assert odd.drafts == []
 
 
