@@ -151,7 +151,7 @@ def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> Accepted:
         root = create_root(settings.output)
     with root:
         with InputRoot(settings.input) as raw:
-            accepted = to_accept(catalog, raw, scan(root))
+            accepted = to_accept(catalog, raw, root, settings.workers)
         write_accepted(root, accepted)
         try:
             memory.bind_anew(root.id, sorted({*catalog, *folders(root)}))  # last: it alone needs Redis
@@ -190,6 +190,8 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
     for name, number in accepted.get("fewer_files", {}).items():
         days = counted(number, "day")
         console.print(Text(f"Accepted: {days} of source {name!r} with fewer files than their commits had"))
+    for one in accepted.get("older_results", ()):
+        console.print(Text(f"Accepted: {one['aggregation']} {one['day']} is an older result than was published"))
     for name in accepted.get("empty_sources", ()):
         console.print(Text(f"Accepted: no file matches source {name!r} any more"))
     for path in report.get("renamed", ()):

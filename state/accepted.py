@@ -26,16 +26,19 @@ class Accepted:
     """``empty_sources``: sources (by template) that match no file although their aggregations have commits.
 
     ``fewer_files[source][day]``: the digest of the paths that are left of a day whose commit had more files.
+    ``older_results[aggregation][day]``: the nonce of a commit that stands where a newer one stood and cannot come back.
     """
 
     empty_sources: frozenset[str] = frozenset()
     fewer_files: Entries = field(default_factory=dict)
+    older_results: Entries = field(default_factory=dict)
 
     def without(self, other: Accepted) -> Accepted:
         """What is left of it where ``other`` is taken back."""
         return Accepted(
             self.empty_sources - other.empty_sources,
             _difference(self.fewer_files, other.fewer_files),
+            _difference(self.older_results, other.older_results),
         )
 
 
@@ -67,7 +70,7 @@ def read_accepted(root: OutputRoot) -> Accepted:
         return Accepted()
     empty = found.get("empty_sources")
     named = frozenset(name for name in empty if isinstance(name, str)) if isinstance(empty, list) else frozenset()
-    return Accepted(named, _entries(found.get("fewer_files")))
+    return Accepted(named, _entries(found.get("fewer_files")), _entries(found.get("older_results")))
 
 
 def _entries(found: object) -> Entries:
@@ -94,6 +97,8 @@ def write_accepted(root: OutputRoot, accepted: Accepted) -> None:
     content: dict[str, object] = {"empty_sources": sorted(accepted.empty_sources)}
     if accepted.fewer_files:
         content["fewer_files"] = accepted.fewer_files
+    if accepted.older_results:
+        content["older_results"] = accepted.older_results
     with draft(root.fd) as new:
         write_whole(new.fd, json.dumps(content, sort_keys=True).encode() + b"\n")
         flush(new.fd)

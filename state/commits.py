@@ -92,6 +92,7 @@ def publish(root_fd: int, aggregation: str, day: str, token: Token, new: Draft) 
         target = layout.data_file(aggregation, day)
         os.rename(layout.temporary_file(new.nonce), target, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         new.published = True
+        lock.note_published(token.generation)
 
 
 def flush_published(root_fd: int, places: Sequence[Place]) -> list[OSError | None]:

@@ -1,7 +1,8 @@
 """The day's own lock on a file system, with the high-water mark that it guards.
 
 Identity alone is not enough to publish safely: a day that was deleted and published anew looks absent twice. The mark
-remembers the highest generation ever published, and only the holder of the lock writes it.
+remembers the highest generation that was ever about to be published, and behind it the highest that was. Only the
+holder of the lock writes it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from state import layout
 from state.errors import StorageError
@@ -22,7 +23,7 @@ _MARK_DIGITS = 20
 
 
 class DayLock:
-    """A held lock. ``mark`` holds the bytes of the high-water mark; ``raise_mark`` writes a new one."""
+    """A held lock. ``mark`` holds the bytes of the high-water mark: two lines, of which old files have the first."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -30,7 +31,15 @@ class DayLock:
 
     def raise_mark(self, generation: int) -> None:
         """Remember that ``generation`` is about to be published. Must come before the rename."""
-        os.pwrite(self._fd, b"%0*d\n" % (_MARK_DIGITS, generation), 0)
+        os.pwrite(self._fd, _line(generation), 0)
+
+    def note_published(self, generation: int) -> None:
+        """Remember that ``generation`` stands in its place: after the rename, where a kill leaves the mark alone.
+
+        It guards nothing, and only tells a later loss: where it cannot be written, the day is published all the same.
+        """
+        with suppress(OSError):
+            os.pwrite(self._fd, _line(generation), len(_line(0)))
 
 
 def read_mark(root_fd: int, aggregation: str, day: str) -> bytes:
@@ -50,7 +59,20 @@ def read_mark(root_fd: int, aggregation: str, day: str) -> bytes:
 
 def generation_of(mark: bytes) -> int:
     """The generation that a mark states; 0 for none, and for one that a power cut left unwritten."""
-    digits = mark.strip()
+    return _number(mark.partition(b"\n")[0])
+
+
+def published_of(mark: bytes) -> int:
+    """The highest generation that surely stood in the day's place; 0 where the mark does not say."""
+    return _number(mark.partition(b"\n")[2])
+
+
+def _line(generation: int) -> bytes:
+    return b"%0*d\n" % (_MARK_DIGITS, generation)
+
+
+def _number(text: bytes) -> int:
+    digits = text.strip()
     return int(digits) if digits.isdigit() and len(digits) <= _MARK_DIGITS else 0
 
 

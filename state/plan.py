@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from state.days import DayRange, order, ordinal
-from state.found import Commit, Damaged, Newer, Unreadable
+from state.found import Commit, Newer
 from state.layout import Place
 from state.schemas import differing_days
 from state.verdict import Declared, Facts, Item, Trouble, doubted, retired_trouble, verdict
@@ -150,14 +150,14 @@ def _differing(aggregation: Declared, facts: Facts, items: Iterable[Item]) -> di
 def _add_retired(declared: Sequence[Declared], facts: Facts, selection: Selection, result: Plan) -> None:
     names = {aggregation.name for aggregation in declared}
     for name, days in facts.output.items():
-        commits = sum(isinstance(found, Commit | Newer) for found in days.values())
         if name in names:
             continue
-        if commits:
-            result.statuses[name] = Counter(retired=commits)
-        for day in sorted(filter(selection.covers, days), key=order):
-            if isinstance(found := days[day], Damaged | Unreadable):
-                result.troubles.append(retired_trouble(name, day, found))
+        covered = sorted(filter(selection.covers, days), key=order)
+        troubles = [trouble for day in covered if (trouble := retired_trouble(name, day, days[day], facts))]
+        commits = sum(isinstance(found, Commit | Newer) for found in days.values())
+        if kept := commits - sum(trouble.older for trouble in troubles):
+            result.statuses[name] = Counter(retired=kept)
+        result.troubles += troubles
 
 
 def _arrange(result: Plan, selection: Selection) -> None:

@@ -6,7 +6,7 @@ Pure, like the planner that asks it for every day.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from state.failures import DIED, Failure
@@ -33,7 +33,8 @@ class Facts:
     ``output[aggregation][day]`` from one scan of the output. ``index[aggregation]`` is the set of days that Redis
     remembers; it can tell ``lost`` from ``new`` and nothing else. ``contents[source, day]`` holds the digests of those
     files whose times settle nothing (see ``doubted``): one for each way in which a file's name counts. ``failures`` are
-    the last failures of results that have one; they can put a result last and nothing else.
+    the last failures of results that have one; they can put a result last and nothing else. ``published`` has, of
+    ``irreplaceable`` and of retired commits, the highest generation that surely stood in their place.
     """
 
     inputs: Mapping[str, Mapping[str, DayFiles]]
@@ -42,6 +43,7 @@ class Facts:
     index: Mapping[str, Collection[str]] = field(default_factory=dict)
     contents: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
     failures: Mapping[Place, Failure] = field(default_factory=dict)
+    published: Mapping[Place, int] = field(default_factory=dict)
 
     def found(self, aggregation: Declared, day: str) -> Found | None:
         """What stands in the day's place."""
@@ -89,12 +91,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A day that can neither be planned nor called done. ``kind``: ``unreadable`` or ``unrecoverable``."""
+    """A day that can neither be planned nor called done. ``kind``: ``unreadable`` or ``unrecoverable``.
+
+    ``older``: a result stands there, and is an older one than was published.
+    """
 
     aggregation: str
     day: str
     kind: str
     why: str
+    older: bool = False
 
 
 def verdict(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Item | Trouble | str:
@@ -109,7 +115,7 @@ def verdict(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> It
         return "ahead"
     if not facts.has_input(aggregation, day):
         if isinstance(found, Commit):
-            return "orphaned"
+            return older_trouble(aggregation.name, day, found, facts, "its input is gone") or "orphaned"
         why = f"its result is damaged ({found.why})" if isinstance(found, Damaged) else "its result is lost"
         return Trouble(aggregation.name, day, "unrecoverable", f"{why} and its input is gone")
     if reason := "forced" if force else _reason(aggregation, day, found, facts):
@@ -121,8 +127,29 @@ def verdict(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> It
     return found.status
 
 
-def retired_trouble(name: str, day: str, found: Damaged | Unreadable) -> Trouble:
+def irreplaceable(aggregation: Declared, facts: Facts) -> Iterator[str]:
+    """The days with a commit that no run can compute anew, for they have no input: ``facts.published`` counts there."""
+    for day, found in facts.output.get(aggregation.name, {}).items():
+        if isinstance(found, Commit) and not facts.has_input(aggregation, day):
+            yield day
+
+
+def older_trouble(name: str, day: str, commit: Commit, facts: Facts, lost: str) -> Trouble | None:
+    """What is wrong with a commit that no run can compute anew, where a newer one once stood in its place."""
+    stands, published = commit.record.generation, facts.published.get((name, day), 0)
+    if published <= stands:
+        return None
+    why = f"generation {stands} stands where generation {published} was published, and {lost}"
+    wanted = f"expected generation {published}, restored from a backup"
+    return Trouble(name, day, "unrecoverable", f"{why}; {wanted}", older=True)
+
+
+def retired_trouble(name: str, day: str, found: Found, facts: Facts) -> Trouble | None:
     """What is wrong with a result that nobody computes any more: no run can rebuild it."""
+    if isinstance(found, Newer):
+        return None
+    if isinstance(found, Commit):
+        return older_trouble(name, day, found, facts, "its aggregation is no longer declared")
     if isinstance(found, Unreadable):
         return Trouble(name, day, "unreadable", f"its result {found.why}")
     why = f"its result is damaged ({found.why}) and its aggregation is no longer declared"

@@ -8,15 +8,17 @@ from state import fewer
 from state.accepted import Accepted
 from state.found import Commit
 from state.input_root import InputRoot
-from state.scan import Output
+from state.root import OutputRoot
+from state.scan import scan
+from tasks import older
 from tasks.discovery import list_source
 from tasks.loading import Catalog, sources_by_key, to_plan
 from tasks.survey import listed_facts
 
 
-def to_accept(catalog: Catalog, input_root: InputRoot, output: Output) -> Accepted:
+def to_accept(catalog: Catalog, input_root: InputRoot, root: OutputRoot, threads: int) -> Accepted:
     """All of it. Raises StorageError where a source cannot be listed: what nobody knows is not accepted."""
-    declared = to_plan(catalog)
+    declared, output = to_plan(catalog), scan(root)
     sources = sources_by_key(catalog)
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     facts = listed_facts(declared, sources, listings, output)
@@ -25,7 +27,9 @@ def to_accept(catalog: Catalog, input_root: InputRoot, output: Output) -> Accept
     ]
     needed = {source for one in committed for source in one.sources.values()}
     empty = {name for name, listing in listings.items() if not listing.days and not listing.unreadable}
-    return Accepted(frozenset(empty & needed), fewer.to_accept(declared, facts))
+    return Accepted(
+        frozenset(empty & needed), fewer.to_accept(declared, facts), older.to_accept(declared, facts, root, threads)
+    )
 
 
 def as_json(accepted: Accepted) -> dict[str, Any]:
@@ -33,4 +37,7 @@ def as_json(accepted: Accepted) -> dict[str, Any]:
     return {
         "empty_sources": sorted(accepted.empty_sources),
         "fewer_files": {source: len(days) for source, days in sorted(accepted.fewer_files.items())},
+        "older_results": [
+            {"aggregation": name, "day": day} for name, days in sorted(accepted.older_results.items()) for day in days
+        ],
     }

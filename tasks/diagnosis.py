@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from state.index import Repaired
 from state.plan import Plan
+from state.root import ACCEPT
 
 DAILY = "python -m flows.daily"
 REPAIR = "python -m flows.repair"
@@ -49,7 +50,9 @@ def problems_of(plan: Plan) -> Iterator[Problem]:
             yield Problem("schema", aggregation, day, why, f"{DAILY} --force --days {day} --only {aggregation}")
     for trouble in plan.troubles:
         # A damaged result whose input is gone can only be put away; one that the index remembers, forgotten.
-        if trouble.kind == "unrecoverable":
+        if trouble.older:
+            yield Problem(trouble.kind, trouble.aggregation, trouble.day, trouble.why, ACCEPT)
+        elif trouble.kind == "unrecoverable":
             yield Problem(trouble.kind, trouble.aggregation, trouble.day, trouble.why, f"{REPAIR} --deep")
         else:
             retired = trouble.aggregation not in plan.declared  # no run would take its name

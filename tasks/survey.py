@@ -27,6 +27,7 @@ from state.root import ACCEPT, OutputRoot
 from state.scan import Output, folders, scan
 from state.threads import map_in_threads
 from state.verdict import Declared, Facts
+from tasks import older
 from tasks.broken_links import hidden_days
 from tasks.catalog import Source
 from tasks.discovery import Listing, list_source
@@ -82,6 +83,8 @@ def survey(
     if doubted := sorted(doubts(declared, facts, selection)):
         digests = Digests(root.fd) if root else None
         facts = _settle_doubts(doubted, facts, sources, input_root, digests, threads)
+    if root:
+        facts = replace(facts, published=older.published(declared, facts, selection, accepted, root, threads))
     made = plan(declared, facts, selection)
     if why := fewer.refused(declared, facts, made, accepted):
         raise Refused(
@@ -89,9 +92,10 @@ def survey(
             command=f"mount it or correct NOONMARK_INPUT; if these are all the files that there are: {ACCEPT}",
         )
     present = frozenset(name for name, listing in listings.items() if listing.days)
-    # Of aggregations that were not looked at nothing is known.
-    needless = {} if selection.only else fewer.outdated(declared, facts, accepted)
-    outdated = Accepted(accepted.empty_sources & present, needless)
+    outdated = Accepted(accepted.empty_sources & present)
+    if not selection.only:  # of aggregations that were not looked at nothing is known
+        needless = fewer.outdated(declared, facts, accepted), older.outdated(declared, facts, accepted)
+        outdated = Accepted(outdated.empty_sources, *needless)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
     return Survey(made, remembered, output, outdated, broken, digests)
 

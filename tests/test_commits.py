@@ -22,7 +22,7 @@ from state.commits import Superseded, Token, publish, read_token
 from state.drafts import draft, sweep_drafts
 from state.errors import StorageError
 from state.found import Commit, Damaged, look
-from state.locks import day_lock, generation_of, read_mark
+from state.locks import day_lock, generation_of, published_of, read_mark
 from state.root import OutputRoot, create_root
 from tests.builders import (
     DAY,
@@ -241,6 +241,24 @@ def test_lock_and_mark_come_before_the_rename(root: OutputRoot, monkeypatch: pyt
     commit(root)
     commit(root)
     assert seen == [1, 2]
+
+
+def test_what_was_never_renamed_is_not_noted_as_published(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that dies between mark and rename leaves a mark above the commit that stands, and no loss."""
+    commit(root)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            commit(root)
+    mark = read_mark(root.fd, NAME, DAY)
+    assert (generation_of(mark), published_of(mark), _generation(root)) == (2, 1, 1)
+    commit(root)
+    mark = read_mark(root.fd, NAME, DAY)
+    assert (generation_of(mark), published_of(mark), _generation(root)) == (3, 3, 3)
 
 
 def test_publishing_keeps_the_lock_file(root: OutputRoot) -> None:

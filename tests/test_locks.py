@@ -15,7 +15,7 @@ import pytest
 
 from state import layout
 from state.errors import StorageError
-from state.locks import day_lock, generation_of, read_mark
+from state.locks import day_lock, generation_of, published_of, read_mark
 from state.root import OutputRoot, create_root
 from tests.builders import DAY, DEADLINE, NAME, child, fail, heard, tell
 
@@ -187,10 +187,43 @@ def test_the_mark_outlives_the_lock(root: OutputRoot) -> None:
         assert read_mark(root.fd, NAME, DAY) != before
 
 
+def test_what_was_published_is_noted_behind_the_mark(root: OutputRoot) -> None:
+    """A mark alone may be of a writer that was killed before its rename: what surely stood there has its own line."""
+    with day_lock(root.fd, NAME, DAY, 0) as lock:
+        lock.raise_mark(4)
+    assert published_of(read_mark(root.fd, NAME, DAY)) == 0
+    with day_lock(root.fd, NAME, DAY, 0) as lock:
+        lock.raise_mark(5)
+        lock.note_published(5)
+    with day_lock(root.fd, NAME, DAY, 0) as lock:
+        lock.raise_mark(7)
+        mark = lock.mark
+    assert (generation_of(mark), published_of(mark)) == (5, 5)
+    mark = read_mark(root.fd, NAME, DAY)
+    assert (generation_of(mark), published_of(mark)) == (7, 5)
+
+
+def test_a_lock_file_of_one_line_is_read_as_before(root: OutputRoot) -> None:
+    """What earlier versions wrote: a mark, and no word of what was published."""
+    with day_lock(root.fd, NAME, DAY, 0):
+        _lock_path(root).write_bytes(b"%020d\n" % 12)
+    mark = read_mark(root.fd, NAME, DAY)
+    assert (generation_of(mark), published_of(mark)) == (12, 0)
+
+
+def test_a_note_that_cannot_be_written_is_no_failure(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day was published; that a later loss of it goes unseen is no reason to call it a failure."""
+    with day_lock(root.fd, NAME, DAY, 0) as lock:
+        lock.raise_mark(5)
+        fail(monkeypatch, "pwrite", lambda *_: True, errno.EIO)
+        lock.note_published(5)
+
+
 @pytest.mark.parametrize("torn", [b"", b"\0" * 21, b"\n", b"x" * 21, b"-0000000000000000001\n", b"9" * 64])
 def test_a_torn_mark_states_nothing(torn: bytes) -> None:
     """A power cut may leave a mark unwritten: then the commit's own generation counts, and nothing raises."""
-    assert generation_of(torn) == 0
+    assert (generation_of(torn), published_of(torn)) == (0, 0)
+    assert published_of(b"%020d\n" % 3 + torn) == 0
 
 
 def test_an_error_is_no_empty_mark(root: OutputRoot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,9 @@ class _Unmarked(DayLock):
     def raise_mark(self, generation: int) -> None:
         pass
 
+    def note_published(self, generation: int) -> None:
+        pass
+
 
 def _in_range(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
     """``lockf`` in the place of ``flock``: it locks for the process, not for the descriptor."""

@@ -62,7 +62,7 @@ def _by_number(root_fd: int, aggregation: str, day: str) -> Any:
 @contextmanager
 def _without_mark(*place: Any) -> Iterator[Any]:
     with _day_lock(*place):
-        yield SimpleNamespace(mark=b"", raise_mark=_nothing)
+        yield SimpleNamespace(mark=b"", raise_mark=_nothing, note_published=_nothing)
 
 
 @contextmanager
