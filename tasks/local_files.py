@@ -58,7 +58,7 @@ def _names(files: Sequence[Path], private: ExitStack, *, copies: bool) -> dict[s
         place = file.absolute()
         literal = _LITERAL.fullmatch(str(place)) and ".." not in place.parts
         if copies or not literal:
-            folder = folder or Path(private.enter_context(tempfile.TemporaryDirectory(prefix="noonmark-")))
+            folder = folder or Path(private.enter_context(tempfile.TemporaryDirectory(prefix="noonmark-input-")))
             place = folder / str(number)
             if copies:
                 shutil.copyfile(file, place)
