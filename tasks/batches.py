@@ -6,6 +6,7 @@ holds a bad day commits the others and fails naming it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -20,6 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
+from prefect.utilities.asyncutils import run_coro_as_sync
 
 from state.layout import Place
 from state.verdict import Item
@@ -126,6 +128,9 @@ def compute_all(shop: Workshop, memory: Memory, items: Sequence[Item], workers: 
     run computes come last: they are waited for as long as it gets on, and looked at again. Where the run is
     interrupted, the days that are being computed are finished or dropped, and none is begun.
     """
+    # Prefect starts a loop for its results when it first has one, and waits for ever where that cannot start: user code
+    # may have taken all file descriptors by then.
+    run_coro_as_sync(asyncio.sleep(0))
     runner: ThreadPoolTaskRunner[list[Outcome]] = ThreadPoolTaskRunner(max_workers=workers)
     with runner:
         try:

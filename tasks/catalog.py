@@ -140,8 +140,11 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
 
 def declared(value: object) -> Aggregation | None:
     """The aggregation that a module's attribute is, or None."""
-    # Another decorator on top, such as functools.cache, leaves a function below.
-    found = getattr(value, _MARK, None) if callable(value) and inspect.isfunction(inspect.unwrap(value)) else None
+    try:
+        # Another decorator on top, such as functools.cache, leaves a function below.
+        found = getattr(value, _MARK, None) if callable(value) and inspect.isfunction(inspect.unwrap(value)) else None
+    except Exception:  # noqa: BLE001 a lazy object of the user's, say, that raises whatever it is asked for
+        return None
     return found if isinstance(found, Aggregation) else None
 
 
@@ -152,6 +155,11 @@ def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: o
         return "its name must be a plain identifier (letters, digits, underscores) that does not begin with '_'"
     if not (function.__doc__ or "").strip() and sys.flags.optimize < 2:  # python -OO takes docstrings away
         return "it has no docstring; one line that says what the result holds is enough"
+    if any(
+        kind(function)
+        for kind in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    ):
+        return "it is asynchronous or a generator; expected a plain function that returns a LazyFrame"
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         return f"version={version!r}, expected a whole number from 1"
     if not sources or not all(isinstance(source, Source) for source in sources):

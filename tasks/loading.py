@@ -16,6 +16,7 @@ from prefect.exceptions import TerminationSignal
 from state.errors import ConfigurationError, DeclarationError, Interrupted, NoonmarkError
 from state.verdict import Declared
 from tasks.catalog import Aggregation, Source, declared
+from tasks.user_code import contained, told
 
 CHECK = "python -m flows.daily --dry-run"
 """What checks every declaration again and does nothing."""
@@ -102,12 +103,13 @@ def _modules_below(folder: Path) -> Iterator[str]:
 
 def _import(name: str, setting: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with contained(main_thread=True):
+            return importlib.import_module(name)
     except DeclarationError as error:
         place = _place_of(error)
         # An aggregation's own errors name the place already; a source does not know where it stands.
-        told = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
-        raise DeclarationError(told, command=error.command or CHECK) from None
+        message = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
+        raise DeclarationError(message, command=error.command or CHECK) from None
     except (NoonmarkError, Interrupted, TerminationSignal):
         raise
     except ModuleNotFoundError as error:
@@ -123,9 +125,8 @@ def _import(name: str, setting: str) -> ModuleType:
         ) from error
     except BaseException as error:  # a module that leaves, or interrupts itself, is as wrong as one that raises
         place = "" if isinstance(error, SyntaxError) else f" ({_place_of(error)})"  # that one names its own line
-        told = f"{type(error).__name__}: {error}{place}"
         raise ConfigurationError(
-            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {told}", command=CHECK
+            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {told(error)}{place}", command=CHECK
         ) from error
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class _Contained:
 
     def __init__(self) -> None:
         self.process = 0
+        self.main_thread = False
         self.threads = 0
         self.lock = threading.Lock()
 
@@ -38,14 +40,16 @@ _contained = _Contained()
 
 
 @contextmanager
-def contained() -> Iterator[None]:
+def contained(*, main_thread: bool = False) -> Iterator[None]:
     """While it is entered, ``os._exit`` raises ``ProcessExit`` in this process; in a forked child it ends the child.
 
-    A child that was forked by the user's code, and comes back from it, ends here: it must not compute on.
+    In the main thread it does so only where that is asked for. A child that was forked by the user's code, and comes
+    back from it, ends here: it must not compute on.
     """
     process = os.getpid()
     with _contained.lock:
         _contained.process = process
+        _contained.main_thread = main_thread
         _contained.threads += 1
         os._exit = _exit_contained
     try:
@@ -60,7 +64,8 @@ def contained() -> Iterator[None]:
 
 
 def _exit_contained(status: int) -> NoReturn:
-    if os.getpid() == _contained.process and threading.current_thread() is not threading.main_thread():
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if os.getpid() == _contained.process and (_contained.main_thread or not in_main_thread):
         raise ProcessExit(status)
     leave_process(status)
 
@@ -80,22 +85,29 @@ def attempt(call: Callable[[], Answer]) -> Answer | Raised:
 
     ``sys.exit``, a cancellation and another library's panic are no Exceptions, and are that code's failure like any
     other. What a signal raises is passed on: Python does that in the main thread alone, and a run computes in others.
+    Memory and files that the failed functions held are let go of. A child that the code forked ends where it returns.
     """
+    process = os.getpid()
     try:
         return call()
     except BaseException as error:
         in_main_thread = threading.current_thread() is threading.main_thread()
         if in_main_thread and isinstance(error, Interrupted | KeyboardInterrupt | SystemExit):
             raise
+        traceback.clear_frames(error.__traceback__)  # or the other days would have to do without what they hold
         return Raised(error)
+    finally:
+        if os.getpid() != process:
+            leave_process(0)
 
 
 def told(error: BaseException) -> str:
     """The type of an error and its first line, in printable characters. Never raises, whatever the error does."""
+    kind = type.__dict__["__name__"].__get__(type(error))  # a metaclass may have another answer, or none
     try:
         lines = str(error).strip().splitlines()
     except BaseException:  # noqa: BLE001 the user's code makes this text
         lines = ["its text cannot be read"]
-    text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = f"{kind}: {lines[0]}" if lines else kind
     shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:TOLD])
     return shown + "…" * (len(text) > TOLD)

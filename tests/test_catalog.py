@@ -17,10 +17,15 @@ WEATHER = Source("weather/{day}.csv")
 NUMBERED = Source("orders/{day:int}.csv")
 
 
-def made(name: str = "departures", doc: str | None = "A result.", takes: str = "flights") -> Callable[..., Any]:
-    """A function with this name, docstring and these parameters."""
+def made(
+    name: str = "departures",
+    doc: str | None = "A result.",
+    takes: str = "flights",
+    text: str = "def made({}):\n return",
+) -> Callable[..., Any]:
+    """A function with this name, docstring, parameters and text."""
     space: dict[str, Any] = {}
-    exec(f"def made({takes}):\n    return None\n", space)
+    exec(text.format(takes), space)
     function: Callable[..., Any] = space["made"]
     function.__name__ = name
     function.__doc__ = doc
@@ -73,6 +78,9 @@ def test_what_was_not_declared_is_no_aggregation() -> None:
         (lambda flights: flights, "its name must be a plain identifier (letters, digits, underscores)"),
         (made(doc=None), "aggregation departures (<string>:1): it has no docstring"),
         (made(doc="  \n "), "it has no docstring; one line that says what the result holds is enough"),
+        (made(text="async def made({}):\n return"), "it is asynchronous or a generator; expected a plain function"),
+        (made(text="def made({}):\n yield"), "it is asynchronous or a generator; expected a plain function"),
+        (made(text="async def made({}):\n yield"), "it is asynchronous or a generator; expected a plain function"),
         (made(takes=""), "it takes 0 frames () and has 1 sources"),
         (made(takes="flights, weather"), "it takes 2 frames (flights, weather) and has 1 sources"),
         (made(takes="*flights"), "it takes 0 frames () and has 1 sources"),

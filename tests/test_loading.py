@@ -128,10 +128,20 @@ def test_a_broken_package_inside_the_package(write: Write) -> None:
         load("user")
 
 
-@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt", "asyncio.CancelledError", "GeneratorExit"])
-def test_a_module_that_leaves(write: Write, error: str) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "raise SystemExit(0)",
+        "raise KeyboardInterrupt",
+        "raise asyncio.CancelledError",
+        "raise GeneratorExit",
+        "os._exit(0)",
+        "raise type('Own', (Exception,), {'__str__': lambda _: 1 / 0})",
+    ],
+)
+def test_a_module_that_leaves(write: Write, statement: str) -> None:
     """A script that ends with sys.exit(), or raises what is no Exception, is no reason to end without a word."""
-    write(bad=f"import asyncio\nraise {error}\n")
+    write(bad=f"import asyncio, os\n{statement}\n")
     with pytest.raises(ConfigurationError, match=r"user\.bad cannot be imported: .*\(bad\.py:2\)"):
         load("user")
 
@@ -157,6 +167,24 @@ def test_a_module_that_declares_nothing(write: Write, text: str) -> None:
     write(empty=text)
     with pytest.raises(ConfigurationError, match="NOONMARK_AGGREGATIONS=user declares no aggregation; expected"):
         load("user")
+
+
+def test_what_a_module_holds_may_answer_nothing(write: Write) -> None:
+    """A lazy object that raises whatever it is asked for, or a function that wraps itself, is no aggregation."""
+    lazy = (
+        "class Lazy:\n    def __call__(self): pass\n    def __getattr__(self, name): raise ValueError('not set up')\n"
+    )
+    write(a=HEAD + function("departures") + lazy + "settings = Lazy()\ndef loop(): pass\nloop.__wrapped__ = loop\n")
+    assert list(load("user")) == ["departures"]
+
+
+def test_a_long_error_of_a_module_is_cut_and_moves_no_cursor(write: Write) -> None:
+    """A data frame that is printed into an error, or bytes read as text, fill no screen and no log."""
+    write(bad="raise ValueError('a\\x1b[2J' + 'x' * 10_000_000)")
+    with pytest.raises(ConfigurationError) as caught:
+        load("user")
+    assert r"ValueError: a\x1b[2Jxxx" in caught.value.message
+    assert len(caught.value.message) < 500
 
 
 def test_a_declared_function_that_another_decorator_wrapped(write: Write) -> None:

@@ -14,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from tasks.user_code import told
 from tests.project import Project, dates, wait_until
 
 ODD = '''"""Totals of sales, with something odd on some days: ODD maps a day to a statement."""
@@ -90,6 +91,39 @@ def test_what_user_code_raises_is_its_own_days_failure(odd: Project) -> None:
     assert committed(odd) == dates(20)[6:]
     assert "interrupted" not in ended.stderr
     assert odd.processes() == []
+
+
+def test_a_day_that_takes_every_file_harms_no_other(odd: Project) -> None:
+    """Descriptors and memory that failed code held are let go of, and the run waits for nothing that cannot start.
+
+    A child that the code forks and lets come back computes nothing on; it ends.
+    """
+    hold = """
+def hold():
+    import resource
+    resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400))
+    held = []
+    while True:
+        held.append(open(__file__))
+hold()
+"""
+    ended = odd.run(env=doing(d03=hold, d05="os.fork()"))
+    assert ended.code == 1
+    [(day, (kind, error))] = named(ended.json).items()
+    assert (day, kind) == ("2024-01-03", "input")
+    assert "Too many open files" in error
+    assert committed(odd) == [one for one in dates(20) if one != day]
+    wait_until(lambda: odd.processes() == [])
+
+
+def test_an_error_is_told_whatever_it_is() -> None:
+    """Its text may raise, its type may have no name, it may be long or move a terminal's cursor."""
+    nameless = type("Meta", (type,), {"__name__": property(lambda _: 1 / 0)})(
+        "Own", (Exception,), {"__str__": lambda _: 1 / 0}
+    )
+    assert told(nameless()) == "Own: its text cannot be read"
+    assert told(ValueError("a\x1b[2J\udcff\nb")) == "ValueError: a\\x1b[2J\\udcff"
+    assert len(told(ValueError("x" * 10_000_000))) < 300
 
 
 def test_a_day_that_kills_its_process_is_named_by_the_next_run_and_holds_nothing_up(odd: Project) -> None:
