@@ -40,7 +40,7 @@ def test_text_is_unpacked_where_there_is_room(packed: bytes) -> None:
     assert whole_text(packed) == TEXT
 
 
-@pytest.mark.parametrize("empty", [b"", gzip.compress(b""), zst(b"")])
+@pytest.mark.parametrize("empty", [b"", gzip.compress(b""), zst(b"")], ids=["plain", "gzip", "zstd"])
 def test_nothing_is_no_error(empty: bytes) -> None:
     """An empty file, and a packed one that holds nothing."""
     assert unpack_text(empty, ENOUGH) == (b"", 0)
@@ -57,6 +57,11 @@ def test_nothing_is_no_error(empty: bytes) -> None:
         b"\x1f\x8b no gzip at all",
         b"\x28\xb5\x2f\xfd no zstd at all",
         zlib.compress(TEXT),
+    ],
+    # Named, for a gzip file bears the time at which it was made, and pytest-xdist compares the names of its workers.
+    ids=[
+        *("gzip cut short", "garbage after gzip", "zeros after gzip"),
+        *("zstd cut short", "garbage after zstd", "no gzip", "no zstd", "zlib"),
     ],
 )
 def test_what_cannot_be_unpacked_is_left_to_polars(broken: bytes) -> None:
@@ -89,7 +94,11 @@ def test_parquet_counts_by_its_values(frame: pl.DataFrame) -> None:
     assert unpack_parquet(packed, 159_999) is None
 
 
-@pytest.mark.parametrize("broken", [b"", b"PAR1 no parquet PAR1", _parquet(pl.DataFrame({"a": [1]}))[:-1]])
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"PAR1 no parquet PAR1", _parquet(pl.DataFrame({"a": [1]}))[:-1]],
+    ids=["empty", "no Parquet", "cut short"],
+)
 def test_broken_parquet_is_left_to_polars(broken: bytes) -> None:
     """Without a footer nobody knows what it holds."""
     assert unpack_parquet(broken, ENOUGH) is None
