@@ -253,6 +253,7 @@ def here(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(command, "_speak_on_stderr", lambda: None)
     monkeypatch.setattr(command, "end_soon_when_signalled", lambda _: None)
+    monkeypatch.setattr(command, "leave", sys.exit)  # the real one ends this process by force in some seconds
     monkeypatch.setattr(command, "claim_stdout", lambda: sys.stdout)
     importlib.invalidate_caches()
     yield Here(project, monkeypatch, capsys)
