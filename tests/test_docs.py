@@ -23,6 +23,7 @@ from dotenv import dotenv_values
 from examples.nycflights import FLIGHT_DAYS, WEATHER_DAYS, lay_out
 from flows import command
 from flows.settings import PREFIX, Settings
+from flows.signals import SIGNALS
 from state import errors
 from tests.project import CHECKOUT, Project
 
@@ -326,7 +327,7 @@ def block_of_options() -> list[str]:
 
 def test_exit_codes_are_the_errors() -> None:
     """The README's table has every exit code that an error or a command knows, and no other."""
-    known = {0, 128 + 2, 128 + 15, command.BROKEN} | {
+    known = {0, *(128 + number for number in SIGNALS), command.BROKEN} | {
         one.exit_code
         for module in (errors, command)
         for one in vars(module).values()

@@ -95,7 +95,7 @@ ENTRIES = (
         "listings, changing inputs, a newer version half-way. Storage, Redis, input and clock are simulated",
         "1-8, 11",
         _around(simulation.campaign, simulation.MUTANTS),
-        1_000_000,
+        600_000,
         _within(100_000, simulation.MUTANTS),
     ),
     Entry(
@@ -103,7 +103,7 @@ ENTRIES = (
         "SIGKILL at every system call of a real worker, in six situations",
         "1, 2, 6, 7",
         _inside(kills.campaign),
-        10_150,  # some runs end before the call that a kill waits for
+        5_100,  # some runs end before the call that a kill waits for
         _within(6_000, kills.MUTANTS),
     ),
     Entry(
@@ -111,7 +111,7 @@ ENTRIES = (
         "The power cut at every step of a real worker, on ext4 and xfs, with the journal flushed and lost",
         "1, 2, 7",
         _inside(cuts.campaign),
-        10_350,  # likewise
+        5_200,  # likewise
         _within(4_000, cuts.MUTANTS),
     ),
     Entry(
