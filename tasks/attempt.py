@@ -204,7 +204,8 @@ class Attempt:
         """
         gone = "its files are" if not left else f"{planned - left} of its {planned} files are"
         found = f"{left} match" if left else "none matches"
-        wanted = f"{source.template.pattern(self.day)} below {self._shop.input_root.path}"
+        root = self._shop.input_root.of(absolute=source.template.absolute)
+        wanted = f"{source.template.pattern(self.day)} below {root.path}"
         told = f"{gone} gone since the plan was made: {found} {wanted}; expected {planned}, or a new run"
         return self._fail(item, "input", told, passing=True)
 

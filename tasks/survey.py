@@ -71,7 +71,8 @@ def survey(
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     accepted = read_accepted(root) if root else Accepted()
     _refuse_vanished_input(declared, listings, output, accepted, input_root)
-    require_input({one.name: catalog[one.name] for one in declared}, input_root.path, accepted.empty_sources)
+    if not input_root.is_open:
+        require_input({one.name: catalog[one.name] for one in declared}, input_root.path, accepted.empty_sources)
     for name, listing in listings.items():
         _tell_oddities(name, listing, input_root.path)
     facts = replace(

@@ -12,6 +12,7 @@ from tests.chaos import (
     damage,
     damage_mutants,
     damage_whole,
+    input_roots,
     kills,
     moving_inputs,
     redis_campaign,
@@ -141,6 +142,15 @@ ENTRIES = (
         _around(moving_inputs.campaign, moving_inputs.MUTANTS),
         1_000,
         _within(1_000, moving_inputs.MUTANTS),
+    ),
+    Entry(
+        "input-roots",
+        "The input root renamed, replaced by an empty folder or half a copy, mounted over and unmounted, a region or "
+        "the source gone, at any call of a run; older results restored from a backup",
+        "3, 5, 7, 10",
+        _around(input_roots.campaign, input_roots.MUTANTS),
+        300,
+        _within(150, input_roots.MUTANTS),
     ),
     Entry(
         "user-code",

@@ -38,7 +38,7 @@ def _mounted(place: Path, *arguments: str) -> Iterator[None]:
 
 
 @cache
-def _forbidden(folder: Path) -> str | None:
+def forbidden(folder: Path) -> str | None:
     """Why nothing can be mounted here, or None."""
     if os.geteuid() != 0:
         return "mounting needs root"
@@ -51,7 +51,7 @@ def _forbidden(folder: Path) -> str | None:
 
 def full_disks(bases: Bases, mutants: tuple[str, ...]) -> list[Job] | str:
     """One job for each size of a disk that is too small; or why there is none."""
-    if why := _forbidden(bases.folder):
+    if why := forbidden(bases.folder):
         return why
 
     def job(base: Base, pages: int) -> Job:
@@ -84,7 +84,7 @@ def _blocks(disk: Path) -> int:
 
 def unmounts(bases: Bases, mutants: tuple[str, ...]) -> list[Job] | str:
     """One job for each call on the output at which its mount can go away; or why there is none."""
-    if why := _forbidden(bases.folder):
+    if why := forbidden(bases.folder):
         return why
     jobs = []
     for base in (bases.built[name] for name in _SITUATIONS if name in bases.built):

@@ -32,6 +32,7 @@ class HeldInput:
 
     path = SETTINGS.input
     fd = -1
+    is_open = True
 
     def __init__(self, path: Path) -> None: ...
 
