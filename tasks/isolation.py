@@ -91,6 +91,7 @@ class _Child:
         )
         os.close(write)
         self._unread = b""
+        self._peak = 0
         self._send(
             {
                 "path": [os.path.abspath(one) for one in sys.path],
@@ -128,10 +129,15 @@ class _Child:
         while b"\n" not in self._unread:
             if self._shop.stopping.is_set():
                 return None
-            if select.select([self._answers], [], [], _POLL_SECONDS)[0]:
+            # A process that the user's code left behind may hold the pipe open; and what the child wrote last is in it
+            # by the time that the child is seen to be gone.
+            ended = self._has_ended()
+            if select.select([self._answers], [], [], 0 if ended else _POLL_SECONDS)[0]:
                 if not (piece := os.read(self._answers, 1 << 16)):
                     raise _Died(self._end())
                 self._unread += piece
+            elif ended:
+                raise _Died(self._end())
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
@@ -143,17 +149,24 @@ class _Child:
         except BrokenPipeError:
             pass  # it died before; that shows when its answer is read
 
+    def _has_ended(self, options: int = os.WNOHANG) -> bool:
+        if self._process.returncode is None:
+            pid, status, usage = os.wait4(self._process.pid, options)
+            if pid:
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+                self._peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return self._process.returncode is not None
+
     def _end(self) -> str:
         """How the child ended, in words, with the most memory that it had."""
-        _, status, usage = os.wait4(self._process.pid, 0)
-        code = self._process.returncode = os.waitstatus_to_exitcode(status)
-        peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        self._has_ended(0)
+        code = self._process.returncode
         if code >= 0:
             how = f"ended with exit code {code}"
         else:
             how = f"was killed by {signal.Signals(-code).name}"
             how += ", as the system does where memory runs out" if -code == signal.SIGKILL else ""
-        return f"{how} (its peak memory was {peak / 1e6:,.0f} MB)"
+        return f"{how} (its peak memory was {self._peak / 1e6:,.0f} MB)"
 
 
 def _outcome(shop: Workshop, item: Item, told: dict[str, Any]) -> Outcome:

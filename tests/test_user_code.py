@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,8 +128,11 @@ def test_an_error_is_told_whatever_it_is() -> None:
 
 
 def test_a_day_that_kills_its_process_is_named_by_the_next_run_and_holds_nothing_up(odd: Project) -> None:
-    """The run that dies leaves a note; the next one commits all other days, and computes that one last, in a child."""
-    env = doing(d01="ctypes.string_at(0)", d02="os.kill(os.getpid(), signal.SIGKILL)")
+    """The run that dies leaves a note; the next one commits all other days, and computes that one last, in a child.
+
+    What the code has left behind, such as a process that holds all that its parent had open, is waited for by nobody.
+    """
+    env = doing(d01="ctypes.string_at(0)", d02="os.fork() or time.sleep(600)\nos.kill(os.getpid(), signal.SIGKILL)")
     assert odd.run(env=env).code in (-signal.SIGSEGV, -signal.SIGKILL)
     ended = odd.run(env=env)
     assert ended.code == 1
@@ -157,6 +161,8 @@ def test_a_day_that_kills_its_process_is_named_by_the_next_run_and_holds_nothing
     assert list((odd.output / "_noonmark/failed").iterdir()) == []
     assert "noonmark:{totals}:failures" not in odd.index()
     assert odd.drafts == []
+    for process in odd.processes():
+        os.kill(int(process.split()[0]), signal.SIGKILL)
 
 
 def test_days_that_failed_keep_a_limited_run_from_nothing(odd: Project) -> None:
