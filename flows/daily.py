@@ -83,7 +83,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         record_deaths(root)
         found = survey(catalog, raw, root, memory, selection, workers)
         tell_plan(found.plan)
-        memory.reconcile(found.remembered, found.output.days)
+        memory.reconcile(found.output.reachable(found.remembered), found.output.days)
         remember_footers(found.output)
         remember_digests(found)
         take_back(root, found.outdated)

@@ -76,7 +76,8 @@ def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, l
         return Plan(), [_refused(error)], {}
     problems = [*problems_of(found.plan), *problems_of_own(own)]
     undeclared = memory.read(sorted(memory.aggregations() - found.remembered.keys()))
-    if index := problem_of_index(memory.reconcile({**found.remembered, **undeclared}, found.output.days, dry_run=True)):
+    remembered = found.output.reachable({**found.remembered, **undeclared})
+    if index := problem_of_index(memory.reconcile(remembered, found.output.days, dry_run=True)):
         problems.append(index)
     return found.plan, problems, found.broken
 
@@ -85,7 +86,8 @@ def _refused(error: Refused) -> Problem:
     """What every run refuses, as a problem. Raises the error again where no command of ours mends it (newer code's)."""
     if error.command is None:
         raise error
-    return Problem("refused", "", "", f"{error.message}; {error.command}", ACCEPT)
+    command = ACCEPT if ACCEPT in error.command else HEALTH
+    return Problem("refused", "", "", f"{error.message}; {error.command}", command)
 
 
 def _problems_of_redis(settings: Settings, memory: Memory) -> list[Problem]:

@@ -26,7 +26,7 @@ from state.errors import IndexUnavailable, Refused, StorageError
 from state.index import Repaired
 from state.input_root import InputRoot
 from state.parquet_names import hide
-from state.root import ACCEPT, OutputRoot, create_root, find_root, set_marker_aside
+from state.root import ACCEPT, OutputRoot, create_root, find_root, require_folders, set_marker_aside
 from state.scan import Output, folders, foreign_files, scan
 from tasks.acceptance import as_json, to_accept
 from tasks.deep_inputs import Edited, edited_inputs
@@ -92,7 +92,7 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
                     output, report = _look_deep(settings, catalog, root, dry_run=dry_run)
             else:
                 output, report = scan(root), {"set_aside": []}
-            report |= asdict(memory.reconcile(remembered, output.days, dry_run=dry_run))
+            report |= asdict(memory.reconcile(output.reachable(remembered), output.days, dry_run=dry_run))
             if not dry_run:
                 remember_footers(output)
         report |= {"index": "unread"} if memory.absence else {}
@@ -145,11 +145,12 @@ def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> Accepted:
     try:
         root = find_root(settings.output) or create_root(settings.output)
     except Refused as error:
-        if error.command is None:  # a marker of newer code's: it is not damaged
+        if ACCEPT not in (error.command or ""):  # newer code's marker, or what a person has to move
             raise
         set_marker_aside(settings.output)
         root = create_root(settings.output)
     with root:
+        require_folders(root)
         with InputRoot(settings.input) as raw:
             accepted = to_accept(catalog, raw, root, settings.workers)
         write_accepted(root, accepted)

@@ -16,6 +16,8 @@ from state.drafts import draft
 from state.errors import StorageError
 from state.files import exists_not, flush, flush_folder, read_whole, write_whole
 from state.root import OutputRoot
+from state.set_aside import clear_place
+from state.tree import InTheWay, open_file, rename
 
 Entries = Mapping[str, Mapping[str, str]]
 """Of a source or an aggregation: day → what is accepted of it."""
@@ -53,24 +55,29 @@ def _difference(these: Entries, others: Entries) -> Entries:
 def read_accepted(root: OutputRoot) -> Accepted:
     """What was accepted. A file that holds something else accepts nothing. Raises StorageError."""
     try:
-        fd = os.open(layout.ACCEPTED, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root.fd)
+        fd = open_file(root.fd, layout.ACCEPTED, os.O_RDONLY)
         try:
             content = read_whole(fd)
         finally:
             os.close(fd)
+    except InTheWay:
+        return Accepted()
     except OSError as error:
         if exists_not(error):
             return Accepted()
         raise StorageError(f"{root.path / layout.ACCEPTED} cannot be read: {error.strerror}") from error
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        return Accepted()
-    if not isinstance(found, dict):
-        return Accepted()
+    found = _object(content)
     empty = found.get("empty_sources")
     named = frozenset(name for name in empty if isinstance(name, str)) if isinstance(empty, list) else frozenset()
     return Accepted(named, _entries(found.get("fewer_files")), _entries(found.get("older_results")))
+
+
+def _object(content: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _entries(found: object) -> Entries:
@@ -102,7 +109,7 @@ def write_accepted(root: OutputRoot, accepted: Accepted) -> None:
     with draft(root.fd) as new:
         write_whole(new.fd, json.dumps(content, sort_keys=True).encode() + b"\n")
         flush(new.fd)
-        place = layout.temporary_file(new.nonce)
-        os.rename(place, layout.ACCEPTED, src_dir_fd=root.fd, dst_dir_fd=root.fd)
+        clear_place(root.fd, layout.ACCEPTED, lambda content: "empty_sources" in _object(content))
+        rename(root.fd, layout.temporary_file(new.nonce), layout.ACCEPTED)
         new.published = True
     flush_folder(root.fd, layout.OWN)

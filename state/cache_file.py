@@ -15,6 +15,10 @@ from typing import Any
 from state import layout
 from state.drafts import draft
 from state.files import exists_not, make_folders, read_whole, write_whole
+from state.set_aside import clear_place
+from state.tree import open_file, rename
+
+_OURS = b"noonmark "
 
 
 class CacheFile:
@@ -52,7 +56,7 @@ class CacheFile:
             return
         make_folders(self._root_fd, layout.CACHE)
         if self._whole and read + len(learned) <= 2 * live:
-            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666, dir_fd=self._root_fd)
+            fd = open_file(self._root_fd, self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             try:
                 write_whole(fd, self._block(learned))
             finally:
@@ -60,7 +64,8 @@ class CacheFile:
             return
         with draft(self._root_fd) as new:
             write_whole(new.fd, self._block([*kept, *learned]))
-            os.rename(layout.temporary_file(new.nonce), self._path, src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd)
+            clear_place(self._root_fd, self._path, lambda content: content.startswith(_OURS))
+            rename(self._root_fd, layout.temporary_file(new.nonce), self._path)
             new.published = True
 
     def _block(self, entries: Sequence[Any]) -> bytes:
@@ -91,7 +96,7 @@ class CacheFile:
 
 def _content(root_fd: int, path: str) -> bytes:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
+        fd = open_file(root_fd, path, os.O_RDONLY)
     except OSError as error:
         if exists_not(error):
             return b""

@@ -6,7 +6,6 @@ both sides of their publication. docs/design.md says why each step is there and 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from state.layout import Place
 from state.locks import day_lock, generation_of, read_mark
 from state.record import LARGEST
 from state.set_aside import set_aside
+from state.tree import rename
 
 LOCK_DEADLINE_SECONDS = 30.0
 
@@ -85,12 +85,11 @@ def publish(root_fd: int, aggregation: str, day: str, token: Token, new: Draft) 
         found, identity = identify(root_fd, aggregation, day)
         if (identity, lock.mark) != (token.identity, token.mark):
             raise Superseded
-        make_folders(root_fd, layout.day_folder(aggregation, day))
         if isinstance(found, Damaged):
             set_aside(root_fd, aggregation, day, identity)
+        make_folders(root_fd, layout.day_folder(aggregation, day))
         lock.raise_mark(token.generation)
-        target = layout.data_file(aggregation, day)
-        os.rename(layout.temporary_file(new.nonce), target, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+        rename(root_fd, layout.temporary_file(new.nonce), layout.data_file(aggregation, day))
         new.published = True
         lock.note_published(token.generation)
 

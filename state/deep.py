@@ -5,7 +5,6 @@ What it finds broken is set aside, so that the next run sees a day without a res
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from state.scan import Output, scan
 from state.seal import Torn, broken_seal, read_footer
 from state.set_aside import set_aside
 from state.threads import map_in_threads
+from state.tree import unlink
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,11 @@ def take_away(root: OutputRoot, broken: Broken) -> Broken | None:
         if not isinstance(found, Damaged):
             return None
         kept = set_aside(root.fd, aggregation, day, identity)
-        with suppress(FileNotFoundError):  # a folder was moved, not linked
-            os.unlink(layout.data_file(aggregation, day), dir_fd=root.fd)
-        flush_folder(root.fd, layout.day_folder(aggregation, day))
+        with suppress(FileNotFoundError):  # it was moved, not linked
+            unlink(root.fd, layout.data_file(aggregation, day))
+        for folder in (layout.day_folder(aggregation, day), layout.aggregation_folder(aggregation)):
+            with suppress(FileNotFoundError):
+                flush_folder(root.fd, folder)
     return Broken(aggregation, day, found.why, kept)
 
 

@@ -6,14 +6,16 @@ Each is created exclusively and locked by its writer, so whoever gets its lock k
 from __future__ import annotations
 
 import os
+import re
 import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from state import layout
+from state import layout, tree
 from state.flocks import close_lockable, open_lockable, try_lock
+from state.tree import Parent, open_folder
 
 
 @dataclass(slots=True)
@@ -49,12 +51,14 @@ def sweep_drafts(root_fd: int) -> int:
 
     Notes of runs stay: they are read before they are removed (``state.run_note``). Returns how many were removed.
     """
-    return sum(_sweep(root_fd, f"{layout.DRAFTS}/{name}") for name in draft_names(root_fd) if _is_result(name))
+    return sum(
+        _sweep(root_fd, f"{layout.DRAFTS}/{name}") for name in draft_names(root_fd) if is_ours(name, layout.TEMPORARY)
+    )
 
 
 def draft_names(root_fd: int) -> list[str]:
     """The names of all private files. Raises OSError."""
-    folder = os.open(layout.DRAFTS, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root_fd)
+    folder = open_folder(root_fd, layout.DRAFTS)
     try:
         return os.listdir(folder)
     finally:
@@ -65,19 +69,25 @@ def draft_names(root_fd: int) -> list[str]:
 def orphaned(root_fd: int, path: str) -> Iterator[int | None]:
     """A private file whose writer is gone, open and locked; None for any other, which is to be left alone."""
     try:
-        fd = open_lockable(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=root_fd)
+        with Parent(root_fd, path) as (folder, name):
+            fd = open_lockable(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
         yield None
         return
     try:
-        gone = stat.S_ISREG(os.fstat(fd).st_mode) and try_lock(fd) and _is_at(root_fd, path, fd)
+        with Parent(root_fd, path) as (folder, name):
+            gone = stat.S_ISREG(os.fstat(fd).st_mode) and try_lock(fd) and _is_at(folder, name, fd)
         yield fd if gone else None
     finally:
         close_lockable(fd)
 
 
-def _is_result(name: str) -> bool:
-    return not name.endswith(layout.NOTE)
+def is_ours(name: str, ending: str) -> bool:
+    """Whether a name in their folder is one that a private file of this ending has; no other file is ever removed."""
+    return name.endswith(ending) and _NONCE.fullmatch(name.removesuffix(ending)) is not None
+
+
+_NONCE = re.compile("[0-9a-f]{32}")
 
 
 def _sweep(root_fd: int, path: str) -> bool:
@@ -90,16 +100,17 @@ def _sweep(root_fd: int, path: str) -> bool:
 def _create_locked(root_fd: int, path: Callable[[str], str]) -> tuple[str, int]:
     while True:
         nonce = uuid.uuid4().hex
-        fd = open_lockable(path(nonce), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, dir_fd=root_fd)
-        # A sweeper may come between creation and lock. Then it has the lock, or the name is gone: begin again.
-        if try_lock(fd) and _is_at(root_fd, path(nonce), fd):
-            return nonce, fd
+        with Parent(root_fd, path(nonce)) as (folder, name):
+            fd = open_lockable(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, dir_fd=folder)
+            # A sweeper may come between creation and lock. Then it has the lock, or the name is gone: begin again.
+            if try_lock(fd) and _is_at(folder, name, fd):
+                return nonce, fd
         close_lockable(fd)
 
 
-def _is_at(root_fd: int, path: str, fd: int) -> bool:
+def _is_at(folder: int, name: str, fd: int) -> bool:
     try:
-        return os.path.samestat(os.stat(path, dir_fd=root_fd, follow_symlinks=False), os.fstat(fd))
+        return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(fd))
     except FileNotFoundError:
         return False
 
@@ -107,4 +118,4 @@ def _is_at(root_fd: int, path: str, fd: int) -> bool:
 def unlink(root_fd: int, path: str) -> None:
     """Remove a file, where it is still there. Raises OSError."""
     with suppress(FileNotFoundError):
-        os.unlink(path, dir_fd=root_fd)
+        tree.unlink(root_fd, path)

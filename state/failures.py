@@ -17,6 +17,8 @@ from state.days import is_day
 from state.drafts import draft, unlink
 from state.files import CHUNK, make_folders, write_whole
 from state.layout import Place
+from state.set_aside import clear_place
+from state.tree import open_file, open_folder, rename
 
 DIED = "died"
 """The kind of a failure that took its process with it."""
@@ -64,7 +66,8 @@ def record_failure(root_fd: int, failure: Failure) -> None:
     with draft(root_fd) as new:
         write_whole(new.fd, failure.to_json().encode() + b"\n")
         target = layout.failure_file(failure.aggregation, failure.day)
-        os.rename(layout.temporary_file(new.nonce), target, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+        clear_place(root_fd, target, lambda content: _failure(content) is not None)
+        rename(root_fd, layout.temporary_file(new.nonce), target)
         new.published = True
 
 
@@ -75,7 +78,7 @@ def forget_failure(root_fd: int, place: Place) -> None:
 
 def _records(root_fd: int) -> Iterator[Failure]:
     try:
-        folder = os.open(layout.FAILED, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root_fd)
+        folder = open_folder(root_fd, layout.FAILED)
     except OSError:
         return
     try:
@@ -93,7 +96,7 @@ def _records(root_fd: int) -> Iterator[Failure]:
 
 def _content(root_fd: int, path: str) -> bytes:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
+        fd = open_file(root_fd, path, os.O_RDONLY)
     except OSError:
         return b""
     try:

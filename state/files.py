@@ -13,6 +13,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from state.tree import open_folder
+
 CHUNK = 1 << 20
 
 
@@ -25,8 +27,8 @@ def flush(fd: int) -> None:
 
 
 def flush_folder(root_fd: int, path: str) -> None:
-    """Make the names in a folder durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=root_fd)
+    """Make the names in a folder below the root durable."""
+    fd = open_folder(root_fd, path)
     try:
         flush(fd)
     finally:
@@ -53,12 +55,7 @@ def flush_file_system(fd: int) -> None:
 
 def make_folders(root_fd: int, path: str) -> None:
     """Create ``path`` and its missing parents. Their durability is the caller's: another may have made them."""
-    parts = path.split("/")
-    for depth in range(1, len(parts) + 1):
-        try:
-            os.mkdir("/".join(parts[:depth]), dir_fd=root_fd)
-        except FileExistsError:
-            continue
+    os.close(open_folder(root_fd, path, create=True))
 
 
 def read_whole(fd: int) -> bytes:

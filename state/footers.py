@@ -61,6 +61,10 @@ class Footers:
         self._used[place] = entry
         return Commit(record, status.st_size, status.st_mtime_ns, entry[4])
 
+    def forget(self, place: Place) -> None:
+        """Read a place's file anew, whatever is known of it."""
+        self._known.pop(place, None)
+
     def judge(self, fd: int, aggregation: str, day: str) -> Found:
         """As ``state.found.judge``; a commit whose file's times prove something is learned. Raises OSError."""
         status = os.fstat(fd)

@@ -16,6 +16,7 @@ from state import layout
 from state.files import exists_not
 from state.record import KEY, CommitRecord, NewerFormat, Unfit, load
 from state.seal import Torn, read_footer
+from state.tree import InTheWay, open_folder, status
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +69,31 @@ _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def open_result(root_fd: int, aggregation: str, day: str) -> int:
-    """Open a day's file for reading, never through a link and never waiting on a pipe. Raises OSError."""
-    return os.open(layout.data_file(aggregation, day), _OPEN, dir_fd=root_fd)
+    """Open a day's file for reading, never through a link and never waiting on a pipe.
+
+    Raises InTheWay where its folder is none, and other OSErrors.
+    """
+    folder = open_folder(root_fd, layout.day_folder(aggregation, day))
+    try:
+        return os.open(layout.DATA, _OPEN, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def judge(fd: int, aggregation: str, day: str) -> Found:
     """What an open file is, for this aggregation and day. Raises OSError where it cannot be read."""
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode):
-        return Damaged("it is a folder, not a file" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+    there = os.fstat(fd)
+    if not stat.S_ISREG(there.st_mode):
+        return Damaged("it is a folder, not a file" if stat.S_ISDIR(there.st_mode) else "it is no regular file")
     try:
-        record, schema = _record(read_footer(fd, status.st_size))
+        record, schema = _record(read_footer(fd, there.st_size))
     except (Torn, Unfit) as error:
         return Damaged(str(error))
     except NewerFormat as newer:
         return Newer(newer.number, newer.altered)
     if (record.aggregation, record.day) != (aggregation, day):
         return Damaged(f"it is the result of {record.aggregation!a}, day {record.day!a}")
-    return Commit(record, status.st_size, status.st_mtime_ns, schema)
+    return Commit(record, there.st_size, there.st_mtime_ns, schema)
 
 
 Judge = Callable[[int, str, str], Found]
@@ -99,6 +107,10 @@ def look(root_fd: int, aggregation: str, day: str, judged_by: Judge | None = Non
     """
     try:
         fd = open_result(root_fd, aggregation, day)
+    except InTheWay as error:
+        if error.path == layout.day_folder(aggregation, day):
+            return Damaged(f"its folder is {error.what}, not a folder")
+        return Unreadable(f"cannot be reached: {error}")
     except OSError as error:
         if exists_not(error):
             return None
@@ -111,6 +123,12 @@ def look(root_fd: int, aggregation: str, day: str, judged_by: Judge | None = Non
         return Unreadable(f"cannot be read: {error.strerror}")
     finally:
         os.close(fd)
+
+
+def damaged_path(root_fd: int, aggregation: str, day: str) -> str:
+    """What stands in the way of a day's result: its file, or what is there instead of its folder. Raises OSError."""
+    folder = layout.day_folder(aggregation, day)
+    return folder if not stat.S_ISDIR(status(root_fd, folder).st_mode) else layout.data_file(aggregation, day)
 
 
 def _record(footer: bytes) -> tuple[CommitRecord, str]:
@@ -136,7 +154,7 @@ def _record(footer: bytes) -> tuple[CommitRecord, str]:
 def _foreign_kind(root_fd: int, aggregation: str, day: str) -> str | None:
     """What stands there and can never be opened as a file."""
     try:
-        mode = os.lstat(layout.data_file(aggregation, day), dir_fd=root_fd).st_mode
+        mode = status(root_fd, layout.data_file(aggregation, day)).st_mode
     except OSError:
         return None
     return "link" if stat.S_ISLNK(mode) else "socket" if stat.S_ISSOCK(mode) else None

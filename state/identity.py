@@ -12,7 +12,8 @@ import stat
 from state import layout
 from state.errors import StorageError
 from state.files import CHUNK, exists_not
-from state.found import Commit, Found, Unreadable, look, open_result
+from state.found import Commit, Found, Unreadable, damaged_path, look, open_result
+from state.tree import status
 
 
 def identify(root_fd: int, aggregation: str, day: str) -> tuple[Found | None, str]:
@@ -37,10 +38,10 @@ def identify(root_fd: int, aggregation: str, day: str) -> tuple[Found | None, st
 
 
 def _digest_of_place(root_fd: int, aggregation: str, day: str) -> str:
-    path = layout.data_file(aggregation, day)
-    status = os.stat(path, dir_fd=root_fd, follow_symlinks=False)
-    if not stat.S_ISREG(status.st_mode):
-        return f"{stat.S_IFMT(status.st_mode):o}-{status.st_ino}"
+    path = damaged_path(root_fd, aggregation, day)
+    there = status(root_fd, path)
+    if not stat.S_ISREG(there.st_mode) or path != layout.data_file(aggregation, day):
+        return f"{stat.S_IFMT(there.st_mode):o}-{there.st_ino}"
     digest = hashlib.sha256()
     fd = open_result(root_fd, aggregation, day)
     try:

@@ -22,6 +22,7 @@ FOOTERS = f"{CACHE}/footers"
 DIGESTS = f"{CACHE}/digests"
 DATA = "data.parquet"
 NOTE = ".note"
+TEMPORARY = ".tmp"
 _KEY = "day="
 
 
@@ -47,7 +48,7 @@ def lock_file(aggregation: str, day: str) -> str:
 
 def temporary_file(nonce: str) -> str:
     """Where a result is written before it is published."""
-    return f"{DRAFTS}/{nonce}.tmp"
+    return f"{DRAFTS}/{nonce}{TEMPORARY}"
 
 
 def run_note(nonce: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,17 +18,23 @@ from state import layout
 from state.errors import StorageError
 from state.files import exists_not, make_folders
 from state.flocks import close_lockable, open_lockable, try_lock
+from state.tree import InTheWay, Parent, in_the_way, open_file, require_file
 
 _POLL_SECONDS = 0.005
 _MARK_DIGITS = 20
+# What a mark can be, and what a power cut can leave of one: whatever else stands in a lock file is somebody's.
+_MARK = re.compile(rb"[\d\n\0]{0,%d}" % (2 * (_MARK_DIGITS + 1)))
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class DayLock:
     """A held lock. ``mark`` holds the bytes of the high-water mark: two lines, of which old files have the first."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, path: str) -> None:
         self._fd = fd
         self.mark = os.pread(fd, 64, 0)
+        if not _MARK.fullmatch(self.mark):
+            raise InTheWay(path, "a file of something else", "a lock file")
 
     def raise_mark(self, generation: int) -> None:
         """Remember that ``generation`` is about to be published. Must come before the rename."""
@@ -45,8 +52,7 @@ class DayLock:
 def read_mark(root_fd: int, aggregation: str, day: str) -> bytes:
     """The mark's bytes as they are now, without the lock; empty where none was ever written. Raises OSError."""
     try:
-        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # no pipe hangs us
-        fd = os.open(layout.lock_file(aggregation, day), flags, dir_fd=root_fd)
+        fd = open_file(root_fd, layout.lock_file(aggregation, day), os.O_RDONLY)
     except OSError as error:
         if exists_not(error):
             return b""
@@ -88,7 +94,7 @@ def day_lock(root_fd: int, aggregation: str, day: str, deadline_seconds: float) 
     fd = _open(root_fd, path)
     try:
         _wait(fd, path, deadline_seconds)
-        yield DayLock(fd)
+        yield DayLock(fd, path)
     finally:
         try:
             fcntl.flock(fd, fcntl.LOCK_UN)  # not by closing alone: a child that was just forked may share it
@@ -97,12 +103,25 @@ def day_lock(root_fd: int, aggregation: str, day: str, deadline_seconds: float) 
 
 
 def _open(root_fd: int, path: str) -> int:
-    flags = os.O_RDWR | os.O_CREAT
     try:
-        return open_lockable(path, flags, dir_fd=root_fd)
+        return _open_below(root_fd, path)
     except FileNotFoundError:
         make_folders(root_fd, os.path.dirname(path))
-        return open_lockable(path, flags, dir_fd=root_fd)
+        return _open_below(root_fd, path)
+
+
+def _open_below(root_fd: int, path: str) -> int:
+    with Parent(root_fd, path) as (folder, name):
+        try:
+            fd = open_lockable(name, _OPEN, dir_fd=folder)
+        except OSError as error:
+            raise in_the_way(folder, name, path, "a file", error) from error
+    try:
+        require_file(fd, path)
+    except BaseException:
+        close_lockable(fd)
+        raise
+    return fd
 
 
 def _wait(fd: int, path: str, deadline_seconds: float) -> None:

@@ -16,7 +16,7 @@ from state.errors import StorageError
 from state.files import exists_not, read_whole
 from state.found import Commit, Newer, judge, open_result
 from state.root import OutputRoot, find_root
-from state.scan import day_folders, folders
+from state.scan import day_folders
 from state.schemas import columns, differing_days
 from state.seal import broken_seal
 
@@ -45,7 +45,7 @@ def scan(
     if root is None:
         raise StorageError(f"{output} is no output of Noonmark: it has no marker", command="python -m flows.daily")
     with root:
-        present = day_folders(root, aggregation) if aggregation in folders(root) else []
+        present = day_folders(root, aggregation)
         found = [day for day in present if asked is None or day in asked]
         read = [one for day in sorted(found, key=order) if (one := _read(root, aggregation, day, version))]
     if not read:

@@ -14,8 +14,8 @@ from contextlib import suppress
 
 from state import layout
 from state.files import flush, write_whole
+from state.tree import FOLDER, open_folder
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST_NAME = 255
 """How long a name may be, in bytes."""
 
@@ -83,7 +83,7 @@ def _folders(root_fd: int, folder: str) -> Iterator[tuple[int, str]]:
 
     No link is followed, and one folder is open at a time, however deep they lie in each other.
     """
-    fd = os.open(folder, _FOLDER, dir_fd=root_fd)
+    fd = open_folder(root_fd, folder)
     try:
         names, above, waiting = [folder], [os.fstat(fd)], []
         while True:
@@ -116,6 +116,6 @@ def _below(fd: int) -> list[str]:
 
 
 def _go(fd: int, name: str) -> int:
-    there = os.open(name, _FOLDER, dir_fd=fd)
+    there = os.open(name, FOLDER, dir_fd=fd)
     os.close(fd)
     return there

@@ -19,6 +19,7 @@ from state.errors import ConfigurationError, Refused, StorageError
 from state.files import exists_not, flush, flush_folder, make_folders, read_whole, write_whole
 from state.record import is_token
 from state.set_aside import move_aside
+from state.tree import InTheWay, Parent, open_file, open_folder
 
 FORMAT = 1
 ACCEPT = "python -m flows.repair --accept-output"
@@ -75,6 +76,11 @@ def see_root(path: Path, *, create: bool, remembered: bool) -> OutputRoot | None
     without its marker is an unmounted or wrong directory. Raises Refused, and what ``find_root`` raises.
     """
     if root := find_root(path):
+        try:
+            require_folders(root)
+        except BaseException:
+            os.close(root.fd)
+            raise
         return root
     if remembered:
         raise Refused(
@@ -112,6 +118,8 @@ def create_root(path: Path) -> OutputRoot:
             _mark(fd)
         finally:
             os.close(fd)
+    except InTheWay as error:
+        raise _refused(path, error) from error
     except OSError as error:
         raise StorageError(f"the output root {path} cannot be created: {error.strerror}", command=_WRITABLE) from error
     root = find_root(path)
@@ -121,11 +129,13 @@ def create_root(path: Path) -> OutputRoot:
 
 
 def set_marker_aside(path: Path) -> None:
-    """Move a marker that is of no use out of the way, to where a person finds it. Raises OSError."""
+    """Move a marker that is of no use out of the way, to where a person finds it. Raises Refused, OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         make_folders(fd, layout.SET_ASIDE)
         move_aside(fd, layout.MARKER, f"{layout.SET_ASIDE}/root.json.{uuid.uuid4().hex[:8]}")
+    except InTheWay as error:
+        raise _refused(path, error) from error
     finally:
         os.close(fd)
 
@@ -135,8 +145,12 @@ def _mark(fd: int) -> None:
     with draft(fd) as new:
         write_whole(new.fd, json.dumps({"format": FORMAT, "root": uuid.uuid4().hex}).encode() + b"\n")
         flush(new.fd)
-        with suppress(FileExistsError):  # another run was first: its marker is read back
-            os.link(layout.temporary_file(new.nonce), layout.MARKER, src_dir_fd=fd, dst_dir_fd=fd)
+        with (
+            suppress(FileExistsError),  # another run was first: its marker is read back
+            Parent(fd, layout.temporary_file(new.nonce)) as (drafts, name),
+            Parent(fd, layout.MARKER) as (own, marker),
+        ):
+            os.link(name, marker, src_dir_fd=drafts, dst_dir_fd=own)
 
 
 def _flush_parents(root: OutputRoot) -> None:
@@ -148,16 +162,50 @@ def _flush_parents(root: OutputRoot) -> None:
         if parent.stat().st_dev != device:
             break  # beyond a mount point, which was there before us
         with suppress(PermissionError):  # then it was not ours to create
-            flush_folder(root.fd, str(parent))
+            _flush_above(parent)
+
+
+def _flush_above(parent: Path) -> None:
+    """Make the names in a folder durable that the root lies in; the way to the root may lead through links."""
+    fd = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flush(fd)
+    finally:
+        os.close(fd)
+
+
+def require_folders(root: OutputRoot) -> None:
+    """Raise Refused where something else stands in the place of a folder that no run can do without."""
+    for folder in (layout.DRAFTS, layout.LOCKS, layout.SET_ASIDE):
+        try:
+            os.close(open_folder(root.fd, folder))
+        except InTheWay as error:
+            raise _refused(root.path, error) from error
+        except OSError:
+            continue  # who needs it will tell
+
+
+def _refused(path: Path, error: InTheWay) -> Refused:
+    return Refused(
+        f"{path / error.path} is {error.what}; expected a folder, and no link is followed below the output root",
+        command=f"move it away, and put the folder in its place where it lies elsewhere: {path / error.path}",
+    )
 
 
 def _read_marker(fd: int, path: Path) -> str | None:
     try:
-        file = os.open(layout.MARKER, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd)  # no pipe hangs us
+        file = open_file(fd, layout.MARKER, os.O_RDONLY)
         try:
             content = read_whole(file)
         finally:
             os.close(file)
+    except InTheWay as error:
+        if error.path != layout.MARKER:
+            raise _refused(path, error) from error
+        raise Refused(
+            f"{path / layout.MARKER} is {error.what}; expected a file with a JSON object",
+            command=f"restore it from a backup, or mark the output anew: {ACCEPT}",
+        ) from error
     except OSError as error:
         if exists_not(error):
             return None
@@ -182,6 +230,9 @@ def _made_ready(root: OutputRoot) -> OutputRoot:
         for folder in (layout.DRAFTS, layout.LOCKS, layout.SET_ASIDE):
             make_folders(root.fd, folder)
         _flush_parents(root)
+    except InTheWay as error:
+        os.close(root.fd)
+        raise _refused(root.path, error) from error
     except OSError as error:
         os.close(root.fd)
         told = f"{root.path / layout.OWN} cannot be written: {error.strerror}"

@@ -15,7 +15,7 @@ from typing import Self
 
 from state import layout
 from state.days import is_day
-from state.drafts import draft, draft_names, orphaned, unlink
+from state.drafts import draft, draft_names, is_ours, orphaned, unlink
 from state.files import read_whole
 from state.layout import Place
 
@@ -77,7 +77,7 @@ def left_by_the_dead(root_fd: int) -> Iterator[set[Place]]:
     read = []
     for name in draft_names(root_fd):
         path = f"{layout.DRAFTS}/{name}"
-        if name.endswith(layout.NOTE):
+        if is_ours(name, layout.NOTE):
             with orphaned(root_fd, path) as fd:
                 if fd is not None:
                     places |= _places(read_whole(fd))

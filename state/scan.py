@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from state import layout
 from state.errors import StorageError
@@ -16,20 +17,27 @@ from state.found import Found, look
 from state.layout import Place
 from state.parquet_names import counted, is_counted
 from state.root import OutputRoot
+from state.tree import InTheWay, open_folder
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """What the output holds: ``days[aggregation][day]``, and ``strays``, paths that are nobody's.
 
-    ``footers`` are those that the scan knew or learned; who may write saves them for the next one.
+    ``footers`` are those that the scan knew or learned; who may write saves them for the next one. ``blocked`` says of
+    an aggregation what stands in its folder's place, a link or a file: of its days nothing is known.
     """
 
     days: Mapping[str, Mapping[str, Found]] = field(default_factory=dict)
     strays: tuple[str, ...] = ()
     footers: Footers | None = None
+    blocked: Mapping[str, str] = field(default_factory=dict)
+
+    def reachable(self, remembered: Mapping[str, Known]) -> dict[str, Known]:
+        """What is remembered of aggregations whose days are known: of the others nothing is to be forgotten."""
+        return {name: one for name, one in remembered.items() if name not in self.blocked}
 
 
 Looks = Callable[[OutputRoot, Footers, Sequence[Place]], Iterable[Found | None]]
@@ -38,7 +46,8 @@ Looks = Callable[[OutputRoot, Footers, Sequence[Place]], Iterable[Found | None]]
 
 def folders(root: OutputRoot) -> list[str]:
     """The aggregations' folders under the root, declared or not. Raises StorageError."""
-    return [name for name in sorted(_names(root, ".")) if layout.is_aggregation_name(name) and _is_folder(root, name)]
+    names, odd = _entries(root, ".")
+    return [name for name in names if name not in odd and layout.is_aggregation_name(name)]
 
 
 def everyday(root: OutputRoot, footers: Footers, places: Sequence[Place]) -> Iterator[Found | None]:
@@ -49,20 +58,34 @@ def everyday(root: OutputRoot, footers: Footers, places: Sequence[Place]) -> Ite
 
 def scan(root: OutputRoot, looks: Looks = everyday) -> Output:
     """Everything under the root, looked at in one way or another. Raises StorageError."""
-    days: dict[str, dict[str, Found]] = {name: {} for name in folders(root)}
+    names, odd = _entries(root, ".")
+    days: dict[str, dict[str, Found]] = {
+        name: {} for name in names if name not in odd and layout.is_aggregation_name(name)
+    }
     strays: list[str] = []
-    places = [(name, day) for name in days for day in _days(root, name, strays)]
-    strays += sorted({*_names(root, ".")} - {layout.OWN, *days})
     footers = Footers(root.fd)
+    places = []
+    for name in days:
+        for day, real in _days(root, name, strays):
+            places.append((name, day))
+            if not real:  # a footer is known by a path, which would lead through a link
+                footers.forget((name, day))
+    strays += [name for name in names if name not in days and name != layout.OWN]
     for (name, day), found in zip(places, looks(root, footers, places), strict=True):
         if found is not None:
             days[name][day] = found
-    return Output(days, tuple(strays), footers)
+    blocked = {name: why for name in strays if layout.is_aggregation_name(name) and (why := _blocked(root, name))}
+    return Output(days, tuple(strays), footers, blocked)
 
 
 def day_folders(root: OutputRoot, aggregation: str) -> list[str]:
-    """The days that have a folder, by their names. Raises StorageError."""
-    return list(_days(root, aggregation, []))
+    """The days that have a folder, or something else of its name; none of an aggregation that has no folder itself.
+
+    Raises StorageError.
+    """
+    if not layout.is_aggregation_name(aggregation) or aggregation not in _entries(root, ".")[0]:
+        return []
+    return [day for day, _ in _days(root, aggregation, [])]
 
 
 def foreign_files(root: OutputRoot, output: Output) -> list[str]:
@@ -72,14 +95,10 @@ def foreign_files(root: OutputRoot, output: Output) -> list[str]:
     """
     found = [*counted_below_own(root), *(path for path in output.strays if "/" in path or is_counted(path))]
     for aggregation in output.days:
-        for day in day_folders(root, aggregation):
+        for day, real in _days(root, aggregation, []):
             folder = layout.day_folder(aggregation, day)
-            try:
-                found += [f"{folder}/{name}" for name in _names(root, folder) if name != layout.DATA]
-            except StorageError:
-                if _is_folder(root, folder):
-                    raise
-                found.append(folder)
+            inside = _entries(root, folder)[0] if real else ()
+            found += [f"{folder}/{name}" for name in inside if name != layout.DATA] if real else [folder]
     return sorted(found)
 
 
@@ -91,30 +110,40 @@ def counted_below_own(root: OutputRoot) -> list[str]:
         raise StorageError(f"{root.path / layout.OWN} cannot be listed: {error.strerror}") from error
 
 
-def _days(root: OutputRoot, aggregation: str, strays: list[str]) -> Iterator[str]:
-    for folder in sorted(_names(root, aggregation)):
-        if (day := layout.day_of(folder)) is not None:
-            yield day
+def _days(root: OutputRoot, aggregation: str, strays: list[str]) -> Iterator[tuple[str, bool]]:
+    """The days of an aggregation, and whether what has their folder's name is a folder."""
+    names, odd = _entries(root, aggregation)
+    for name in names:
+        if (day := layout.day_of(name)) is not None:
+            yield day, name not in odd
         else:
-            strays.append(f"{aggregation}/{folder}")
+            strays.append(f"{aggregation}/{name}")
 
 
-def _names(root: OutputRoot, path: str) -> list[str]:
+def _entries(root: OutputRoot, path: str) -> tuple[list[str], set[str]]:
+    """The names in a folder, sorted, and those of them that are no folders, or links to one."""
+    names, odd = [], set()
     try:
-        folder = os.open(path, _FOLDER, dir_fd=root.fd)
+        folder = open_folder(root.fd, path)
         try:
-            return os.listdir(folder)
+            with os.scandir(folder) as entries:
+                for one in entries:
+                    names.append(one.name)
+                    if not one.is_dir(follow_symlinks=False):
+                        odd.add(one.name)
         finally:
             os.close(folder)
     except OSError as error:
         raise StorageError(f"the output folder {root.path / path} cannot be listed: {error.strerror}") from error
+    return sorted(names), odd
 
 
-def _is_folder(root: OutputRoot, path: str) -> bool:
+def _blocked(root: OutputRoot, name: str) -> str | None:
+    """What stands in the place of an aggregation's folder, or None where that cannot be told any more."""
     try:
-        os.close(os.open(path, _FOLDER, dir_fd=root.fd))
-    except (NotADirectoryError, FileNotFoundError):  # a file, or a link that leads nowhere
-        return False
-    except OSError as error:
-        raise StorageError(f"the output folder {root.path / path} cannot be opened: {error.strerror}") from error
-    return True
+        os.close(open_folder(root.fd, name))
+    except InTheWay as error:
+        return str(error)
+    except OSError:
+        return None
+    return None

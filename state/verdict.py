@@ -34,7 +34,8 @@ class Facts:
     remembers; it can tell ``lost`` from ``new`` and nothing else. ``contents[source, day]`` holds the digests of those
     files whose times settle nothing (see ``doubted``): one for each way in which a file's name counts. ``failures`` are
     the last failures of results that have one; they can put a result last and nothing else. ``published`` has, of
-    ``irreplaceable`` and of retired commits, the highest generation that surely stood in their place.
+    ``irreplaceable`` and of retired commits, the highest generation that surely stood in their place. ``blocked`` says
+    of an aggregation what stands in its folder's place.
     """
 
     inputs: Mapping[str, Mapping[str, DayFiles]]
@@ -44,9 +45,12 @@ class Facts:
     contents: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
     failures: Mapping[Place, Failure] = field(default_factory=dict)
     published: Mapping[Place, int] = field(default_factory=dict)
+    blocked: Mapping[str, str] = field(default_factory=dict)
 
     def found(self, aggregation: Declared, day: str) -> Found | None:
         """What stands in the day's place."""
+        if why := self.blocked.get(aggregation.name):
+            return Unreadable(f"cannot be reached: {why}")
         return self.output.get(aggregation.name, {}).get(day)
 
     def has_input(self, aggregation: Declared, day: str) -> bool:

@@ -112,6 +112,7 @@ def listed_facts(
         inputs={name: {day: day_files(files) for day, files in one.days.items()} for name, one in listings.items()},
         unreadable={name: one.unreadable for name, one in listings.items()},
         output=output.days,
+        blocked=output.blocked,
     )
     for name, listing in listings.items():
         if listing.broken:

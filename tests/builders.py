@@ -140,15 +140,41 @@ def tell(process: subprocess.Popen[str], line: str = "go") -> None:
 def fail(
     monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[..., bool], number: int = errno.EIO
 ) -> list[tuple[Any, ...]]:
-    """Let ``os.<name>`` raise where ``when(*arguments)`` holds, as a bad disk does. Returns the calls that failed."""
+    """Let ``os.<name>`` raise where ``when(*arguments)`` holds, as a bad disk does. Returns the calls that failed.
+
+    Paths are whole ones, below what was open before, whatever folder a call starts at.
+    """
+    whole = whole_paths(monkeypatch)
     real = getattr(os, name)
     failed: list[tuple[Any, ...]] = []
 
     def call(*arguments: Any, **options: Any) -> Any:
-        if when(*arguments):
+        if when(*whole(*arguments, **options)):
             failed.append(arguments)
             raise OSError(number, os.strerror(number))
         return real(*arguments, **options)
 
     monkeypatch.setattr(os, name, call)
     return failed
+
+
+def whole_paths(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, ...]]:
+    """Says what a call of ``os`` is about: its arguments, with paths from the first folder on that was open before."""
+    real = os.open
+    folders: dict[int, str] = {}
+
+    def whole(*arguments: Any, **options: Any) -> tuple[Any, ...]:
+        starts = [options.get("dir_fd", options.get("src_dir_fd")), options.get("dst_dir_fd")]
+        paths = [
+            f"{folders[fd]}/{path}" if fd in folders and isinstance(path, str) else path
+            for path, fd in zip(arguments, starts, strict=False)
+        ]
+        return (*paths, *arguments[len(paths) :])
+
+    def remember(*arguments: Any, **options: Any) -> int:
+        fd = real(*arguments, **options)
+        folders[fd] = str(whole(*arguments, **options)[0])
+        return fd
+
+    monkeypatch.setattr(os, "open", remember)
+    return whole

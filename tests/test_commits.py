@@ -38,6 +38,7 @@ from tests.builders import (
     place,
     rows_of,
     tell,
+    whole_paths,
     written,
 )
 
@@ -321,16 +322,22 @@ def _as_socket(path: Path) -> None:
     ],
 )
 def test_what_is_no_result_is_set_aside_and_replaced(root: OutputRoot, make: Callable[[Path], None]) -> None:
-    """Promise 6: whatever stands in a day's place is kept as it is, and never read through or waited for."""
+    """Promise 6: whatever stands in a day's place is kept as it is, and never read through or waited for. Of a link is
+    kept where it led: as a link, some readers would follow it.
+    """
     place(root).parent.mkdir(parents=True)
     make(place(root))
     before = place(root).lstat()
+    target = os.readlink(place(root)) if place(root).is_symlink() else None
     assert isinstance(look(root.fd, NAME, DAY), Damaged)
     commit(root)
     assert _generation(root) == 1
     assert not place(root).is_symlink()
     (aside,) = (root.path / layout.SET_ASIDE).iterdir()
-    assert (aside.lstat().st_ino, aside.lstat().st_mode) == (before.st_ino, before.st_mode)
+    if target is not None:
+        assert aside.read_text() == f"link to {target}\n"
+    else:
+        assert (aside.lstat().st_ino, aside.lstat().st_mode) == (before.st_ino, before.st_mode)
     if make is _as_folder:
         assert (aside / "within").read_bytes() == b"somebody's"
     if make is _as_link:
@@ -489,10 +496,14 @@ def test_what_is_no_file_stops_no_sweep(root: OutputRoot) -> None:
 
 
 def test_a_folder_stops_no_sweep(root: OutputRoot) -> None:
-    """A folder that somebody made among the private files is left there, and the others are swept."""
-    (root.path / layout.DRAFTS / "folder").mkdir()
-    (root.path / layout.temporary_file("dead")).touch()
+    """A folder or a file that somebody made among the private files is left there, and the others are swept."""
+    for name in ("folder", f"{'0' * 32}.tmp"):
+        (root.path / layout.DRAFTS / name).mkdir()
+    for name in ("mine.tmp", f"{'1' * 32}.parquet"):
+        (root.path / layout.DRAFTS / name).touch()
+    (root.path / layout.temporary_file("2" * 32)).touch()
     assert sweep_drafts(root.fd) == 1
+    assert len(drafts(root)) == 4
 
 
 def test_a_writer_that_fails_leaves_no_file_and_no_descriptor(root: OutputRoot) -> None:
@@ -518,6 +529,7 @@ def test_a_writer_that_fails_leaves_no_file_and_no_descriptor(root: OutputRoot) 
 def _steps(monkeypatch: pytest.MonkeyPatch, root: OutputRoot) -> list[str]:
     """The durable steps as they come: what is flushed (by the name it has then), linked and renamed."""
     steps: list[str] = []
+    whole = whole_paths(monkeypatch)
     real = {name: getattr(os, name) for name in ("fsync", "rename", "link")}
 
     def named(inode: int) -> str:
@@ -532,7 +544,7 @@ def _steps(monkeypatch: pytest.MonkeyPatch, root: OutputRoot) -> list[str]:
 
     def rename(source: str, target: str, **options: Any) -> None:
         real["rename"](source, target, **options)
-        steps.append(f"rename {target}")
+        steps.append(f"rename {whole(source, target, **options)[1]}")
 
     def link(source: str, target: str, **options: Any) -> None:
         real["link"](source, target, **options)

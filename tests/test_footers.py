@@ -229,7 +229,7 @@ def test_a_listing_that_fails_is_an_error_though_all_footers_are_known(
 ) -> None:
     """Promise 5: what is known of files says nothing of which there are."""
     _scanned(root, read)
-    fail(monkeypatch, "listdir", lambda *_: True)
+    fail(monkeypatch, "scandir", lambda *_: True)
     with pytest.raises(StorageError, match="cannot be listed"):
         scan.scan(root)
     monkeypatch.undo()

@@ -13,10 +13,16 @@ import duckdb
 import polars as pl
 import pytest
 
+from flows.health import examine
+from flows.opening import opened_root, seen_root
+from flows.repair import mend
+from state import outputs
+from state.errors import Refused, StorageError
+from tasks.memory import Memory
 from tests.builders import fail
 from tests.chaos.foreign import sealed
 from tests.project import Project, dates
-from tests.test_health import command, examined, mended
+from tests.test_health import command, examined, inside, mended
 
 DAYS = dates(10)
 
@@ -144,7 +150,105 @@ def test_a_folder_of_any_depth_is_set_aside(project: Project) -> None:
         here = below
     os.close(os.open("last.parquet", os.O_CREAT | os.O_WRONLY, dir_fd=here))
     os.close(here)
-    report = mended(project, deep=True)
-    assert [one["day"] for one in report["set_aside"]] == [DAYS[0]]
-    assert report["foreign"] == []
-    subprocess.run(["rm", "-rf", project.output], check=True)  # Python's own way out recurses
+    try:
+        report = mended(project, deep=True)
+        assert [one["day"] for one in report["set_aside"]] == [DAYS[0]]
+        assert report["foreign"] == []
+    finally:
+        subprocess.run(["rm", "-rf", project.output], check=True)  # pytest's own way recurses, and fails of it
+
+
+def test_a_link_or_a_file_in_the_place_of_a_days_folder_is_set_aside(project: Project) -> None:
+    """Promise 6: no link is followed, on reading and on writing. A day linked to another one is no day twice,
+    somebody's files are not replaced, and a plain file keeps nobody from computing the day. Then nothing is to be done.
+    """
+    elsewhere = project.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "data.parquet").write_bytes(b"somebody's")
+    folders = [project.result("totals", day).parent for day in DAYS[:4]]
+    for folder in folders[1:]:
+        shutil.rmtree(folder)
+    folders[1].symlink_to(folders[0].name)
+    folders[2].symlink_to(elsewhere)
+    folders[3].write_bytes(b"a plain file")
+    first = folders[0].joinpath("data.parquet").read_bytes()
+    run = project.run()
+    assert run.committed == {("totals", day): "corrupt" for day in DAYS[1:4]}
+    assert project.rows() == project.expected()
+    assert folders[0].joinpath("data.parquet").read_bytes() == first
+    assert project.tree(elsewhere) == {"elsewhere/data.parquet": b"somebody's"}
+    kept = sorted(path.read_bytes() for path in (project.output / "_noonmark/set_aside").iterdir())
+    assert kept == sorted([f"link to {elsewhere}\n".encode(), b"link to day=2024-01-01\n", b"a plain file"])
+    assert project.run().committed == {}
+
+
+def test_what_is_in_the_way_of_a_lock_or_an_aggregation_fails_its_days_by_name(project: Project) -> None:
+    """Promise 10: where nothing can be set aside safely, the days say what is in the way; the others are computed, what
+    the links lead to is not touched, and the index forgets nothing. Once it is moved away, one run has nothing to do.
+    """
+    elsewhere = project.folder / "elsewhere"
+    victim = project.folder / "letter.txt"
+    victim.write_bytes(b"dear somebody, this is longer than a mark")
+    lock = project.output / "_noonmark/locks/totals" / f"{DAYS[0]}.lock"
+    lock.unlink()
+    lock.symlink_to(victim)
+    (lock.parent / f"{DAYS[1]}.lock").write_bytes(victim.read_bytes())
+    (project.output / "items_by_shop").rename(elsewhere)
+    (project.output / "items_by_shop").symlink_to(elsewhere)
+    outside = project.tree(elsewhere)
+    index = project.index()
+    for number, day in enumerate(DAYS[:3]):
+        project.sell(day, [("north", 50 + number)])
+
+    run = project.run()
+    failed = {(one["aggregation"], one["day"]): (one["kind"], one["error"]) for one in run.json["failed"]}
+    assert run.code == 1
+    assert set(failed) == {("totals", day) for day in DAYS[:2]} | {("items_by_shop", day) for day in DAYS}
+    assert failed["totals", DAYS[0]][0] == "storage"
+    assert f"{DAYS[0]}.lock is a link to '{victim}', expected a file: move it away" in failed["totals", DAYS[0]][1]
+    assert f"{DAYS[1]}.lock is a file of something else" in failed["totals", DAYS[1]][1]
+    assert failed["items_by_shop", DAYS[0]][0] == "unreadable"
+    assert f"items_by_shop is a link to '{elsewhere}', expected a folder" in failed["items_by_shop", DAYS[0]][1]
+    assert [one["day"] for one in run.json["committed"]] == [DAYS[2]]
+    assert project.tree(elsewhere) == outside
+    assert (lock.parent / f"{DAYS[1]}.lock").read_bytes() == victim.read_bytes()
+    remembered = "noonmark:{items_by_shop}:commits"
+    assert project.index()[remembered] == index[remembered]
+    assert {one["day"] for one in examined(project)["problems"] if one["aggregation"] == "items_by_shop"} == set(DAYS)
+    with pytest.raises(StorageError, match="items_by_shop is a link"):
+        outputs.scan("items_by_shop", output=project.output)
+
+    lock.unlink()
+    (lock.parent / f"{DAYS[1]}.lock").unlink()
+    (project.output / "items_by_shop").unlink()
+    elsewhere.rename(project.output / "items_by_shop")
+    assert set(project.run().committed) == {("totals", day) for day in DAYS[:2]} | {
+        ("items_by_shop", day) for day in DAYS[:3]
+    }
+    assert project.rows() == project.expected()
+
+
+@pytest.mark.parametrize("folder", ["_noonmark", "_noonmark/tmp", "_noonmark/locks", "_noonmark/set_aside"])
+def test_a_link_in_the_place_of_our_own_folders_is_refused_by_name(project: Project, folder: str) -> None:
+    """What no run can do without is not followed elsewhere, nor made anew over a person's link: nothing is touched."""
+    elsewhere = project.folder / "elsewhere"
+    (project.output / folder).rename(elsewhere)
+    (project.output / folder).symlink_to(elsewhere)
+    before = project.tree()
+    with inside(project) as (settings, catalog):
+        for command in (
+            lambda: seen_root(settings, catalog, Memory(None)),
+            lambda: opened_root(settings, catalog, Memory(None)),
+            lambda: mend(settings, catalog, deep=False, accept=True, dry_run=False),
+        ):
+            with pytest.raises(Refused, match=f"{folder} is a link to") as refused:
+                command()
+            assert refused.value.exit_code == 3
+        [problem] = examine(settings, catalog)["problems"]
+    assert problem["kind"] == "refused"
+    assert {path: content for path, content in project.tree().items() if not path.startswith("redis")} == {
+        path: content for path, content in before.items() if not path.startswith("redis")
+    }
+    (project.output / folder).unlink()
+    elsewhere.rename(project.output / folder)
+    assert examined(project)["healthy"]

@@ -194,7 +194,10 @@ def test_a_commit_that_lands_during_the_deep_look_is_indexed(
 
 
 def test_a_foreign_file_among_the_results_is_named(indexed: Project) -> None:
-    """A reader of folders would count it with the results: --deep names it, and it is a person's to move away."""
+    """A reader of folders would count it with the results: --deep names it, and it is a person's to move away.
+
+    A file in the place of a day's folder is damage of that day, and set aside.
+    """
     beside = indexed.result("totals", DAYS[3]).with_name("copy.parquet")
     alone = indexed.output / "totals/day=2031-01-01/data.csv"
     above = indexed.output / "totals/notes.parquet"
@@ -204,7 +207,8 @@ def test_a_foreign_file_among_the_results_is_named(indexed: Project) -> None:
         path.write_text("mine")
     end = command(indexed, "repair", "--deep").finish()
     assert end.code == 1
-    named = [str(path.relative_to(indexed.output)) for path in (beside, alone, above, instead)]
+    named = [str(path.relative_to(indexed.output)) for path in (beside, alone, above)]
+    assert not instead.exists()
     assert all(f"{name} is none of Noonmark's" in end.stdout for name in named)
     assert "README" not in end.stdout
     assert mended(indexed, deep=True)["foreign"] == sorted(named)

@@ -80,7 +80,7 @@ def test_a_broken_link_beside_the_aggregations_is_a_stray(root: OutputRoot) -> N
 
 
 @pytest.mark.parametrize("path", [".", NAME])
-@pytest.mark.parametrize("call", ["open", "listdir"])
+@pytest.mark.parametrize("call", ["open", "scandir"])
 def test_an_error_of_listing_is_an_error(
     root: OutputRoot, path: str, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +96,7 @@ def test_an_error_of_listing_is_an_error(
     assert failed
 
 
-@pytest.mark.parametrize("call", ["open", "listdir"])
+@pytest.mark.parametrize("call", ["open", "scandir"])
 def test_a_day_that_cannot_be_listed_may_hold_foreign_files(
     root: OutputRoot, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from tests.chaos import (
     damage,
     damage_mutants,
     damage_whole,
+    foreign_tree,
     input_roots,
     kills,
     moving_inputs,
@@ -96,7 +97,7 @@ ENTRIES = (
         "listings, changing inputs, a newer version half-way. Storage, Redis, input and clock are simulated",
         "1-8, 11",
         _around(simulation.campaign, simulation.MUTANTS),
-        600_000,
+        400_000,
         _within(100_000, simulation.MUTANTS),
     ),
     Entry(
@@ -204,6 +205,15 @@ ENTRIES = (
         _around(lambda trials, seed, workdir, **_: damage_whole.campaign(trials, seed, workdir), _WHOLE),
         1_000,
         _within(500, _WHOLE),
+    ),
+    Entry(
+        "foreign-tree",
+        "Links in and out of the output, folders, plain files, sockets, pipes, other programs' files at every place of "
+        "its tree: folders, results, locks, drafts, marker, caches",
+        "5, 6, 7, 9, 10",
+        _around(foreign_tree.campaign, foreign_tree.MUTANTS),
+        600,
+        _within(400, foreign_tree.MUTANTS),
     ),
     Entry(
         "schemas",

@@ -22,10 +22,10 @@ def inspect(scene: Scene, version: int = 1) -> list[str]:
     wrong = []
     expected = scene.expected(version)
     for aggregation, day, path in scene.results():
-        content = path.read_bytes()
         if path.name != DATA or (aggregation, day) not in expected:
             wrong.append(f"{path.relative_to(scene.output)} should not be there")
             continue
+        content = path.read_bytes()
         wanted = expected.pop((aggregation, day))
         try:
             rows: object = pl.read_parquet(content, hive_partitioning=False).rows()

@@ -34,15 +34,15 @@ def _always(*_: object, **__: object) -> bool:
 
 @contextmanager
 def _errors_as_empty() -> Iterator[None]:
-    names = scan._names
+    entries = scan._entries
 
-    def names_or_none(*place: Any) -> list[str]:
+    def entries_or_none(*place: Any) -> tuple[list[str], set[str]]:
         try:
-            return names(*place)
+            return entries(*place)
         except StorageError:
-            return []
+            return [], set()
 
-    with patch.object(scan, "_names", names_or_none), patch.object(discovery.Walk, "_failed", nothing):
+    with patch.object(scan, "_entries", entries_or_none), patch.object(discovery.Walk, "_failed", nothing):
         yield
 
 

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -35,10 +34,10 @@ def _flush_only(wanted: str) -> object:
     return flush_some
 
 
-def _rename_by_writing(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+def _rename_by_writing(root_fd: int, source: str, target: str) -> None:
     """What copies a result over the old one, as every writer of polars and pyarrow does."""
-    draft = os.open(source, os.O_RDONLY, dir_fd=src_dir_fd)
-    place = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666, dir_fd=dst_dir_fd)
+    draft = os.open(source, os.O_RDONLY, dir_fd=root_fd)
+    place = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666, dir_fd=root_fd)
     try:
         content = read_whole(draft)
         for half in (content[: len(content) // 2], content[len(content) // 2 :]):
@@ -48,7 +47,7 @@ def _rename_by_writing(source: str, target: str, *, src_dir_fd: int, dst_dir_fd:
     finally:
         os.close(place)
         os.close(draft)
-    os.unlink(source, dir_fd=src_dir_fd)
+    os.unlink(source, dir_fd=root_fd)
 
 
 @contextmanager
@@ -195,7 +194,7 @@ PUBLISHING: dict[str, Mutant] = {
     # Removes the flushes that make the way to a new marker durable.
     "no flush of the marker's parents": without({"state.root.flush": nothing, "state.root.flush_folder": nothing}),
     # Removes the rename: the result is written over the old one.
-    "written in place": without({"state.commits.os": SimpleNamespace(rename=_rename_by_writing)}),
+    "written in place": without({"state.commits.rename": _rename_by_writing}),
     # Removes a draft's own name and the exclusion of other writers: all writers of a result share one.
     "temporary file not exclusive": _not_exclusive,
     # Removes the private folder: the draft lies, hidden, where readers look for results.

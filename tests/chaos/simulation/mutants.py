@@ -50,7 +50,7 @@ def _held(target: Any, **attributes: Any) -> Mutant:
     return mutant
 
 
-_identify, _look, _names = identity.identify, identity.look, scan._names
+_identify, _look, _entries = identity.identify, identity.look, scan._entries
 _day_lock, _wait, _flush_folder = locks.day_lock, locks._wait, commits.flush_folder
 
 
@@ -71,7 +71,7 @@ def _unlinking(root_fd: int, aggregation: str, day: str, deadline: float) -> Ite
         try:
             yield lock
         finally:
-            drafts._unlink(root_fd, layout.lock_file(aggregation, day))
+            drafts.unlink(root_fd, layout.lock_file(aggregation, day))
 
 
 def _impatient(*lock: Any) -> None:
@@ -122,31 +122,27 @@ def _publish_over_damage(root_fd: int, aggregation: str, day: str, token: Any, n
         if isinstance(token.found, Damaged):
             commits.set_aside(root_fd, aggregation, day, seen)
         lock.raise_mark(token.generation)
-        _rename(new.nonce, layout.data_file(aggregation, day))
+        commits.rename(root_fd, layout.temporary_file(new.nonce), layout.data_file(aggregation, day))
         new.published = True
 
 
-def _rename(nonce: str, target: str) -> None:
-    commits.os.rename(layout.temporary_file(nonce), target)
-
-
-def _unlocked(root_fd: int) -> tuple[str, int]:
+def _unlocked(root_fd: int, path: Callable[[str], str]) -> tuple[str, int]:
     nonce = drafts.uuid.uuid4().hex
     flags = drafts.os.O_RDWR | drafts.os.O_CREAT | drafts.os.O_EXCL
-    return nonce, drafts.open_lockable(layout.temporary_file(nonce), flags, dir_fd=root_fd)
+    return nonce, drafts.open_lockable(path(nonce), flags, dir_fd=root_fd)
 
 
-def _shared(root_fd: int) -> tuple[str, int]:
+def _shared(root_fd: int, path: Callable[[str], str]) -> tuple[str, int]:
     flags = drafts.os.O_RDWR | drafts.os.O_CREAT
-    return drafts.uuid.uuid4().hex, drafts.open_lockable(layout.temporary_file(""), flags, dir_fd=root_fd)
+    return drafts.uuid.uuid4().hex, drafts.open_lockable(path(""), flags, dir_fd=root_fd)
 
 
-def _listed_or_empty(root: Any, path: str) -> list[str]:
+def _listed_or_empty(root: Any, path: str) -> tuple[list[str], set[str]]:
     try:
-        names: list[str] = _names(root, path)
-        return names
+        names, odd = _entries(root, path)
+        return names, odd
     except StorageError:
-        return []
+        return [], set()
 
 
 def _damaged_if_unread(root_fd: int, aggregation: str, day: str, judged_by: Any = None) -> Any:
@@ -215,7 +211,7 @@ MUTANTS: dict[str, Mutant] = {
     "lease not renewed": _held(leases.Leases, _renew_until_closed=_nothing),
     "lease released without token": _patched(state__leases___RELEASE="return redis.call('DEL', KEYS[1])"),
     "root id ignored": _patched(state__index__Index__bind=lambda *_: True),
-    "listing error as empty": _patched(state__scan___names=_listed_or_empty),
+    "listing error as empty": _patched(state__scan___entries=_listed_or_empty),
     "EIO as corrupt": _patched(state__scan__look=_damaged_if_unread, state__identity__look=_damaged_if_unread),
     "footers known by name": _held(Footers, known=_known_by_name),
     "recent footers kept": _patched(state__footers__RECENT_NS=-(1 << 62)),

@@ -19,7 +19,7 @@ from tests.chaos.simulation.storage import place_of
 Place = tuple[str, str]
 
 _LOSABLE = (layout.CACHE, layout.FAILED, layout.DRAFTS)
-"""What a survey may fail to read: it costs time, or the order of what failed."""
+"""What a survey may fail to read: it costs time, or the order of what failed. The rest below ``_noonmark`` raises."""
 
 
 class Watch:
@@ -62,7 +62,8 @@ class Watch:
             self.fault = None
             process.disturbed = True
             process.seen["met"] = True
-            looks = call in ("open", "listdir", "pread", "list input") and not path.startswith(_LOSABLE)
+            losable = path == layout.OWN or path.startswith(_LOSABLE)
+            looks = call in ("open", "listdir", "pread", "list input") and not losable
             if looks and "survey" not in process.seen:
                 process.seen["unread"] = call, path
             raise OSError(errno.EIO, "Input/output error", path)
@@ -148,11 +149,14 @@ class Watch:
     def planned_unread(self, unread: tuple[str, str], found: Any) -> None:
         """Promise 5: a survey that could not list says so, and what it could not read is not planned."""
         call, path = unread
-        if call in ("listdir", "list input") or (call == "open" and place_of(path) is None):
+        place = place_of(path) or place_of(f"{path}/{layout.DATA}")  # a day's folder is opened before its file
+        # On the way to a file, an aggregation's folder may be the one that cannot be opened: then its day is named.
+        on_the_way = call == "open" and place is None and layout.is_aggregation_name(path) and found.plan.troubles
+        if call in ("listdir", "list input") or (call == "open" and place is None and not on_the_way):
             self.say(5, f"{self.scheduler.current.name} plans although it could not {call} {path}")
         elif call == "pread" and not found.plan.troubles:
             self.say(5, f"{self.scheduler.current.name} plans over a result that it could not read")
-        elif any((item.aggregation, item.day) == place_of(path) for item in found.plan.items):
+        elif any((item.aggregation, item.day) == place for item in found.plan.items):
             self.say(5, f"{self.scheduler.current.name} plans {path} that it could not open")
 
     def lease_ends(self, key: bytes, token: object) -> None:

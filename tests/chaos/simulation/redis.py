@@ -175,11 +175,12 @@ class Server:
             self.ends[key] = self.scheduler.now + int(options[options.index(b"PX") + 1]) * 1_000_000
         return b"OK"
 
-    def _hset(self, key: bytes, field: bytes, value: bytes) -> int:
+    def _hset(self, key: bytes, *pairs: bytes) -> int:
         entries = self._made(key, dict)
-        self.auditor.index_changes(key, field, entries.get(field, b""), value, reconciling=self.reconciling)
-        entries[field] = value
-        return 1
+        for field, value in zip(pairs[::2], pairs[1::2], strict=True):
+            self.auditor.index_changes(key, field, entries.get(field, b""), value, reconciling=self.reconciling)
+            entries[field] = value
+        return len(pairs) // 2
 
     def _hdel(self, key: bytes, field: bytes) -> int:
         entries = self._get(key, dict)

@@ -42,8 +42,8 @@ from tests.chaos.simulation.threads import Clock, Threading
 
 _settle = Attempt.settle
 _ON_STORAGE = (
-    *("files", "commits", "locks", "flocks", "drafts", "identity", "set_aside", "parquet_names"),
-    *("found", "footers", "cache_file", "scan", "accepted", "deep", "root", "failures", "run_note"),
+    *("files", "locks", "flocks", "drafts", "identity", "set_aside", "parquet_names", "tree", "found"),
+    *("footers", "cache_file", "scan", "accepted", "root", "failures", "run_note"),
 )
 """The modules of ``state`` that call ``os``."""
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
