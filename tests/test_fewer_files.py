@@ -130,7 +130,7 @@ def test_a_region_whose_mount_is_gone_is_no_change(api_url: str, tmp_path: Path)
 
     repaired = command(project, "repair", "--accept-output", "--json").finish()
     assert repaired.code == 0
-    assert repaired.json["accepted"] == {"empty_sources": [], "fewer_files": {"sales/*/{day}.csv": 10}}
+    assert repaired.json["accepted"]["fewer_files"] == {"sales/*/{day}.csv": 10}
     (project.raw / "sales" / "asia").rename(project.folder / "asia")
     assert project.run().code == 3, "yet fewer files are another question"
     (project.folder / "asia").rename(project.raw / "sales" / "asia")
