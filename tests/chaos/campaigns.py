@@ -97,7 +97,7 @@ ENTRIES = (
         "listings, changing inputs, a newer version half-way. Storage, Redis, input and clock are simulated",
         "1-8, 11",
         _around(simulation.campaign, simulation.MUTANTS),
-        400_000,
+        250_000,
         _within(100_000, simulation.MUTANTS),
     ),
     Entry(
@@ -113,7 +113,7 @@ ENTRIES = (
         "The power cut at every step of a real worker, on ext4 and xfs, with the journal flushed and lost",
         "1, 2, 7",
         _inside(cuts.campaign),
-        5_200,  # likewise
+        3_000,  # likewise
         _within(4_000, cuts.MUTANTS),
     ),
     Entry(
