@@ -62,7 +62,7 @@ def _remaining(report: Mapping[str, Any], *, index_wanted: bool) -> str:
     if index_wanted and report.get("index") == "unread":
         told.append(f"the index was not repaired; {HEALTH} tells why")
     if bad := [*report["set_aside"], *report.get("edited", ()), *report.get("unreadable", ())]:
-        named = ", ".join(f"{one['aggregation']} {one['day']}" for one in bad[:SHOWN_FAILURES])
+        named = ", ".join(f"{one['aggregation']} {one['day']}".strip() for one in bad[:SHOWN_FAILURES])
         more = f" and {len(bad) - SHOWN_FAILURES} more" if len(bad) > SHOWN_FAILURES else ""
         told.append(f"{counted(len(bad), 'result')} damaged, unreadable or computed from other bytes: {named}{more}")
     if foreign := report.get("foreign"):
@@ -92,6 +92,8 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
                     output, report = _look_deep(settings, catalog, root, dry_run=dry_run)
             else:
                 output, report = scan(root), {"set_aside": []}
+            if blocked := [Unread(name, "", f"cannot be reached: {why}") for name, why in output.blocked_among(names)]:
+                report["unreadable"] = [*report.get("unreadable", ()), *(asdict(one) for one in blocked)]
             report |= asdict(memory.reconcile(output.reachable(remembered), output.days, dry_run=dry_run))
             if not dry_run:
                 remember_footers(output)
@@ -200,7 +202,8 @@ def _show(report: Mapping[str, Any], _: Settings) -> None:
     for path in report.get("foreign", ()):
         console.print(Text(f"  {path} is none of Noonmark's, and a reader of the folder may count it: move it away"))
     for one in report.get("unreadable", ()):
-        console.print(Text(f"  {one['aggregation']} {one['day']}: {one['why']}; mend that, then: {REPAIR} --deep"))
+        place = f"{one['aggregation']} {one['day']}".strip()
+        console.print(Text(f"  {place}: {one['why']}; mend that, then: {REPAIR} --deep"))
 
 
 def main() -> None:

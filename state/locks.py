@@ -22,7 +22,7 @@ from state.tree import InTheWay, Parent, in_the_way, open_file, require_file
 
 _POLL_SECONDS = 0.005
 _MARK_DIGITS = 20
-# What a mark can be, and what a power cut can leave of one: whatever else stands in a lock file is somebody's.
+# What two lines can be, and what a power cut can leave of them: whatever else stands in a lock file is somebody's.
 _MARK = re.compile(rb"[\d\n\0]{0,%d}" % (2 * (_MARK_DIGITS + 1)))
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 

@@ -35,6 +35,10 @@ class Output:
     footers: Footers | None = None
     blocked: Mapping[str, str] = field(default_factory=dict)
 
+    def blocked_among(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """Those of these aggregations whose folder cannot be entered, and what stands in its place."""
+        return [(name, self.blocked[name]) for name in names if name in self.blocked]
+
     def reachable(self, remembered: Mapping[str, Known]) -> dict[str, Known]:
         """What is remembered of aggregations whose days are known: of the others nothing is to be forgotten."""
         return {name: one for name, one in remembered.items() if name not in self.blocked}

@@ -142,20 +142,24 @@ def test_a_folder_of_any_depth_is_set_aside(project: Project) -> None:
     place = project.result("totals", DAYS[0])
     place.unlink()
     place.mkdir()
-    here = os.open(place, os.O_RDONLY)
-    for _ in range(1500):
+    try:
+        _nest(place, 1500)
+        report = mended(project, deep=True)
+    finally:
+        subprocess.run(["rm", "-rf", project.output], check=True)  # Python's own way out recurses
+    assert [one["day"] for one in report["set_aside"]] == [DAYS[0]]
+    assert report["foreign"] == []
+
+
+def _nest(folder: Path, depth: int) -> None:
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
         os.mkdir("sub.parquet", dir_fd=here)
         below = os.open("sub.parquet", os.O_RDONLY, dir_fd=here)
         os.close(here)
         here = below
     os.close(os.open("last.parquet", os.O_CREAT | os.O_WRONLY, dir_fd=here))
     os.close(here)
-    try:
-        report = mended(project, deep=True)
-        assert [one["day"] for one in report["set_aside"]] == [DAYS[0]]
-        assert report["foreign"] == []
-    finally:
-        subprocess.run(["rm", "-rf", project.output], check=True)  # pytest's own way recurses, and fails of it
 
 
 def test_a_link_or_a_file_in_the_place_of_a_days_folder_is_set_aside(project: Project) -> None:
@@ -215,6 +219,9 @@ def test_what_is_in_the_way_of_a_lock_or_an_aggregation_fails_its_days_by_name(p
     remembered = "noonmark:{items_by_shop}:commits"
     assert project.index()[remembered] == index[remembered]
     assert {one["day"] for one in examined(project)["problems"] if one["aggregation"] == "items_by_shop"} == set(DAYS)
+    repaired = mended(project)
+    assert [(one["aggregation"], one["day"]) for one in repaired["unreadable"]] == [("items_by_shop", "")]
+    assert project.index()[remembered] == index[remembered]
     with pytest.raises(StorageError, match="items_by_shop is a link"):
         outputs.scan("items_by_shop", output=project.output)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -231,12 +230,12 @@ def test_a_person_reads_the_problems_with_their_commands(project: Project, capsy
 
 
 def test_a_storage_error_is_no_verdict(project: Project) -> None:
-    """Exit 4: an output that cannot be listed is neither healthy nor empty."""
-    shutil.rmtree(project.output / "totals")
-    os.symlink("totals", project.output / "totals")
+    """Exit 4: an output that cannot be opened is neither healthy nor empty."""
+    shutil.rmtree(project.output)
+    project.output.symlink_to(project.output.name)
     end: Finished = command(project, "health", "--json").finish()
     assert end.code == 4
-    assert "totals" in end.json["error"]["message"]
+    assert str(project.output) in end.json["error"]["message"]
     assert "Traceback" not in end.stderr
 
 

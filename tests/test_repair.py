@@ -194,9 +194,8 @@ def test_a_commit_that_lands_during_the_deep_look_is_indexed(
 
 
 def test_a_foreign_file_among_the_results_is_named(indexed: Project) -> None:
-    """A reader of folders would count it with the results: --deep names it, and it is a person's to move away.
-
-    A file in the place of a day's folder is damage of that day, and set aside.
+    """A reader of folders would count it with the results: --deep names it, and it is a person's to move away. What
+    has a day's name and is no folder is set aside like any damage.
     """
     beside = indexed.result("totals", DAYS[3]).with_name("copy.parquet")
     alone = indexed.output / "totals/day=2031-01-01/data.csv"
@@ -208,6 +207,7 @@ def test_a_foreign_file_among_the_results_is_named(indexed: Project) -> None:
     end = command(indexed, "repair", "--deep").finish()
     assert end.code == 1
     named = [str(path.relative_to(indexed.output)) for path in (beside, alone, above)]
+    assert "totals 2031-01-02 is damaged: its folder is a file, not a folder" in end.stdout
     assert not instead.exists()
     assert all(f"{name} is none of Noonmark's" in end.stdout for name in named)
     assert "README" not in end.stdout

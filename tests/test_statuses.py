@@ -103,8 +103,8 @@ def _newer(project: Project) -> None:
 
 
 def _loop(project: Project) -> None:
-    shutil.rmtree(project.output / "totals")
-    (project.output / "totals").symlink_to("totals")
+    shutil.rmtree(project.output)
+    project.output.symlink_to(project.output.name)
 
 
 def _damage(project: Project) -> None:
