@@ -37,18 +37,6 @@ def _expire(project: Project) -> None:
     shutil.rmtree(project.sales_file(DAY).parent)
 
 
-def _loop(project: Project) -> None:
-    folder = project.result("totals", DAY).parent
-    folder.rename(project.folder / "kept")
-    folder.symlink_to(folder.name)
-
-
-def _unloop(project: Project) -> None:
-    folder = project.result("totals", DAY).parent
-    folder.unlink()
-    (project.folder / "kept").rename(folder)
-
-
 def _empty_raw(project: Project) -> None:
     shutil.rmtree(project.raw / "sales")
     (project.raw / "sales").mkdir()
@@ -90,7 +78,6 @@ CASES = {
         "its input cannot be read",
         lambda p: p.sales_file(DAY).with_name("late.csv").unlink(),
     ),
-    "unreadable result": Case("unreadable", _loop, "its result cannot be opened", _unloop),
     "damaged, input gone": Case(
         "unrecoverable",
         _both(_expire, lambda p: p.result("totals", DAY).write_bytes(b"mine")),

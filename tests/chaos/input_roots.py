@@ -298,7 +298,8 @@ def _restored(scene: Scene, tree: _Tree, *, killed: bool) -> Iterator[str]:
     real = os.rename
 
     def rename(source: Any, target: Any, **options: Any) -> None:
-        if str(target) == layout.data_file(*place):
+        folder = os.readlink(f"/proc/self/fd/{options['dst_dir_fd']}") if "dst_dir_fd" in options else ""
+        if f"{folder}/{target}".endswith(layout.data_file(*place)):
             raise OSError("killed")
         real(source, target, **options)
 
