@@ -32,7 +32,7 @@ def _number_only() -> Iterator[None]:
 class _Unmarked(DayLock):
     """A lock without a high-water mark."""
 
-    def __init__(self, _: int) -> None:
+    def __init__(self, *_: object) -> None:
         self.mark = b""
 
     def raise_mark(self, generation: int) -> None:
