@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from prefect.exceptions import TerminationSignal
-
 from state.errors import ConfigurationError, DeclarationError, Interrupted, NoonmarkError
 from state.verdict import Declared
 from tasks.catalog import Aggregation, Source, declared
@@ -110,7 +108,7 @@ def _import(name: str, setting: str) -> ModuleType:
         # An aggregation's own errors name the place already; a source does not know where it stands.
         message = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
         raise DeclarationError(message, command=error.command or CHECK) from None
-    except (NoonmarkError, Interrupted, TerminationSignal):
+    except (NoonmarkError, Interrupted):
         raise
     except ModuleNotFoundError as error:
         if error.name and f"{name}.".startswith(f"{error.name}."):
@@ -124,10 +122,20 @@ def _import(name: str, setting: str) -> ModuleType:
             command=f"pip install what it needs, then: {CHECK}",
         ) from error
     except BaseException as error:  # a module that leaves, or interrupts itself, is as wrong as one that raises
+        if _is_prefects_end(error):
+            raise
         place = "" if isinstance(error, SyntaxError) else f" ({_place_of(error)})"  # that one names its own line
         raise ConfigurationError(
             f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {told(error)}{place}", command=CHECK
         ) from error
+
+
+def _is_prefects_end(error: BaseException) -> bool:
+    """Whether Prefect raised it for a signal."""
+    # Imported late: a child that computes results (``tasks.isolated``) reads the catalog too, and needs no Prefect.
+    from prefect.exceptions import TerminationSignal
+
+    return isinstance(error, TerminationSignal)
 
 
 def _place_of(error: BaseException) -> str:
