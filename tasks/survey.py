@@ -18,6 +18,7 @@ from state.accepted import Accepted, read_accepted
 from state.digests import Digests
 from state.errors import ConfigurationError, Refused, StorageError
 from state.failures import read_failures
+from state.footers import Footers
 from state.found import Commit
 from state.index import Remembered
 from state.input_root import InputRoot
@@ -122,20 +123,20 @@ def listed_facts(
 
 def remember_footers(output: Output) -> None:
     """Keep what a scan learned of footers, for the next run. A cache that cannot be written is no failure."""
-    try:
-        if output.footers:
-            output.footers.save()
-    except OSError as error:
-        log.warning("what was read of the results cannot be kept, so the next run reads it again: %s", error)
+    _keep(output.footers, "results")
 
 
 def remember_digests(found: Survey) -> None:
     """Keep what a survey learned of inputs, likewise."""
+    _keep(found.digests, "inputs")
+
+
+def _keep(learned: Footers | Digests | None, what: str) -> None:
     try:
-        if found.digests:
-            found.digests.save()
+        if learned:
+            learned.save()
     except OSError as error:
-        log.warning("what was read of the inputs cannot be kept, so the next run reads it again: %s", error)
+        log.warning("what was read of the %s cannot be kept, so the next run reads it again: %s", what, error)
 
 
 def _without(facts: Facts, source: str, hidden: Mapping[str, str]) -> Facts:
