@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tasks.catalog import Aggregation, Source
-from tasks.loading import load
+from tasks.catalog.declare import Aggregation, Source
+from tasks.catalog.load import load
 
 SCANS: Mapping[str, Callable[..., pl.LazyFrame]] = {".csv": pl.scan_csv, ".parquet": pl.scan_parquet}
 Files = Mapping[Source, Mapping[str, list[Path]]]

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 
-from flows.streams import open_closed_streams
+from flows.cli.streams import open_closed_streams
 
 # Before Prefect is imported, and the only way that its client knows: on a terminal it would show a newcomer a notice
 # about its telemetry, and without a network it would wait for it. A person who set the variable keeps what was set.

@@ -14,28 +14,28 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.command import Parser, ProblemsRemain, collecting, run_command
+from flows.cli.command import Parser, ProblemsRemain, collecting, run_command
+from flows.cli.options import add_selection, selection_of
+from flows.cli.prefect_server import reporting
 from flows.opening import opened_memory, opened_root, seen_root
-from flows.options import add_selection, selection_of
-from flows.prefect_server import reporting
-from flows.progress import shown_progress
+from flows.report.progress import shown_progress
+from flows.report.terminal import Summary, counted, plan_to_json, show_daily
 from flows.settings import Settings, read_settings
-from flows.summary import Summary, counted, plan_to_json, show_daily
-from state.accepted import take_back
-from state.drafts import sweep_drafts
 from state.errors import ConfigurationError
-from state.files import flush_file_system
-from state.input_root import InputRoot
-from state.plan import Plan, Selection
-from state.run_note import RunNote
-from state.schemas import Schemas
-from tasks.batches import compute_all
+from state.filesystem.durable import flush_file_system
+from state.index.best_effort import log
+from state.inputs.root import InputRoot
+from state.planner.plan import Plan, Selection
+from state.result.schemas import Schemas
+from state.store.accepted import revoke_accepted
+from state.store.local.run_note import RunNote
+from state.store.local.staging import remove_stale_files
+from tasks.catalog.load import Catalog, load
+from tasks.compute.context import AdaptiveBatchSize, RunContext
+from tasks.compute.failing import forget_recovered, record_deaths, show_failures
+from tasks.compute.runner import compute_all
 from tasks.diagnosis import HEALTH
-from tasks.failing import forget_recovered, record_deaths, show_failures
-from tasks.loading import Catalog, load
-from tasks.memory import log
 from tasks.survey import remember_digests, remember_footers, survey
-from tasks.workshop import Pace, Workshop
 
 
 @flow(name="daily", description="Compute and commit the days whose aggregates are missing, stale or damaged.")
@@ -65,7 +65,7 @@ def daily(
     catalog = load(settings.aggregations)
     selection = selection_of(catalog, days=days, only=only, force=force, limit=limit, newest_first=newest_first)
     if dry_run:
-        return look_ahead(settings, catalog, selection)
+        return preview(settings, catalog, selection)
     summary = run(settings, catalog, selection, workers or settings.workers)
     if summary.failed:
         raise ProblemsRemain(summary.failures(), summary.to_json())
@@ -86,13 +86,13 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         memory.reconcile(found.output.reachable(found.remembered), found.output.days)
         remember_footers(found.output)
         remember_digests(found)
-        take_back(root, found.outdated)
-        sweep_drafts(root.fd)
+        revoke_accepted(root, found.outdated)
+        remove_stale_files(root.fd)
         forget_recovered(root, found.plan.recovered)
         days = len({item.day for item in found.plan.items})
         with shown_progress(days) as progress, RunNote(root.fd) as note, collecting():
-            shop = Workshop(
-                *(catalog, raw, root, Pace(workers), progress),
+            shop = RunContext(
+                *(catalog, raw, root, AdaptiveBatchSize(workers), progress),
                 schemas=Schemas(found.output.days),
                 passed_over=found.broken,
                 note=note,
@@ -105,7 +105,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
     return Summary.of(found.plan, outcomes, time.monotonic() - began)
 
 
-def look_ahead(settings: Settings, catalog: Catalog, selection: Selection) -> dict[str, Any]:
+def preview(settings: Settings, catalog: Catalog, selection: Selection) -> dict[str, Any]:
     """The plan as a run would make it now. Starts no server and writes nothing. Raises Refused, StorageError."""
     with opened_memory(settings, start=False) as memory, InputRoot(settings.input) as raw:
         with seen_root(settings, catalog, memory) or nullcontext() as root:
@@ -149,7 +149,7 @@ def _act(options: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
     if options.workers is not None and options.workers < 1:
         raise ConfigurationError(f"--workers {options.workers}: expected a number from 1")
     if options.dry_run:
-        return look_ahead(settings, catalog, selection)
+        return preview(settings, catalog, selection)
     with reporting():
         report: Mapping[str, Any] = daily(**asked, workers=options.workers, retry_quarantined=options.retry_quarantined)
     return report

@@ -17,20 +17,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, run_command
+from flows.cli.command import Parser, ProblemsRemain, run_command
+from flows.cli.prefect_server import reporting
 from flows.opening import opened_memory, seen_root
-from flows.prefect_server import reporting
+from flows.report.terminal import SHOWN_FAILURES, counted
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
-from flows.summary import SHOWN_FAILURES, counted
-from state.durability import Durability
 from state.errors import Refused
-from state.input_root import InputRoot
-from state.plan import Plan, Selection
-from state.root import ACCEPT
-from state.scan import counted_below_own
+from state.index.best_effort import BestEffortIndex
+from state.index.durability import Durability
+from state.inputs.root import InputRoot
+from state.planner.plan import Plan, Selection
+from state.store.local.root import ACCEPT
+from state.store.local.scan import counted_below_own
+from tasks.catalog.load import Catalog, load
 from tasks.diagnosis import DAILY, HEALTH, Problem, counts_of, problem_of_index, problems_of, problems_of_own
-from tasks.loading import Catalog, load
-from tasks.memory import Memory
 from tasks.survey import survey
 
 Broken = Mapping[str, tuple[str, ...]]
@@ -41,13 +41,13 @@ Broken = Mapping[str, tuple[str, ...]]
 def health() -> dict[str, Any]:
     """Look at everything and change nothing. Returns the JSON object of the contract."""
     settings = read_settings(strict=False)
-    report = examine(settings, load(settings.aggregations))
+    report = check_health(settings, load(settings.aggregations))
     if not report["healthy"]:
         raise ProblemsRemain(_in_one_line(report["problems"]), report)
     return report
 
 
-def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
+def check_health(settings: Settings, catalog: Catalog) -> dict[str, Any]:
     """One whole examination. Starts no server and writes nothing. Raises StorageError where something is unreadable."""
     began = time.monotonic()
     with opened_memory(settings, start=False) as memory:
@@ -67,7 +67,7 @@ def examine(settings: Settings, catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def _look(settings: Settings, catalog: Catalog, memory: Memory) -> tuple[Plan, list[Problem], Broken]:
+def _look(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> tuple[Plan, list[Problem], Broken]:
     try:
         with seen_root(settings, catalog, memory) or nullcontext() as root, InputRoot(settings.input) as raw:
             found = survey(catalog, raw, root, memory, Selection(), settings.workers)
@@ -90,7 +90,7 @@ def _refused(error: Refused) -> Problem:
     return Problem("refused", "", "", f"{error.message}; {error.command}", command)
 
 
-def _problems_of_redis(settings: Settings, memory: Memory) -> list[Problem]:
+def _problems_of_redis(settings: Settings, memory: BestEffortIndex) -> list[Problem]:
     if memory.foreign:
         return [Problem("foreign_index", "", "", "the index belongs to another output", ACCEPT)]
     if memory.absence and settings.redis_url.get_secret_value() not in ("", WITHOUT_REDIS):

@@ -7,18 +7,19 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from flows.settings import WITHOUT_REDIS, Settings
-from state.embedded import EmbeddedServer, running
+from state.embedded.server import EmbeddedServer, running
 from state.errors import IndexUnavailable
-from state.index import Index
-from state.leases import Leases
-from state.root import OutputRoot, open_root, see_root
-from tasks.loading import Catalog
-from tasks.memory import Memory
+from state.index.best_effort import BestEffortIndex
+from state.index.index import Index
+from state.index.leases import Leases
+from state.store.local.root import open_root, see_root
+from state.store.local.store import LocalStore
+from tasks.catalog.load import Catalog
 from tasks.survey import require_input
 
 
 @contextmanager
-def opened_memory(settings: Settings, *, start: bool = True) -> Iterator[Memory]:
+def opened_memory(settings: Settings, *, start: bool = True) -> Iterator[BestEffortIndex]:
     """The index of these settings. ``start=False`` starts no server: where none runs, there is no index.
 
     A Redis that cannot be reached is no error: the run goes on without. Raises ConfigurationError for a wrong URL.
@@ -26,18 +27,18 @@ def opened_memory(settings: Settings, *, start: bool = True) -> Iterator[Memory]
     with ExitStack() as stack:
         url = settings.redis_url.get_secret_value()
         if url == WITHOUT_REDIS:
-            yield Memory(None, "NOONMARK_REDIS_URL=none")
+            yield BestEffortIndex(None, "NOONMARK_REDIS_URL=none")
             return
         try:
             if not url:
                 url = _embedded(settings, stack) if start else running(settings.redis_dir) or ""
         except IndexUnavailable as error:
-            memory = Memory(None)
+            memory = BestEffortIndex(None)
             memory.lose(str(error))
             yield memory
             return
         if not url:
-            yield Memory(None, "no embedded server is running")
+            yield BestEffortIndex(None, "no embedded server is running")
             return
         index = Index(url, settings.namespace)
         stack.callback(index.close)
@@ -45,14 +46,14 @@ def opened_memory(settings: Settings, *, start: bool = True) -> Iterator[Memory]
         if start:
             leases = Leases(url, settings.namespace, settings.lease_seconds)
             stack.callback(leases.close)
-        yield Memory(index, leases=leases)
+        yield BestEffortIndex(index, leases=leases)
 
 
 def _embedded(settings: Settings, stack: ExitStack) -> str:
     return stack.enter_context(EmbeddedServer(settings.redis_dir)).url
 
 
-def opened_root(settings: Settings, catalog: Catalog, memory: Memory) -> OutputRoot:
+def opened_root(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> LocalStore:
     """The output root for writing, created and marked where that is allowed, and the index bound to it.
 
     Raises Refused, StorageError, ConfigurationError where nothing is to be made for there is no input either.
@@ -67,7 +68,7 @@ def opened_root(settings: Settings, catalog: Catalog, memory: Memory) -> OutputR
     return root
 
 
-def seen_root(settings: Settings, catalog: Catalog, memory: Memory) -> OutputRoot | None:
+def seen_root(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> LocalStore | None:
     """The output root for looking: nothing is written, and nothing bound. None where a run would create it.
 
     Raises Refused, StorageError.

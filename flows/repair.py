@@ -14,25 +14,26 @@ from prefect import flow
 from rich.console import Console
 from rich.text import Text
 
-from flows.command import Parser, ProblemsRemain, collecting, run_command
+from flows.cli.command import Parser, ProblemsRemain, collecting, run_command
+from flows.cli.prefect_server import reporting
 from flows.opening import opened_memory, opened_root, seen_root
-from flows.prefect_server import reporting
+from flows.report.terminal import SHOWN_FAILURES, counted
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
-from flows.summary import SHOWN_FAILURES, counted
 from state import layout
-from state.accepted import Accepted, write_accepted
-from state.deep import Broken, Unread, scan_deep, take_away
 from state.errors import IndexUnavailable, Refused, StorageError
-from state.index import Repaired
-from state.input_root import InputRoot
-from state.parquet_names import hide
-from state.root import ACCEPT, OutputRoot, create_root, find_root, require_folders, set_marker_aside
-from state.scan import Output, folders, foreign_files, scan
+from state.index.best_effort import BestEffortIndex, log
+from state.index.index import ReconcileStats
+from state.inputs.root import InputRoot
+from state.store.accepted import Accepted, write_accepted
+from state.store.local.root import ACCEPT, create_root, find_root, require_folders, set_marker_aside
+from state.store.local.scan import Output, folders, foreign_files, scan
+from state.store.local.store import LocalStore
+from state.store.local.verify import Broken, Unread, scan_deep, set_aside_damaged
+from state.store.local.visible_names import hide
 from tasks.acceptance import as_json, to_accept
-from tasks.deep_inputs import Edited, edited_inputs
+from tasks.catalog.load import Catalog, load
 from tasks.diagnosis import DAILY, HEALTH, REPAIR
-from tasks.loading import Catalog, load
-from tasks.memory import Memory, log
+from tasks.inputs.edited import Edited, edited_inputs
 from tasks.survey import remember_footers
 
 DEEP = ("edited", "unreadable", "foreign", "renamed")
@@ -83,7 +84,7 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
             log.warning("refused now; without --dry-run %s would be marked, and the index bound to it", settings.output)
         if root is None:
             nothing: dict[str, Any] = {name: [] for name in ("set_aside", *(DEEP if deep else ()))}
-            return asdict(Repaired()) | nothing | ({"index": "unread"} if memory.absence else {})
+            return asdict(ReconcileStats()) | nothing | ({"index": "unread"} if memory.absence else {})
         with root:
             names = sorted({*catalog, *folders(root), *memory.aggregations()})
             remembered = memory.read(names)
@@ -102,7 +103,7 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
 
 
 def _look_deep(
-    settings: Settings, catalog: Catalog, root: OutputRoot, *, dry_run: bool
+    settings: Settings, catalog: Catalog, root: LocalStore, *, dry_run: bool
 ) -> tuple[Output, dict[str, Any]]:
     """Compare every byte, and set aside what is damaged. Returns what stands there then, and what is to be told."""
     found: list[Broken | Unread | Edited] = []
@@ -113,7 +114,7 @@ def _look_deep(
         if isinstance(one, Broken) and not dry_run:
             touched.append(one)
             try:
-                kept = take_away(root, one)
+                kept = set_aside_damaged(root, one)
             except (StorageError, OSError) as error:
                 kept = Unread(one.aggregation, one.day, f"{one.why}, and it cannot be set aside: {error}")
         if kept:
@@ -133,7 +134,7 @@ def _look_deep(
     }
 
 
-def _rename_own(root: OutputRoot) -> list[str]:
+def _rename_own(root: LocalStore) -> list[str]:
     """Give what readers would count below ``_noonmark/`` other names. What cannot be renamed stays, and is foreign."""
     try:
         return [*hide(root.fd, layout.OWN, links=False), *hide(root.fd, layout.SET_ASIDE)]
@@ -142,7 +143,7 @@ def _rename_own(root: OutputRoot) -> list[str]:
         return []
 
 
-def _accept(settings: Settings, catalog: Catalog, memory: Memory) -> Accepted:
+def _accept(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> Accepted:
     """Take what is there for what is meant: a person said so. Returns what runs would have refused."""
     try:
         root = find_root(settings.output) or create_root(settings.output)

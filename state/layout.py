@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from state.days import is_day
 
-Place = tuple[str, str]
+Partition = tuple[str, str]
 """An aggregation and a day: where one result stands."""
 
 OWN = "_noonmark"

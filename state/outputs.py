@@ -13,12 +13,13 @@ import polars as pl
 
 from state.days import is_date, order, parse_range
 from state.errors import StorageError
-from state.files import exists_not, read_whole
-from state.found import Commit, Newer, judge, open_result
-from state.root import OutputRoot, find_root
-from state.scan import day_folders
-from state.schemas import columns, differing_days
-from state.seal import broken_seal
+from state.filesystem.durable import is_missing, read_whole
+from state.result.classify import Commit, Newer, judge, open_result
+from state.result.schemas import columns, differing_days
+from state.result.seal import broken_seal
+from state.store.local.root import find_root
+from state.store.local.scan import day_folders
+from state.store.local.store import LocalStore
 
 _Read = tuple[Commit, pl.LazyFrame]
 OUTPUT = Path(__file__).resolve().parent.parent / "data/aggregates"
@@ -85,12 +86,12 @@ def _days(commits: Sequence[Commit]) -> str:
     return f"1 day, {days[0]}" if len(days) == 1 else f"{len(days):,} days from {days[0]} to {days[-1]}"
 
 
-def _read(root: OutputRoot, aggregation: str, day: str, version: int | None = None) -> _Read | None:
+def _read(root: LocalStore, aggregation: str, day: str, version: int | None = None) -> _Read | None:
     place = f"{aggregation}, day {day}"
     try:
         fd = open_result(root.fd, aggregation, day)
     except OSError as error:
-        if exists_not(error):
+        if is_missing(error):
             return None
         raise StorageError(f"{place} cannot be opened: {error.strerror}") from error
     try:

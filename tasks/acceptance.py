@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from state import fewer
-from state.accepted import Accepted
-from state.found import Commit
-from state.input_root import InputRoot
-from state.root import OutputRoot
-from state.scan import scan
-from tasks import older
-from tasks.discovery import list_source
-from tasks.loading import Catalog, sources_by_key, to_plan
+from state.inputs.root import InputRoot
+from state.planner import fewer_files as fewer
+from state.result.classify import Commit
+from state.store.accepted import Accepted
+from state.store.local.scan import scan
+from state.store.local.store import LocalStore
+from tasks import older_results as older
+from tasks.catalog.load import Catalog, sources_by_key, to_plan
+from tasks.inputs.listing import list_source
 from tasks.survey import listed_facts
 
 
-def to_accept(catalog: Catalog, input_root: InputRoot, root: OutputRoot, threads: int) -> Accepted:
+def to_accept(catalog: Catalog, input_root: InputRoot, root: LocalStore, threads: int) -> Accepted:
     """All of it. Raises StorageError where a source cannot be listed: what nobody knows is not accepted."""
     declared, output = to_plan(catalog), scan(root)
     sources = sources_by_key(catalog)

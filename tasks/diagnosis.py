@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from state.index import Repaired
-from state.plan import Plan
-from state.root import ACCEPT
+from state.index.index import ReconcileStats
+from state.planner.plan import Plan
+from state.store.local.root import ACCEPT
 
 DAILY = "python -m flows.daily"
 REPAIR = "python -m flows.repair"
@@ -60,7 +60,7 @@ def problems_of(plan: Plan) -> Iterator[Problem]:
             yield Problem(trouble.kind, trouble.aggregation, trouble.day, f"{trouble.why}; mend that, then run", one)
 
 
-def problem_of_index(differences: Repaired) -> Problem | None:
+def problem_of_index(differences: ReconcileStats) -> Problem | None:
     """The index's differences from the output, as one problem."""
     told = [
         f"{number:,} {what}"

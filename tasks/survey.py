@@ -13,28 +13,29 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from state import fewer
-from state.accepted import Accepted, read_accepted
-from state.digests import Digests
 from state.errors import ConfigurationError, Refused, StorageError
-from state.failures import read_failures
-from state.footers import Footers
-from state.found import Commit
-from state.index import Remembered
-from state.input_root import InputRoot
-from state.inputs import DayFiles, day_files
-from state.plan import Plan, Selection, doubts, plan
-from state.root import ACCEPT, OutputRoot
-from state.scan import Output, folders, scan
+from state.index.best_effort import BestEffortIndex
+from state.index.index import IndexSnapshot
+from state.inputs.files import DayFiles, day_files
+from state.inputs.root import InputRoot
+from state.planner import fewer_files as fewer
+from state.planner.decide import Declared, Facts
+from state.planner.plan import Plan, Selection, doubts, plan
+from state.result.classify import Commit
+from state.store.accepted import Accepted, read_accepted
+from state.store.digest_cache import Digests
+from state.store.failures import read_failures
+from state.store.footer_cache import Footers
+from state.store.local.root import ACCEPT
+from state.store.local.scan import Output, folders, scan
+from state.store.local.store import LocalStore
 from state.threads import map_in_threads
-from state.verdict import Declared, Facts
-from tasks import older
-from tasks.broken_links import hidden_days
-from tasks.catalog import Source
-from tasks.discovery import Listing, list_source
-from tasks.intake import contents_digest
-from tasks.loading import Catalog, key, sources_by_key, to_plan
-from tasks.memory import Memory
+from tasks import older_results as older
+from tasks.catalog.declare import Source
+from tasks.catalog.load import Catalog, key, sources_by_key, to_plan
+from tasks.inputs.broken_links import hidden_days
+from tasks.inputs.listing import Listing, list_source
+from tasks.inputs.reading import contents_digest
 
 log = logging.getLogger("noonmark")
 
@@ -48,7 +49,7 @@ class Survey:
     """
 
     plan: Plan
-    remembered: Mapping[str, Remembered]
+    remembered: Mapping[str, IndexSnapshot]
     output: Output
     outdated: Accepted
     broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -56,7 +57,12 @@ class Survey:
 
 
 def survey(
-    catalog: Catalog, input_root: InputRoot, root: OutputRoot | None, memory: Memory, selection: Selection, threads: int
+    catalog: Catalog,
+    input_root: InputRoot,
+    root: LocalStore | None,
+    memory: BestEffortIndex,
+    selection: Selection,
+    threads: int,
 ) -> Survey:
     """Read index, output and input, and plan.
 

@@ -1,6 +1,6 @@
 """Keeps what a user's code does to the day that it computes: whatever it raises, and an ``os._exit``.
 
-What no code in this process can hold back, such as a segmentation fault, is found by the next run (``state.run_note``).
+What no code in this process can hold back, such as a segmentation fault, is found by the next run (``run_note``).
 """
 
 from __future__ import annotations

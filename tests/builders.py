@@ -17,11 +17,12 @@ import polars as pl
 import pytest
 
 from state import layout
-from state.commits import Token, flush_drafts, flush_published, publish, read_token
-from state.drafts import Draft, draft
-from state.record import CommitRecord, SourceRecord
-from state.results import arrow_table, rows_digest, write_result
-from state.root import OutputRoot
+from state.result.record import CommitRecord, SourceRecord
+from state.result.writing import arrow_table, rows_digest, write_result
+from state.store.base import Token
+from state.store.local.commit import flush_drafts, flush_published, publish, read_token
+from state.store.local.staging import StagedFile, draft
+from state.store.local.store import LocalStore
 
 PROJECT = Path(__file__).resolve().parent.parent
 NAME = "totals"
@@ -50,7 +51,7 @@ def rows_of(generation: int, rows: int = 3) -> pl.DataFrame:
 
 
 @contextmanager
-def written(root: OutputRoot, token: Token, frame: pl.DataFrame | None = None, **fields: Any) -> Iterator[Draft]:
+def written(root: LocalStore, token: Token, frame: pl.DataFrame | None = None, **fields: Any) -> Iterator[StagedFile]:
     """A flushed draft that waits to be published over ``token``; ``fields`` are the record's."""
     with draft(root.fd) as new:
         table = arrow_table(rows_of(token.generation) if frame is None else frame)
@@ -64,7 +65,7 @@ def written(root: OutputRoot, token: Token, frame: pl.DataFrame | None = None, *
 
 
 def commit(
-    root: OutputRoot, frame: pl.DataFrame | None = None, *, name: str = NAME, day: str = DAY, **fields: Any
+    root: LocalStore, frame: pl.DataFrame | None = None, *, name: str = NAME, day: str = DAY, **fields: Any
 ) -> Token:
     """Commit a day as a run does; what is returned is the token that the next writer would read."""
     token = read_token(root.fd, name, day)
@@ -80,17 +81,17 @@ def _raise_any(errors: Sequence[OSError | None]) -> None:
             raise error
 
 
-def place(root: OutputRoot, name: str = NAME, day: str = DAY) -> Path:
+def place(root: LocalStore, name: str = NAME, day: str = DAY) -> Path:
     """The path of a day's result."""
     return root.path / layout.data_file(name, day)
 
 
-def kept(root: OutputRoot) -> dict[str, bytes]:
+def kept(root: LocalStore) -> dict[str, bytes]:
     """What was set aside, by name."""
     return {file.name: file.read_bytes() for file in (root.path / layout.SET_ASIDE).iterdir() if file.is_file()}
 
 
-def drafts(root: OutputRoot) -> list[str]:
+def drafts(root: LocalStore) -> list[str]:
     """The names of the private files that are there."""
     return os.listdir(root.path / layout.DRAFTS)
 

@@ -23,7 +23,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from redis import Redis
 
-from state.embedded import EmbeddedServer
+from state.embedded.server import EmbeddedServer
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEADLINE = 90.0

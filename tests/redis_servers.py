@@ -19,9 +19,9 @@ from urllib.parse import quote
 import pytest
 import redis
 
-from state import embedded
-from state.embedded import EmbeddedServer
-from state.index import Index
+from state.embedded import server as embedded
+from state.embedded.server import EmbeddedServer
+from state.index.index import Index
 
 NAMESPACE = "noonmark"
 DEADLINE = 20.0

@@ -11,16 +11,16 @@ import polars as pl
 import pytest
 
 from state import outputs
-from state.found import Commit, Damaged, look
-from state.input_root import InputRoot
-from state.plan import Selection
-from state.root import create_root
-from tasks.catalog import Aggregation, Source, aggregation, declared
-from tasks.compute import compute
-from tasks.memory import Memory
-from tasks.outcomes import Committed, Failed
+from state.index.best_effort import BestEffortIndex
+from state.inputs.root import InputRoot
+from state.planner.plan import Selection
+from state.result.classify import Commit, Damaged, look
+from state.store.local.root import create_root
+from tasks.catalog.declare import Aggregation, Source, aggregation, declared
+from tasks.compute.context import RunContext
+from tasks.compute.group import compute
+from tasks.compute.outcomes import Committed, Failed
 from tasks.survey import survey
-from tasks.workshop import Workshop
 
 sales = Source("sales/{day}/*.csv")
 
@@ -59,14 +59,14 @@ class Tour:
     def plan(self) -> dict[str, str]:
         """Why which day would be computed now."""
         with create_root(self.output) as root:
-            found = survey(self.catalog, InputRoot(self.raw), root, Memory(None), Selection(), 1)
+            found = survey(self.catalog, InputRoot(self.raw), root, BestEffortIndex(None), Selection(), 1)
             return {item.day: item.reason for item in found.plan.items}
 
     def run(self) -> list[Committed | Failed]:
         """Compute and publish what is planned."""
         with create_root(self.output) as root:
-            found = survey(self.catalog, InputRoot(self.raw), root, Memory(None), Selection(), 1)
-            shop = Workshop(self.catalog, InputRoot(self.raw), root)
+            found = survey(self.catalog, InputRoot(self.raw), root, BestEffortIndex(None), Selection(), 1)
+            shop = RunContext(self.catalog, InputRoot(self.raw), root)
             outcomes = [one for item in found.plan.items for one in compute(shop, [(item.day, [item])])]
             return [one for one in outcomes if isinstance(one, Committed | Failed)]
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import redis
 
 from state import layout
-from state.embedded import EmbeddedServer
+from state.embedded.server import EmbeddedServer
 from tests.chaos.scene import Row, Scene, settle
 from tests.chaos.worker import call, run_in_child
 
 DAY, NEXT_DAY = "2024-01-01", "2024-01-02"
-Place = tuple[str, str]
-Rows = Mapping[Place, list[Row]]
+Partition = tuple[str, str]
+Rows = Mapping[Partition, list[Row]]
 Sales = Mapping[str, Sequence[int]]
 
 
@@ -74,7 +74,7 @@ class Base:
     scene: Scene
     old: Rows
     new: Rows
-    harmed: Mapping[Place, bytes]
+    harmed: Mapping[Partition, bytes]
 
     @property
     def name(self) -> str:

@@ -12,10 +12,12 @@ from unittest.mock import patch
 import polars as pl
 from polars.exceptions import PanicException
 
-from state import inputs, layout
-from state.inputs import FileStat
-from tasks import discovery, intake
-from tasks.catalog import Source, aggregation, declared
+from state import layout
+from state.inputs import files as inputs
+from state.inputs.files import FileStat
+from tasks.catalog.declare import Source, aggregation, declared
+from tasks.inputs import listing as discovery
+from tasks.inputs import reading as intake
 from tests.chaos import scene as scenes
 from tests.chaos.bases import DAY, NEXT_DAY, Base, Bases
 from tests.chaos.calls import of_files

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from state import layout
 from tests.chaos import mutants as registry
-from tests.chaos.bases import Bases, Place, bases
+from tests.chaos.bases import Bases, Partition, bases
 from tests.chaos.campaign import Mutant, Report, run_trials, shuffled
 from tests.chaos.instants import generations, whole
 from tests.chaos.meetings import eight_at_once, foreign_lease, hanging_holder, two_threads, two_versions
@@ -134,7 +134,7 @@ def _marker(scene: Scene) -> bytes:
     return (scene.output / layout.MARKER).read_bytes()
 
 
-def _not_rising(told: Sequence[tuple[str, str, int]], now: dict[Place, int]) -> list[str]:
+def _not_rising(told: Sequence[tuple[str, str, int]], now: dict[Partition, int]) -> list[str]:
     """Generations that were told twice, or that the place is behind of. A day that was deleted by hand has none."""
     twice = [one for one, times in Counter(told).items() if times > 1]
     behind = [one for one in told if one[:2] in now and now[one[0], one[1]] < one[2]]

@@ -15,10 +15,11 @@ from pathlib import Path
 import polars as pl
 
 from state import outputs
-from state.deep import judge_deep
 from state.errors import StorageError
-from state.found import Commit, Damaged, Found, Newer, look
-from state.root import OutputRoot, create_root
+from state.result.classify import Commit, Damaged, Found, Newer, look
+from state.store.local.root import create_root
+from state.store.local.store import LocalStore
+from state.store.local.verify import judge_deep
 from tests.builders import DAY, commit, place, rows_of
 from tests.chaos.campaign import Report
 
@@ -68,7 +69,7 @@ class Harm:
     flipped: int | None = None
 
 
-def targets(root: OutputRoot) -> list[Target]:
+def targets(root: LocalStore) -> list[Target]:
     """Commit one result of every shape, and look at each."""
     found = []
     for name, rows in SHAPES.items():
@@ -109,7 +110,7 @@ def flipped(target: Target, at: int, bit: int) -> Harm:
     return Harm(f"bit {bit} of byte {at} flipped", bytes(content), at)
 
 
-def broken_rules(root: OutputRoot, target: Target, harm: Harm, report: Report) -> Iterator[str]:
+def broken_rules(root: LocalStore, target: Target, harm: Harm, report: Report) -> Iterator[str]:
     """Judge harm that stands in the target's place; yields what is wrong with the judgements."""
     path = place(root, target.name)
     path.write_bytes(harm.content)

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from state import layout, record, root, set_aside
+from state import layout
 from state.errors import Refused
-from state.found import Damaged
+from state.result import record
+from state.result.classify import Damaged
+from state.store.local import root, set_aside
 from tests.chaos.campaign import Mutant, replaced, replaced_all
 from tests.chaos.foreign import names_in
 
@@ -30,7 +32,9 @@ class _Alike(str):
 
 
 def _no_seal() -> Any:
-    return replaced_all({"state.deep.broken_seal": lambda *_: None, "state.outputs.broken_seal": lambda *_: None})
+    return replaced_all(
+        {"state.store.local.verify.broken_seal": lambda *_: None, "state.outputs.broken_seal": lambda *_: None}
+    )
 
 
 def _no_record_digest() -> Any:
@@ -39,19 +43,19 @@ def _no_record_digest() -> Any:
     def check(fields: Mapping[str, Any]) -> str:
         return _Alike(real(fields))
 
-    return replaced("state.record._check", check)
+    return replaced("state.result.record._check", check)
 
 
 def _damaged_overwritten() -> Any:
-    return replaced("state.commits.set_aside", lambda *_: "")
+    return replaced("state.store.local.commit.set_aside", lambda *_: "")
 
 
 def _suffix_kept() -> Any:
-    return replaced("state.set_aside.hide", lambda *_: [])
+    return replaced("state.store.local.set_aside.hide", lambda *_: [])
 
 
 def _deep_deletes() -> Any:
-    return replaced("state.deep.set_aside", lambda *_: "")
+    return replaced("state.store.local.verify.set_aside", lambda *_: "")
 
 
 def _marker_overwritten() -> Any:
@@ -64,11 +68,11 @@ def _marker_overwritten() -> Any:
             os.unlink(layout.MARKER, dir_fd=fd)
             return None
 
-    return replaced("state.root._read_marker", read)
+    return replaced("state.store.local.root._read_marker", read)
 
 
 def _eio_as_corrupt() -> Any:
-    return replaced("state.found.Unreadable", Damaged)
+    return replaced("state.result.classify.Unreadable", Damaged)
 
 
 def _footer_names_paths() -> Any:
@@ -84,16 +88,22 @@ def _footer_names_paths() -> Any:
         os.link(layout.data_file(aggregation, day), kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         return kept
 
-    return replaced_all({"state.deep.set_aside": trusting, "state.commits.set_aside": trusting})
+    return replaced_all(
+        {"state.store.local.verify.set_aside": trusting, "state.store.local.commit.set_aside": trusting}
+    )
 
 
 def _types_unchecked() -> Any:
-    unchecked = ("state.record.has_types", "state.record._is_within_bounds", "state.footers.has_types")
+    unchecked = (
+        "state.result.record.has_types",
+        "state.result.record._is_within_bounds",
+        "state.store.footer_cache.has_types",
+    )
     return replaced_all(dict.fromkeys(unchecked, lambda *_: True))
 
 
 def _links_followed() -> Any:
-    return replaced("state.found._OPEN", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return replaced("state.result.classify._OPEN", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _inputs_not_rehashed() -> Any:

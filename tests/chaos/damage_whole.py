@@ -20,9 +20,9 @@ from unittest.mock import patch
 from flows.repair import mend
 from state import layout, outputs
 from state.errors import Refused, StorageError
-from state.found import Damaged, look
-from state.record import is_token
-from state.root import find_root
+from state.result.classify import Damaged, look
+from state.result.record import is_token
+from state.store.local.root import find_root
 from tests.chaos import damage
 from tests.chaos.campaign import Report, run_trials
 from tests.chaos.foreign import FOREIGN, kept, seen

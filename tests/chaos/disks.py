@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from state.files import flush_file_system
+from state.filesystem.durable import flush_file_system
 
 _FS_IOC_SHUTDOWN = 0x8004587D
 _BYTES = 320 << 20

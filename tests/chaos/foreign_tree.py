@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flows.health import examine
+from flows.health import check_health
 from flows.repair import mend
 from state import layout
 from state.errors import NoonmarkError, Refused
-from state.flocks import open_lockable
-from state.root import ACCEPT
-from state.tree import FOLDER, Parent
+from state.filesystem.file_locks import open_lockable
+from state.filesystem.folder import FOLDER, Parent
+from state.store.local.root import ACCEPT
 from tests.chaos.campaign import Mutant, Report, run_trials, without
 from tests.chaos.foreign import FOREIGN, seen
 from tests.chaos.inspection import inspect
@@ -206,7 +206,7 @@ class _Trial:
                 yield f"{self.what}: it was moved away, and {wrong}"
 
     def _health(self, *, refused: bool) -> Iterator[str]:
-        report, error = _outcome(lambda: examine(self.scene.settings(), catalog()))
+        report, error = _outcome(lambda: check_health(self.scene.settings(), catalog()))
         if error is not None:
             yield f"{self.what}: health ends with {error}"
         elif refused and report["healthy"]:
@@ -285,9 +285,14 @@ def _file_through_links(root_fd: int, path: str, flags: int) -> int:
 
 MUTANTS: dict[str, Mutant] = {
     # Each lets one kind of place be a link again.
-    "O_NOFOLLOW dropped for results": without({"state.found._OPEN": os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC}),
-    "O_NOFOLLOW dropped for locks": without(
-        {"state.locks.open_lockable": _lockable_through_links, "state.locks.open_file": _file_through_links}
+    "O_NOFOLLOW dropped for results": without(
+        {"state.result.classify._OPEN": os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC}
     ),
-    "O_NOFOLLOW dropped for folders": without({"state.tree.FOLDER": FOLDER & ~os.O_NOFOLLOW}),
+    "O_NOFOLLOW dropped for locks": without(
+        {
+            "state.store.local.day_lock.open_lockable": _lockable_through_links,
+            "state.store.local.day_lock.open_file": _file_through_links,
+        }
+    ),
+    "O_NOFOLLOW dropped for folders": without({"state.filesystem.folder.FOLDER": FOLDER & ~os.O_NOFOLLOW}),
 }

@@ -24,11 +24,11 @@ import polars as pl
 
 from state import layout
 from state.errors import NoonmarkError
-from state.input_root import InputRoot
-from state.locks import generation_of
-from tasks.attempt import Attempt
-from tasks.catalog import Source, aggregation, declared
-from tasks.loading import Catalog
+from state.inputs.root import InputRoot
+from state.store.local.day_lock import generation_of
+from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.load import Catalog
+from tasks.compute.job import Attempt
 from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials, without
 from tests.chaos.runs import run
 from tests.chaos.scene import Scene
@@ -351,19 +351,19 @@ _fail_of_files = Attempt._fail_of_files
 
 MUTANTS: dict[str, Mutant] = {
     # Removes the failure of a planned day whose files are gone.
-    "orphaned without a commit": without({"tasks.attempt.Attempt._fail_of_files": _orphaned}),
+    "orphaned without a commit": without({"tasks.compute.job.Attempt._fail_of_files": _orphaned}),
     # Removes the comparison with how many files the plan saw.
-    "fewer files than planned": without({"tasks.attempt.Attempt._fail_of_files": _computed}),
+    "fewer files than planned": without({"tasks.compute.job.Attempt._fail_of_files": _computed}),
     # Removes the descriptor, and with it the look whether the path leads to what it holds.
     "input root by path": without(
-        {"state.input_root.InputRoot.fd": property(_by_path), "state.input_root.InputRoot.check": _nothing}
+        {"state.inputs.root.InputRoot.fd": property(_by_path), "state.inputs.root.InputRoot.check": _nothing}
     ),
     # Removes that look alone: a reader that is given paths reads what took the root's place.
-    "input root not looked at again": without({"state.input_root.InputRoot.check": _nothing}),
+    "input root not looked at again": without({"state.inputs.root.InputRoot.check": _nothing}),
     # Removes the refusal of plans that would compute many days from fewer files.
-    "fewer files accepted": without({"state.fewer.refused": _nothing}),
+    "fewer files accepted": without({"state.planner.fewer_files.refused": _nothing}),
     # Removes the look at what once stood where no run can compute it anew.
-    "older result believed": without({"tasks.older._read": lambda *_: {}}),
+    "older result believed": without({"tasks.older_results._read": lambda *_: {}}),
     # Removes the difference between what was to be published and what was.
-    "mark taken for published": without({"tasks.older.published_of": generation_of}),
+    "mark taken for published": without({"tasks.older_results.published_of": generation_of}),
 }

@@ -7,13 +7,13 @@ import os
 import polars as pl
 
 from flows.opening import opened_memory
-from state.found import Commit
-from state.index import entry
+from state.index.index import entry
 from state.layout import DATA
-from state.results import arrow_table, rows_digest
-from state.root import find_root
-from state.scan import scan
-from state.seal import broken_seal
+from state.result.classify import Commit
+from state.result.seal import broken_seal
+from state.result.writing import arrow_table, rows_digest
+from state.store.local.root import find_root
+from state.store.local.scan import scan
 from tests.chaos.scene import Scene
 
 

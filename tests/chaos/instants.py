@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from state.found import Commit, judge
 from state.layout import DATA
-from state.seal import broken_seal
-from tests.chaos.bases import Base, Place, Rows, kept
+from state.result.classify import Commit, judge
+from state.result.seal import broken_seal
+from tests.chaos.bases import Base, Partition, Rows, kept
 from tests.chaos.runs import Told
 from tests.chaos.scene import Scene
 from tests.chaos.worker import Worker, mend_in_child
@@ -28,7 +28,7 @@ def whole(
     scene: Scene,
     old: Rows,
     new: Rows,
-    harmed: Mapping[Place, bytes],
+    harmed: Mapping[Partition, bytes],
     told: Sequence[Publication],
     passing: Rows = _NONE,
 ) -> list[str]:
@@ -38,8 +38,8 @@ def whole(
     What was ``told`` stands, or something newer.
     """
     wrong: list[str] = []
-    seen: dict[Place, int] = {}
-    fresh: set[Place] = set()
+    seen: dict[Partition, int] = {}
+    fresh: set[Partition] = set()
     for name, day, path in scene.results():
         place = (name, day)
         if path.name != DATA:
@@ -60,12 +60,12 @@ def whole(
     return wrong
 
 
-def generations(scene: Scene) -> dict[Place, int]:
+def generations(scene: Scene) -> dict[Partition, int]:
     """The generation of each whole result."""
     return {(name, day): number for name, day, path in scene.results() if (number := _read((name, day), str(path))[1])}
 
 
-def _read(place: Place, path: str) -> tuple[object, int, str | None]:
+def _read(place: Partition, path: str) -> tuple[object, int, str | None]:
     fd = os.open(path, os.O_RDONLY)
     try:
         found = judge(fd, *place)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from state import commits
+from state.store.local import commit as commits
 from tests.chaos import mutants as registry
 from tests.chaos.bases import SITUATIONS, Base, Bases, Situation, bases
 from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials, shuffled

@@ -16,16 +16,18 @@ from unittest.mock import patch
 
 import redis
 
-from state import commits, index_keys, leases
-from state.holder import new_token
-from state.input_root import InputRoot
-from state.leases import Leases
-from state.root import find_root
-from state.scan import scan
-from state.verdict import Item
-from tasks.compute import compute
-from tasks.outcomes import Committed
-from tasks.workshop import Workshop
+from state.index import keys as index_keys
+from state.index import leases
+from state.index.lease_owner import new_token
+from state.index.leases import Leases
+from state.inputs.root import InputRoot
+from state.planner.decide import Item
+from state.store.local import commit as commits
+from state.store.local.root import find_root
+from state.store.local.scan import scan
+from tasks.compute.context import RunContext
+from tasks.compute.group import compute
+from tasks.compute.outcomes import Committed
 from tests.chaos import scene as scenes
 from tests.chaos.bases import DAY, Bases, Situation
 from tests.chaos.inspection import inspect
@@ -156,7 +158,7 @@ def publish_in_two_threads(scene: Scene, _: Mapping[str, Any], __: Told) -> bool
     """
     root = find_root(scene.output)
     assert root is not None
-    shop = Workshop(scenes.catalog(), InputRoot(scene.raw), root)
+    shop = RunContext(scenes.catalog(), InputRoot(scene.raw), root)
     items = [
         Item(name, DAY, "changed", getattr(getattr(found[DAY], "record", None), "nonce", ""))
         for name, found in scan(root).days.items()

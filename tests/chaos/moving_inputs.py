@@ -19,11 +19,11 @@ from unittest.mock import patch
 
 import polars as pl
 
-from state.commits import read_token
-from tasks import shared_folders
-from tasks.catalog import Source, aggregation, declared
-from tasks.evaluate import evaluate
-from tasks.loading import Catalog
+from state.store.local.commit import read_token
+from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.load import Catalog
+from tasks.compute.evaluate import evaluate
+from tasks.inputs import shared_folders
 from tests.chaos.campaign import Mutant, Report, run_trials, without
 from tests.chaos.runs import run
 from tests.chaos.scene import Scene
@@ -138,21 +138,21 @@ def _struck(strike: Callable[[], None], when: str) -> Mapping[str, object]:
         return call
 
     if when == "tokens":
-        return {"tasks.attempt.read_token": before(read_token)}
-    return {"tasks.compute.evaluate": before(evaluate)} if when == "computing" else {}
+        return {"tasks.compute.job.read_token": before(read_token)}
+    return {"tasks.compute.group.evaluate": before(evaluate)} if when == "computing" else {}
 
 
 def _clock(*, coarse: bool) -> Mapping[str, object]:
     """Folders whose times tick every two seconds, or folders that count as old when they are listed."""
     if not coarse:
-        return {"tasks.shared_folders.time": SimpleNamespace(time_ns=lambda: time.time_ns() + 10**10)}
+        return {"tasks.inputs.shared_folders.time": SimpleNamespace(time_ns=lambda: time.time_ns() + 10**10)}
     real = shared_folders._identity
 
     def identity(status: Any) -> tuple[int, ...]:
         device, inode, mtime, ctime = real(status)
         return device, inode, mtime // _TICK_NS, ctime // _TICK_NS
 
-    return {"tasks.shared_folders._identity": identity}
+    return {"tasks.inputs.shared_folders._identity": identity}
 
 
 def _trial(number: int, seed: int, workdir: Path) -> Iterator[str]:
@@ -234,11 +234,11 @@ _look = shared_folders.SharedFolders._look
 
 MUTANTS: dict[str, Mutant] = {
     # Removes the folders that wildcards chose from the fingerprint of who sees them.
-    "wildcard part not digested": without({"tasks.templates.Template.placed_name": _own_name}),
+    "wildcard part not digested": without({"tasks.catalog.template.Template.placed_name": _own_name}),
     # Removes the doubt about folders whose times are younger than a tick.
-    "recent folders trusted": without({"tasks.shared_folders.RECENT_NS": -(1 << 62)}),
+    "recent folders trusted": without({"tasks.inputs.shared_folders.RECENT_NS": -(1 << 62)}),
     # Removes every look at shared folders but the first.
-    "folders not looked at again": without({"tasks.shared_folders.SharedFolders._look": _looked_at_once}),
+    "folders not looked at again": without({"tasks.inputs.shared_folders.SharedFolders._look": _looked_at_once}),
     # Removes the difference between a link to nowhere and nothing.
     "broken link as absent": without({"tasks.survey.hidden_days": lambda *_: {}}),
 }

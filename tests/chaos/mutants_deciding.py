@@ -8,15 +8,20 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
-from state import found, identity, index_client, inputs, leases, scan, verdict
-from state.commits import read_token
 from state.errors import StorageError
-from state.found import Commit, Damaged, Unreadable
-from state.index_scripts import COMMIT, RECONCILE
-from state.seal import read_footer
-from tasks import discovery
-from tasks.attempt import Attempt
-from tasks.outcomes import Skipped
+from state.index import client as index_client
+from state.index import leases
+from state.index.scripts import COMMIT, RECONCILE
+from state.inputs import files as inputs
+from state.planner import decide as verdict
+from state.result import classify as found
+from state.result.classify import Commit, Damaged, Unreadable
+from state.result.seal import read_footer
+from state.store.local import identity, scan
+from state.store.local.commit import read_token
+from tasks.compute.job import Attempt
+from tasks.compute.outcomes import Skipped
+from tasks.inputs import listing as discovery
 from tasks.user_code import Raised
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.mutants_publishing import nothing
@@ -106,7 +111,7 @@ def _other_version_is_older() -> Iterator[None]:
             self._tokens[item.aggregation] = read_token(self._shop.root.fd, item.aggregation, self.day)
         return item.aggregation in self._tokens
 
-    with patch("state.plan.verdict", judge_by_difference), patch.object(Attempt, "_read_token", read_anyway):
+    with patch("state.planner.plan.verdict", judge_by_difference), patch.object(Attempt, "_read_token", read_anyway):
         yield
 
 
@@ -118,7 +123,7 @@ def _index_believed() -> Iterator[None]:
         remembered = day in facts.index.get(aggregation.name, ())
         return "done" if remembered and not force else judge(aggregation, day, facts, force=force)
 
-    with patch("state.plan.verdict", judge_by_index):
+    with patch("state.planner.plan.verdict", judge_by_index):
         yield
 
 
@@ -184,43 +189,47 @@ DECIDING: dict[str, Mutant] = {
     # Removes ctime and inode from what tells a file from its former self.
     "no ctime": _without_ctime,
     # Removes the doubt about times that are younger than a tick.
-    "recent times trusted": without({"tasks.intake.RECENT_NS": _LONG_AGO}),
+    "recent times trusted": without({"tasks.inputs.reading.RECENT_NS": _LONG_AGO}),
     # Removes the order of token and input, and the second look at the input.
     "token read after the input": _token_last,
     # Removes the second look at the input alone.
-    "input not looked at again": without({"tasks.attempt.Attempt._still_holds": _always}),
+    "input not looked at again": without({"tasks.compute.job.Attempt._still_holds": _always}),
     # Removes the order of versions: two deployments replace each other's results.
     'version "differs"': _other_version_is_older,
     # Removes the second decision once the lease is held.
     "no second decision under the lease": without(
-        {"tasks.attempt.Attempt._done_by_another": _never, "tasks.attempt.Attempt._done_meanwhile": _never}
+        {"tasks.compute.job.Attempt._done_by_another": _never, "tasks.compute.job.Attempt._done_meanwhile": _never}
     ),
     # Removes the token from the release: a late holder gives up its successor's lease.
-    "lease released without token": without({"state.leases._RELEASE": _RELEASE_ANY}),
+    "lease released without token": without({"state.index.leases._RELEASE": _RELEASE_ANY}),
     # Removes the end of a lease: who is dead holds it, and for as long as it says.
-    "lease blocks for ever": without({"state.leases.Leases._judged": _lives, "state.patience.Patience.lasts": _lasts}),
+    "lease blocks for ever": without(
+        {"state.index.leases.Leases._judged": _lives, "state.index.lease_wait.Patience.lasts": _lasts}
+    ),
     # Removes the end of the wait for a holder that lives and hangs.
-    "hanging holder waited for": without({"state.patience.Patience.lasts": _lasts}),
+    "hanging holder waited for": without({"state.index.lease_wait.Patience.lasts": _lasts}),
     # Removes the end of a lease whose run does not get on.
-    "renewal without progress": without({"state.leases.Leases._due": _all_due}),
+    "renewal without progress": without({"state.index.leases.Leases._due": _all_due}),
     # Removes the comparison from the index's two writers.
-    "index set without compare": without({"state.index.COMMIT": _COMMIT_ANY, "state.index.RECONCILE": _RECONCILE_ANY}),
+    "index set without compare": without(
+        {"state.index.index.COMMIT": _COMMIT_ANY, "state.index.index.RECONCILE": _RECONCILE_ANY}
+    ),
     # Removes the output from the decision: what Redis remembers is done.
     "Redis believed about done": _index_believed,
     # Removes the owner from the index: any output's will do.
-    "root id ignored": without({"tasks.memory.Memory.belongs_to": _always}),
+    "root id ignored": without({"state.index.best_effort.BestEffortIndex.belongs_to": _always}),
     # Removes the deadline of calls to Redis.
     "no deadline on a call": _no_deadline,
     # Removes the care for panics, which are no Exceptions.
-    "only Exception caught": without({"tasks.evaluate.attempt": _attempt_exceptions}),
+    "only Exception caught": without({"tasks.compute.evaluate.attempt": _attempt_exceptions}),
     # Removes the care for os._exit, which raises nothing.
-    "os._exit let through": without({"tasks.evaluate.contained": nullcontext}),
+    "os._exit let through": without({"tasks.compute.evaluate.contained": nullcontext}),
     # Removes what a run that died tells the next one.
     "note of a dead run not read": without({"flows.daily.record_deaths": nothing}),
     # Removes the order of what failed: it is computed first again.
-    "failed days first": without({"state.verdict.Item.failed_alike": False}),
+    "failed days first": without({"state.planner.decide.Item.failed_alike": False}),
     # Removes the names under which polars reads files on disk in pieces.
-    "polars maps the input": without({"tasks.formats.scan_files": _scan_paths}),
+    "polars maps the input": without({"tasks.catalog.formats.scan_files": _scan_paths}),
     # Removes the comparison of a footer's names with the place where it lies.
     "names from a footer believed": _names_believed,
 }

@@ -9,11 +9,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
-from state import commits, flocks, layout, locks
+from state import layout
 from state.errors import StorageError
-from state.found import Commit
-from state.identity import identify
-from state.locks import DayLock, day_lock
+from state.filesystem import file_locks as flocks
+from state.result.classify import Commit
+from state.store.local import commit as commits
+from state.store.local import day_lock as locks
+from state.store.local.day_lock import DayLock, day_lock
+from state.store.local.identity import identify
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.mutants_publishing import nothing
 
@@ -25,7 +28,7 @@ def _number_only() -> Iterator[None]:
         found, identity = identify(root_fd, aggregation, day)
         return found, str(found.record.generation) if isinstance(found, Commit) else identity
 
-    with patch("state.commits.identify", identify_by_number):
+    with patch("state.store.local.commit.identify", identify_by_number):
         yield
 
 
@@ -62,7 +65,7 @@ def _unlinked() -> Iterator[None]:
             with suppress(FileNotFoundError):
                 os.unlink(layout.lock_file(aggregation, day), dir_fd=root_fd)
 
-    with patch("state.commits.day_lock", lock_and_unlink):
+    with patch("state.store.local.commit.day_lock", lock_and_unlink):
         yield
 
 
@@ -88,7 +91,7 @@ def _kept_by_child() -> Iterator[None]:
     with (
         patch.object(flocks, "open_lockable", open_inherited),
         patch.object(locks, "open_lockable", open_inherited),
-        patch("state.drafts.open_lockable", open_inherited),
+        patch("state.store.local.staging.open_lockable", open_inherited),
     ):
         yield
 
@@ -100,7 +103,7 @@ def _unconditional() -> Iterator[None]:
     def publish_over_anything(root_fd: int, aggregation: str, day: str, _: Any, new: Any) -> None:
         publish(root_fd, aggregation, day, commits.read_token(root_fd, aggregation, day), new)
 
-    with patch("tasks.attempt.publish", publish_over_anything):
+    with patch("tasks.compute.job.publish", publish_over_anything):
         yield
 
 
@@ -108,11 +111,13 @@ LOCKING: dict[str, Mutant] = {
     # Removes the nonce from what is compared: a commit is known by its generation alone.
     "number-only token": _number_only,
     # Removes the memory of the highest generation that was ever published.
-    "no high-water mark": without({"state.locks.DayLock": _Unmarked, "state.commits.read_mark": lambda *_: b""}),
+    "no high-water mark": without(
+        {"state.store.local.day_lock.DayLock": _Unmarked, "state.store.local.commit.read_mark": lambda *_: b""}
+    ),
     # Removes the day's lock; what is compared is still compared.
-    "no lock": without({"state.locks._wait": nothing}),
+    "no lock": without({"state.store.local.day_lock._wait": nothing}),
     # Removes what keeps a second thread of one process out.
-    "lockf": without({"state.locks.try_lock": _in_range}),
+    "lockf": without({"state.store.local.day_lock.try_lock": _in_range}),
     # Removes the lock file with the lock: two holders of one name.
     "unlinked lock file": _unlinked,
     # Removes the lock from who holds it too long, though its rename may still come.

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from state import commits, drafts, layout, record, root
-from state.files import flush_folder, make_folders, read_whole, write_whole
-from state.flocks import open_lockable
-from state.found import Damaged
-from tasks.attempt import Attempt
+from state import layout
+from state.filesystem.durable import flush_folder, make_folders, read_whole, write_whole
+from state.filesystem.file_locks import open_lockable
+from state.result import record
+from state.result.classify import Damaged
+from state.store.local import commit as commits
+from state.store.local import root
+from state.store.local import staging as drafts
+from tasks.compute.job import Attempt
 from tests.chaos.campaign import Mutant, without
 
 
@@ -118,13 +122,13 @@ def _set_aside_before_looking() -> Iterator[None]:
             token = commits.read_token(root_fd, aggregation, day)
         publish(root_fd, aggregation, day, token, new)
 
-    with patch("tasks.attempt.publish", publish_hastily):
+    with patch("tasks.compute.job.publish", publish_hastily):
         yield
 
 
 def _take_away_unseen(root: Any, broken: Any) -> Any:
-    """``state.deep.take_away`` without its lock and its second look."""
-    from state.deep import Broken
+    """``state.store.local.verify.set_aside_damaged`` without its lock and its second look."""
+    from state.store.local.verify import Broken
 
     kept = layout.set_aside_file(broken.aggregation, broken.day, uuid.uuid4().hex)
     os.rename(layout.data_file(broken.aggregation, broken.day), kept, src_dir_fd=root.fd, dst_dir_fd=root.fd)
@@ -132,7 +136,7 @@ def _take_away_unseen(root: Any, broken: Any) -> Any:
 
 
 def _load_unproven(text: bytes) -> Any:
-    """``state.record.load`` for a record that says anything of itself."""
+    """``state.result.record.load`` for a record that says anything of itself."""
     try:
         fields = json.loads(text)
         proof = {name: value for name, value in fields.items() if name not in ("check", "seal")}
@@ -177,42 +181,44 @@ def _by_path() -> AbstractContextManager[None]:
 
     names = ("open", "mkdir", "rename", "link", "unlink", "stat", "lstat")
     within = {f"os.{name}": resolved(name) for name in names}
-    return without({**within, "state.root.find_root": find_and_know})()
+    return without({**within, "state.store.local.root.find_root": find_and_know})()
 
 
 PUBLISHING: dict[str, Mutant] = {
     # Removes the flush of the written result before it is renamed.
-    "no file flush": without({"state.commits.flush": nothing}),
+    "no file flush": without({"state.store.local.commit.flush": nothing}),
     # Removes the flush of the day's folder after the rename; its parents are still flushed.
-    "no directory flush": without({"state.commits.flush_folder": _flush_only("above")}),
+    "no directory flush": without({"state.store.local.commit.flush_folder": _flush_only("above")}),
     # Removes the flush of the folders above the day's, which may be new too.
-    "no parent flush": without({"state.commits.flush_folder": _flush_only("day")}),
+    "no parent flush": without({"state.store.local.commit.flush_folder": _flush_only("day")}),
     # Removes every flush of a folder by a publication: on a journal, either of the two above does the other's work.
-    "no folder flush at all": without({"state.commits.flush_folder": nothing}),
+    "no folder flush at all": without({"state.store.local.commit.flush_folder": nothing}),
     # Removes the flush of the whole file system by a run that calls another's renames done.
     "no flush before reporting another's commit": without({"flows.daily.flush_file_system": nothing}),
     # Removes the flushes that make the way to a new marker durable.
-    "no flush of the marker's parents": without({"state.root.flush": nothing, "state.root.flush_folder": nothing}),
+    "no flush of the marker's parents": without(
+        {"state.store.local.root.flush": nothing, "state.store.local.root.flush_folder": nothing}
+    ),
     # Removes the rename: the result is written over the old one.
-    "written in place": without({"state.commits.rename": _rename_by_writing}),
+    "written in place": without({"state.store.local.commit.rename": _rename_by_writing}),
     # Removes a draft's own name and the exclusion of other writers: all writers of a result share one.
     "temporary file not exclusive": _not_exclusive,
     # Removes the private folder: the draft lies, hidden, where readers look for results.
     "temporary file in the day's folder": _in_day_folder,
     # Removes the sweep: what a killed writer left stays for ever.
-    "drafts not swept": without({"flows.daily.sweep_drafts": nothing}),
+    "drafts not swept": without({"flows.daily.remove_stale_files": nothing}),
     # Removes the look under the lock before a damaged file is moved away by a writer, who then takes a new token.
     "set-aside without re-check": _set_aside_before_looking,
     # Removes the same look from `repair --deep`.
-    "deep set-aside without re-check": without({"flows.repair.take_away": _take_away_unseen}),
+    "deep set-aside without re-check": without({"flows.repair.set_aside_damaged": _take_away_unseen}),
     # Removes the keeping of a damaged file: the new result is renamed over it.
-    "damaged file overwritten": without({"state.commits.set_aside": nothing}),
+    "damaged file overwritten": without({"state.store.local.commit.set_aside": nothing}),
     # Removes the exclusive creation of the marker: the last of two first runs wins.
-    "marker overwritten": without({"state.root._mark": _mark_by_rename}),
+    "marker overwritten": without({"state.store.local.root._mark": _mark_by_rename}),
     # Removes the root's descriptor: every step resolves its whole path anew.
     "path instead of root descriptor": _by_path,
     # Removes the check of a whole file's bytes.
-    "no seal": without({"state.deep.broken_seal": nothing, "state.outputs.broken_seal": nothing}),
+    "no seal": without({"state.store.local.verify.broken_seal": nothing, "state.outputs.broken_seal": nothing}),
     # Removes the record's digest of itself: any change of it goes unnoticed.
-    "no record digest": without({"state.found.load": _load_unproven}),
+    "no record digest": without({"state.result.classify.load": _load_unproven}),
 }

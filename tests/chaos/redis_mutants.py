@@ -12,10 +12,13 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from state import holder, layout, leases, verdict
-from state.index import Index, Remembered
-from state.index_replies import Call, of_any_type, texts
-from state.verdict import Declared, Facts
+from state import layout
+from state.index import lease_owner as holder
+from state.index import leases
+from state.index.index import Index, IndexSnapshot
+from state.index.replies import Call, of_any_type, texts
+from state.planner import decide as verdict
+from state.planner.decide import Declared, Facts
 from tasks import survey
 from tests.chaos.campaign import Mutant, replaced, replaced_all
 
@@ -30,7 +33,7 @@ def _first_asked(judge: Judge) -> Iterator[None]:
     def asked(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Any:
         return judge(aggregation, day, facts) or real(aggregation, day, facts, force=force)
 
-    with replaced("state.plan.verdict", asked):
+    with replaced("state.planner.plan.verdict", asked):
         yield
 
 
@@ -41,11 +44,11 @@ def _index_believed() -> Any:
 @contextmanager
 def _index_stat_trusted() -> Iterator[None]:
     """A file of the size and time that the index has is not looked at."""
-    held: dict[str, Remembered] = {}
+    held: dict[str, IndexSnapshot] = {}
     root: list[Any] = []
     read, look = Index.read, survey.survey
 
-    def remember(index: Index, names: Sequence[str]) -> Mapping[str, Remembered]:
+    def remember(index: Index, names: Sequence[str]) -> Mapping[str, IndexSnapshot]:
         held.update(read(index, names))
         return held
 
@@ -62,7 +65,7 @@ def _index_stat_trusted() -> Iterator[None]:
         return "done" if trusted == [status.st_size, status.st_mtime_ns] else None
 
     with (
-        replaced("state.index.Index.read", remember),
+        replaced("state.index.index.Index.read", remember),
         replaced("flows.daily.survey", surveyed),
         _first_asked(judge),
     ):
@@ -74,7 +77,7 @@ def _failures_believed() -> Iterator[None]:
     failed: dict[str, set[str]] = {}
     read = Index.read
 
-    def remember(index: Index, names: Sequence[str]) -> Mapping[str, Remembered]:
+    def remember(index: Index, names: Sequence[str]) -> Mapping[str, IndexSnapshot]:
         for name in names:
             asked = ("HKEYS", f"{index._namespace}:{{{name}}}:failures")
             [days] = index._call([Call(asked, of_any_type(texts, []))])
@@ -82,7 +85,7 @@ def _failures_believed() -> Iterator[None]:
         return read(index, names)
 
     with (
-        replaced("state.index.Index.read", remember),
+        replaced("state.index.index.Index.read", remember),
         _first_asked(lambda one, day, _: "quarantined" if day in failed.get(one.name, ()) else None),
     ):
         yield
@@ -92,24 +95,26 @@ def _lease_blocks() -> Any:
     def judged(_: object, token: bytes | None, __: object) -> leases._Lease:
         return leases._Lease(token or b"", lives=token is not None)
 
-    return replaced_all({"state.leases.Leases._judged": judged, "state.patience.Patience.lasts": lambda *_: True})
+    return replaced_all(
+        {"state.index.leases.Leases._judged": judged, "state.index.lease_wait.Patience.lasts": lambda *_: True}
+    )
 
 
 def _root_ignored() -> Any:
-    return replaced("state.index.Index.bind", lambda *_: True)
+    return replaced("state.index.index.Index.bind", lambda *_: True)
 
 
 def _no_deadline() -> Any:
-    return replaced("state.index_client.CALL_SECONDS", 3600.0)
+    return replaced("state.index.client.CALL_SECONDS", 3600.0)
 
 
 def _retried() -> Any:
     """redis-py's own default: ten times, with pauses."""
-    return replaced("state.index_client.Retry", lambda *_: Retry(ConstantBackoff(0.5), 10, (redis.RedisError, OSError)))
+    return replaced("state.index.client.Retry", lambda *_: Retry(ConstantBackoff(0.5), 10, (redis.RedisError, OSError)))
 
 
 def _released_without_token() -> Any:
-    return replaced("state.leases._RELEASE", "return redis.call('DEL', KEYS[1])")
+    return replaced("state.index.leases._RELEASE", "return redis.call('DEL', KEYS[1])")
 
 
 def _boot_ignored() -> Any:
@@ -120,22 +125,22 @@ def _boot_ignored() -> Any:
         own = holder.new_token().split(b"|")[1]
         return holder.is_dead(b"|".join((host, own, *rest)))
 
-    return replaced("state.leases.is_dead", is_dead)
+    return replaced("state.index.leases.is_dead", is_dead)
 
 
 def _set_without_compare() -> Any:
-    from state.index_scripts import RECONCILE
+    from state.index.scripts import RECONCILE
 
     script = RECONCILE.replace("(redis.call('HGET', commits, day) or '') == expected", "true")
     assert script != RECONCILE
-    return replaced("state.index.RECONCILE", script)
+    return replaced("state.index.index.RECONCILE", script)
 
 
 def _failure_of_redis_fails_the_run() -> Any:
     def lose(_: object, why: str) -> None:
         raise RuntimeError(why)
 
-    return replaced("tasks.memory.Memory.lose", lose)
+    return replaced("state.index.best_effort.BestEffortIndex.lose", lose)
 
 
 MUTANTS: dict[str, Mutant] = {

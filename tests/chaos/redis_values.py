@@ -9,9 +9,9 @@ from pathlib import Path
 
 import redis
 
-from state import index_keys as keys
 from state import layout
-from state.holder import new_token
+from state.index import keys
+from state.index.lease_owner import new_token
 from tests.chaos.redis_faults import Fault, Stage
 from tests.chaos.scene import DAYS
 from tests.redis_servers import dump

@@ -16,16 +16,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from state import index_client
-from state import index_keys as keys
 from state.days import is_day
 from state.errors import IndexUnavailable
-from state.found import Commit, Found
-from state.index import Index, NewCommit
-from state.index_replies import Call, Unexpected, page
-from state.layout import Place, is_aggregation_name
-from state.leases import Leases
-from tasks.memory import Memory
+from state.index import client as index_client
+from state.index import keys
+from state.index.best_effort import BestEffortIndex
+from state.index.index import Index, IndexUpdate
+from state.index.leases import Leases
+from state.index.replies import Call, Unexpected, page
+from state.layout import Partition, is_aggregation_name
+from state.result.classify import Commit, Found
 from tests.builders import RECORD
 from tests.chaos.campaign import Mutant, Report, replaced, replaced_all, run_trials
 from tests.chaos.strangers import ENDLESS, NO_VALUE, Command, ErrorValue, Reply, Stranger, any_reply, encoded
@@ -36,7 +36,7 @@ READ_BYTES = 4 << 20
 BOUND = 20 * CALL_SECONDS + 4
 """How long a trial may take: a scan, another operation, and what a busy machine adds."""
 NAMES = ("items_by_shop", "totals")
-PLACES: list[Place] = [(name, day) for name in NAMES for day in ("2024-01-01", "2024-01-02")]
+PLACES: list[Partition] = [(name, day) for name in NAMES for day in ("2024-01-01", "2024-01-02")]
 ROOT = "f" * 32
 
 
@@ -54,7 +54,7 @@ class Use:
     url: str
     wrong: list[str] = field(default_factory=list)
     absence: str | None = None
-    memory: Memory | None = None
+    memory: BestEffortIndex | None = None
 
     def run(self) -> None:
         """All of it. What a call raises is wrong."""
@@ -63,14 +63,14 @@ class Use:
             stack.callback(opened.close)
             leases = Leases(self.url, NAMESPACE, 30)
             stack.callback(leases.close)
-            self.memory = memory = Memory(opened, leases=leases)
+            self.memory = memory = BestEffortIndex(opened, leases=leases)
             self._check("remembers", lambda: memory.remembers(NAMES), lambda got: isinstance(got, bool))
             self._check("belongs_to", lambda: memory.belongs_to(ROOT, bind=True), lambda got: isinstance(got, bool))
             then = self._check("read", lambda: memory.read(NAMES), _is_read) or {}
             self._check("reconcile", lambda: memory.reconcile(then, OUTPUT), _are_counts)
             self._check("take", lambda: memory.take(PLACES), set(PLACES).issuperset)
             self._check("leased", lambda: memory.leased(PLACES), set(PLACES).issuperset)
-            news = [NewCommit(_found(*place), "") for place in PLACES]
+            news = [IndexUpdate(_found(*place), "") for place in PLACES]
             self._check("tell", lambda: memory.tell(news), lambda got: got is None)
             self._check("release", lambda: memory.release(PLACES), lambda got: got is None)
             self._check("aggregations", memory.aggregations, lambda got: all(map(is_aggregation_name, got)))
@@ -78,7 +78,7 @@ class Use:
             self._check("bind_anew", lambda: self._bind_anew(memory), lambda got: got is None)
             self.absence = self.absence or memory.absence
 
-    def _bind_anew(self, memory: Memory) -> None:
+    def _bind_anew(self, memory: BestEffortIndex) -> None:
         try:
             memory.bind_anew(ROOT, NAMES)
         except IndexUnavailable as error:
@@ -159,7 +159,7 @@ def scans(step: int) -> Callable[[int, Command], Reply | None]:
 def short() -> Iterator[None]:
     """Deadlines and sizes that let thousands of trials run."""
     with replaced_all(
-        {"state.index_client.CALL_SECONDS": CALL_SECONDS, "state.index_connection.REPLY_BYTES": READ_BYTES}
+        {"state.index.client.CALL_SECONDS": CALL_SECONDS, "state.index.connection.REPLY_BYTES": READ_BYTES}
     ):
         yield
 
@@ -263,9 +263,9 @@ def _scan_on(self: Index) -> set[str]:
 
 
 MUTANTS: dict[str, Mutant] = {
-    "SCAN unbounded": lambda: replaced("state.index.Index.aggregations", _scan_on),
-    "reply's shape trusted": lambda: replaced("state.index_client._shaped", _trusted),
-    "reply's length trusted": lambda: replaced("state.index_connection.Limits.count", lambda *_: None),
-    "deadline of each read alone": lambda: replaced("state.index_connection.Limits.seconds", 3600.0),
+    "SCAN unbounded": lambda: replaced("state.index.index.Index.aggregations", _scan_on),
+    "reply's shape trusted": lambda: replaced("state.index.client._shaped", _trusted),
+    "reply's length trusted": lambda: replaced("state.index.connection.Limits.count", lambda *_: None),
+    "deadline of each read alone": lambda: replaced("state.index.connection.Limits.seconds", 3600.0),
 }
 """What this campaign must notice."""

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 from unittest.mock import patch
 
 from flows import daily
-from flows.summary import Summary
-from state import flushing
-from tasks import batches, isolation
-from tasks.attempt import Attempt, Ready
-from tasks.compute import compute
-from tasks.loading import Catalog
+from flows.report.terminal import Summary
+from state.filesystem import flushing
+from tasks.catalog.load import Catalog
+from tasks.compute import isolation
+from tasks.compute import runner as batches
+from tasks.compute.group import compute
+from tasks.compute.job import Attempt, Ready
 from tests.chaos import scene as scenes
 from tests.chaos.scene import Scene
 

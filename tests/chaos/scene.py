@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from flows.settings import Settings
 from state import layout
-from state.inputs import RECENT_NS
-from state.plan import Selection
-from tasks.catalog import Source, aggregation, declared
-from tasks.loading import Catalog
+from state.inputs.files import RECENT_NS
+from state.planner.plan import Selection
+from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.load import Catalog
 
 DAYS = ("2024-01-01", "2024-01-02")
 Row = tuple[object, ...]

@@ -18,11 +18,11 @@ import polars as pl
 import pyarrow.parquet as pq
 from polars.exceptions import PolarsError
 
-from flows.summary import Summary
-from state.footers import Footers
-from state.schemas import Schemas, VersionSchemas
-from tasks.catalog import Source, aggregation, declared
-from tasks.loading import Catalog
+from flows.report.terminal import Summary
+from state.result.schemas import Schemas, VersionSchemas
+from state.store.footer_cache import Footers
+from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.load import Catalog
 from tests.chaos.campaign import Mutant, Report, replaced, run_trials, without
 from tests.chaos.runs import run
 from tests.chaos.scene import Scene
@@ -128,7 +128,7 @@ def trial(workdir: Path, seed: int, number: int, report: Report | None = None) -
 def campaign(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int | None = 20) -> Report:
     """Every trial has an output of its own; footers are known from the second run on."""
     met = Report()
-    with replaced("state.footers.RECENT_NS", -(10**10)):
+    with replaced("state.store.footer_cache.RECENT_NS", -(10**10)):
         numbers = range(first, first + trials)
         report = run_trials(numbers, lambda number: trial(workdir, seed, number, met), stop_at=stop_at)
     report.details = met.details
@@ -152,13 +152,13 @@ def _nothing(*_: object) -> None: ...
 
 MUTANTS: dict[str, Mutant] = {
     # Removes the comparison.
-    "schema not compared": without({"state.schemas.VersionSchemas.refusal": _nothing}),
+    "schema not compared": without({"state.result.schemas.VersionSchemas.refusal": _nothing}),
     # Removes the refusal of columns that are all null: a first one settles no type for all others.
-    "a column without a type allowed": without({"state.schemas.untyped": _nothing}),
+    "a column without a type allowed": without({"state.result.schemas.untyped": _nothing}),
     # Removes the commits of earlier runs from the comparison.
     "earlier commits not compared": without({"flows.daily.Schemas": lambda _: Schemas()}),
     # Removes the schema from what is known of a footer.
-    "schema not kept with the footer": without({"state.footers.Footers.known": _known_without_schema}),
+    "schema not kept with the footer": without({"state.store.footer_cache.Footers.known": _known_without_schema}),
     # Removes the exception of the day itself: the only day of a version can never change its type.
-    "a day held against itself": without({"state.schemas.VersionSchemas.settled": _settled_by_all}),
+    "a day held against itself": without({"state.result.schemas.VersionSchemas.settled": _settled_by_all}),
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from state import layout
 from tests.chaos import mutants as registry
-from tests.chaos.bases import DAY, SITUATIONS, Base, Bases, Place, bases, kept
+from tests.chaos.bases import DAY, SITUATIONS, Base, Bases, Partition, bases, kept
 from tests.chaos.calls import of_files
 from tests.chaos.campaign import Mutant, Report, run_trials
 from tests.chaos.changing_inputs import changes, coarse_clock, cut_short, panic
@@ -137,7 +137,7 @@ class _Faults:
         wrong = whole(scene, {}, base.new, {}, worker.told)
         return [f"reported as success: {one}" for one in [*wrong, *(f"{place} is not there" for place in missing)]]
 
-    def _untouched(self, base: Base, scene: Scene) -> dict[Place, bytes]:
+    def _untouched(self, base: Base, scene: Scene) -> dict[Partition, bytes]:
         still = {place for place, rows in base.old.items() if base.new.get(place) == rows}
         return {(name, day): path.read_bytes() for name, day, path in scene.results() if (name, day) in still}
 

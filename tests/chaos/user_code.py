@@ -22,8 +22,8 @@ from pydantic import SecretStr
 from flows import daily
 from flows.settings import Settings
 from state import layout
-from state.plan import Selection
-from tasks.loading import load
+from state.planner.plan import Selection
+from tasks.catalog.load import load
 from tests.chaos import mutants as registry
 from tests.chaos.campaign import Mutant, Report, run_trials, shuffled
 from tests.chaos.runs import without_prefect

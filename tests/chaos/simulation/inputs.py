@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from state.errors import StorageError
-from state.input_root import InputRoot
-from state.inputs import Contents, FileStat, InputChanged
-from tasks.discovery import Listing
+from state.inputs.files import Contents, FileStat, InputChanged
+from state.inputs.root import InputRoot
+from tasks.inputs.listing import Listing
 from tests.chaos.simulation.scheduler import NEVER, Scheduler
 
 SOURCE = "raw"
@@ -126,7 +126,7 @@ class Inputs:
     # What stands in for the product's own looks at the input
 
     def list_source(self, root: InputRoot, template: object) -> Listing:
-        """As ``tasks.discovery.list_source``."""
+        """As ``tasks.inputs.listing.list_source``."""
         self._look("list input", SOURCE)
         days = {}
         for day in sorted(self.days):
@@ -134,7 +134,7 @@ class Inputs:
         return Listing(days, {}, ())
 
     def list_day(self, root: InputRoot, template: object, day: str, passed_over: object = ()) -> tuple[FileStat, ...]:
-        """As ``tasks.discovery.list_day``."""
+        """As ``tasks.inputs.listing.list_day``."""
         self._look("list day", day)
         return self._listed(day)
 
@@ -143,7 +143,7 @@ class Inputs:
         return files if self.ctime else tuple(replace(file, ctime_ns=0) for file in files)
 
     def read_contents(self, root_fd: int, files: Sequence[FileStat], *, keep: bool, name_of: object) -> Contents:
-        """As ``state.inputs.read_contents``: each file compared with its listing before and after it was read."""
+        """As ``state.inputs.files.read_contents``: each file compared with its listing before and after it was read."""
         numbers = []
         for file in files:
             day = file.path.split("/")[1]

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from state.files import write_whole
-from state.found import Commit, Damaged, Found
-from state.record import CommitRecord, Unfit, dump, load
-from tasks.evaluate import Evaluated
+from state.filesystem.durable import write_whole
+from state.result.classify import Commit, Damaged, Found
+from state.result.record import CommitRecord, Unfit, dump, load
+from tasks.compute.evaluate import Evaluated
 from tests.chaos.simulation.disk import Node
 from tests.chaos.simulation.inputs import value_of
 
@@ -47,7 +47,7 @@ def rows_of(aggregation: str, version: int, digest: str) -> Rows:
 
 
 def evaluator(computed: Callable[[str, int, str], None]) -> Callable[..., list[dict[str, Any]]]:
-    """Stands in for ``tasks.evaluate.evaluate``; tells what it computed."""
+    """Stands in for ``tasks.compute.evaluate.evaluate``; tells what it computed."""
 
     def evaluate_day(aggregations: Sequence[Declaration], taken: Mapping[Any, Any]) -> dict[str, Any]:
         results: dict[str, Any] = {}
@@ -95,7 +95,7 @@ def found_in(node: Node, place: tuple[str, str]) -> Commit | Damaged:
 
 
 def judge_with(read: Callable[[int], bytes], node: Callable[[int], Node]) -> Callable[[int, str, str], Found]:
-    """Stands in for ``state.found.judge``."""
+    """Stands in for ``state.result.classify.judge``."""
 
     def judge(fd: int, aggregation: str, day: str) -> Found:
         if node(fd).entries is None:
@@ -106,5 +106,5 @@ def judge_with(read: Callable[[int], bytes], node: Callable[[int], Node]) -> Cal
 
 
 def write_result(fd: int, table: Rows, record: CommitRecord) -> None:
-    """Stands in for ``state.results.write_result``."""
+    """Stands in for ``state.result.writing.write_result``."""
     write_whole(fd, pack(record, table))

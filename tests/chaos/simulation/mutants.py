@@ -14,24 +14,25 @@ from unittest.mock import patch
 
 import flows.daily  # noqa: F401 its names are patched
 from state import layout
-from state.digests import Digests
 from state.errors import StorageError
-from state.footers import Footers
-from state.found import Commit, Damaged, Unreadable
-from state.index_scripts import COMMIT, RECONCILE
-from state.verdict import Item, verdict
-from tasks.attempt import Attempt
+from state.index.scripts import COMMIT, RECONCILE
+from state.planner.decide import Item, verdict
+from state.result.classify import Commit, Damaged, Unreadable
+from state.store.base import Superseded
+from state.store.digest_cache import Digests
+from state.store.footer_cache import Footers
+from tasks.compute.job import Attempt
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.simulation.inputs import Inputs
 
-commits: Any = import_module("state.commits")
-attempts: Any = import_module("tasks.attempt")
-drafts: Any = import_module("state.drafts")
-footers: Any = import_module("state.footers")
-identity: Any = import_module("state.identity")
-leases: Any = import_module("state.leases")
-locks: Any = import_module("state.locks")
-scan: Any = import_module("state.scan")
+commits: Any = import_module("state.store.local.commit")
+attempts: Any = import_module("tasks.compute.job")
+drafts: Any = import_module("state.store.local.staging")
+footers: Any = import_module("state.store.footer_cache")
+identity: Any = import_module("state.store.local.identity")
+leases: Any = import_module("state.index.leases")
+locks: Any = import_module("state.store.local.day_lock")
+scan: Any = import_module("state.store.local.scan")
 
 
 def _patched(**replacements: Any) -> Mutant:
@@ -116,7 +117,7 @@ def _publish_over_damage(root_fd: int, aggregation: str, day: str, token: Any, n
     with locks.day_lock(root_fd, aggregation, day, commits.LOCK_DEADLINE_SECONDS) as lock:
         _, seen = _identify(root_fd, aggregation, day)
         if not isinstance(token.found, Damaged) and (seen, lock.mark) != (token.identity, token.mark):
-            raise commits.Superseded
+            raise Superseded
         folder = layout.day_folder(aggregation, day)
         commits.make_folders(root_fd, folder)
         if isinstance(token.found, Damaged):
@@ -176,49 +177,56 @@ def _nothing(*_: object) -> None: ...
 
 _ANY_ENTRY = "not known or old['generation'] < generation or old['nonce'] == predecessor"
 _COMPARED = "(redis.call('HGET', commits, day) or '') == expected"
-_NO_MARK: dict[str, Any] = {"state__commits__read_mark": lambda *_: b"", "state__commits__day_lock": _without_mark}
+_NO_MARK: dict[str, Any] = {
+    "state__store__local__commit__read_mark": lambda *_: b"",
+    "state__store__local__commit__day_lock": _without_mark,
+}
 
 MUTANTS: dict[str, Mutant] = {
-    "no file flush": _patched(state__commits__flush=_nothing),
-    "no directory flush": _patched(state__commits__flush_folder=_flushing(lambda path: "=" not in path)),
-    "no parent flush": _patched(state__commits__flush_folder=_flushing(lambda path: "=" in path)),
+    "no file flush": _patched(state__store__local__commit__flush=_nothing),
+    "no directory flush": _patched(state__store__local__commit__flush_folder=_flushing(lambda path: "=" not in path)),
+    "no parent flush": _patched(state__store__local__commit__flush_folder=_flushing(lambda path: "=" in path)),
     "no flush before reporting another's commit": _patched(flows__daily__flush_file_system=_nothing),
-    "set-aside without re-check": _patched(state__commits__publish=_publish_over_damage),
-    "damaged file overwritten": _patched(state__commits__set_aside=_nothing),
-    "repair without the lock": _patched(state__deep__day_lock=lambda *_: nullcontext()),
-    "set-aside not flushed": _patched(state__set_aside__flush_folder=_nothing),
+    "set-aside without re-check": _patched(state__store__local__commit__publish=_publish_over_damage),
+    "damaged file overwritten": _patched(state__store__local__commit__set_aside=_nothing),
+    "repair without the lock": _patched(state__store__local__verify__day_lock=lambda *_: nullcontext()),
+    "set-aside not flushed": _patched(state__store__local__set_aside__flush_folder=_nothing),
     "temporary file not exclusive": _patched(
-        state__drafts___create_locked=_shared, state__layout__temporary_file=lambda _: f"{layout.DRAFTS}/shared.tmp"
+        state__store__local__staging___create_locked=_shared,
+        state__layout__temporary_file=lambda _: f"{layout.DRAFTS}/shared.tmp",
     ),
-    "temporary file not locked": _patched(state__drafts___create_locked=_unlocked),
-    "number-only token": _patched(state__commits__identify=_by_number, **_NO_MARK),
+    "temporary file not locked": _patched(state__store__local__staging___create_locked=_unlocked),
+    "number-only token": _patched(state__store__local__commit__identify=_by_number, **_NO_MARK),
     "no high-water mark": _patched(**_NO_MARK),
-    "no lock": _patched(state__locks__try_lock=_always),
-    "unlinked lock file": _patched(state__commits__day_lock=_unlinking),
-    "deadline frees the lock": _patched(state__locks___wait=_impatient),
+    "no lock": _patched(state__store__local__day_lock__try_lock=_always),
+    "unlinked lock file": _patched(state__store__local__commit__day_lock=_unlinking),
+    "deadline frees the lock": _patched(state__store__local__day_lock___wait=_impatient),
     "version differs": _patched(
-        state__plan__verdict=_planned_if_different, tasks__attempt__Attempt___read_token=_read_any_token
+        state__planner__plan__verdict=_planned_if_different, tasks__compute__job__Attempt___read_token=_read_any_token
     ),
     "token read after the input, no re-check": _held(
         Attempt, read_tokens=_nothing, take_in=_input_first, _still_holds=_always
     ),
     "no ctime": _held(Inputs, ctime=False),
-    "recent times trusted": _patched(tasks__intake__RECENT_NS=-(1 << 62)),
-    "Redis believed": _patched(state__plan__verdict=_done_by_redis),
+    "recent times trusted": _patched(tasks__inputs__reading__RECENT_NS=-(1 << 62)),
+    "Redis believed": _patched(state__planner__plan__verdict=_done_by_redis),
     "lease blocks for ever": _patched(
-        state__leases__Leases___judged=_every_lease_counts, state__patience__Patience__lasts=lambda *_: True
+        state__index__leases__Leases___judged=_every_lease_counts,
+        state__index__lease_wait__Patience__lasts=lambda *_: True,
     ),
     "lease not renewed": _held(leases.Leases, _renew_until_closed=_nothing),
-    "lease released without token": _patched(state__leases___RELEASE="return redis.call('DEL', KEYS[1])"),
-    "root id ignored": _patched(state__index__Index__bind=lambda *_: True),
-    "listing error as empty": _patched(state__scan___entries=_listed_or_empty),
-    "EIO as corrupt": _patched(state__scan__look=_damaged_if_unread, state__identity__look=_damaged_if_unread),
+    "lease released without token": _patched(state__index__leases___RELEASE="return redis.call('DEL', KEYS[1])"),
+    "root id ignored": _patched(state__index__index__Index__bind=lambda *_: True),
+    "listing error as empty": _patched(state__store__local__scan___entries=_listed_or_empty),
+    "EIO as corrupt": _patched(
+        state__store__local__scan__look=_damaged_if_unread, state__store__local__identity__look=_damaged_if_unread
+    ),
     "footers known by name": _held(Footers, known=_known_by_name),
-    "recent footers kept": _patched(state__footers__RECENT_NS=-(1 << 62)),
+    "recent footers kept": _patched(state__store__footer_cache__RECENT_NS=-(1 << 62)),
     "digests known by day": _held(Digests, known=_known_by_day),
-    "recent digests kept": _patched(state__digests__RECENT_NS=-(1 << 62)),
-    "index set without compare": _patched(state__index__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
-    "older entry over newer": _patched(state__index__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
+    "recent digests kept": _patched(state__store__digest_cache__RECENT_NS=-(1 << 62)),
+    "index set without compare": _patched(state__index__index__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
+    "older entry over newer": _patched(state__index__index__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
     "no second decision under the lease": _held(Attempt, _done_by_another=_never, _done_meanwhile=_never),
 }
 """The protections that this campaign guards; names as in the list of known failures where they stand there."""

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from state import layout
-from state.found import Commit, Damaged
-from state.index import entry
+from state.index.index import entry
+from state.result.classify import Commit, Damaged
 from tests.chaos.simulation.disk import Disk, Node
 from tests.chaos.simulation.inputs import Inputs, value_of
 from tests.chaos.simulation.light import found_in, rows_of
 from tests.chaos.simulation.scheduler import Process, Scheduler
 from tests.chaos.simulation.storage import place_of
 
-Place = tuple[str, str]
+Partition = tuple[str, str]
 
 _LOSABLE = (layout.CACHE, layout.FAILED, layout.DRAFTS)
 """What a survey may fail to read: it costs time, or the order of what failed. The rest below ``_noonmark`` raises."""
@@ -32,7 +32,7 @@ class Watch:
         self.broken: list[str] = []
         self.fault: str | None = None
         self.publications = 0
-        self.computations: dict[tuple[Place, int, str], list[Process]] = {}
+        self.computations: dict[tuple[Partition, int, str], list[Process]] = {}
         self.faulty = False
         """Whether storage or Redis failed, so that work may be done twice and a day may fail."""
         self.leasing = True
@@ -41,9 +41,9 @@ class Watch:
         """Days whose input or result was touched, so that the same may be computed again."""
         self.bound: Callable[[], bytes]
         """The other output that the index belongs to now; empty for none."""
-        self._published: dict[Place, tuple[int, int, bool]] = {}
-        self._reported: dict[Place, int] = {}
-        self._meddled: dict[Place, int] = {}
+        self._published: dict[Partition, tuple[int, int, bool]] = {}
+        self._reported: dict[Partition, int] = {}
+        self._meddled: dict[Partition, int] = {}
         self._hurt: list[Node] = []
 
     def say(self, promise: int, what: str) -> None:
@@ -70,12 +70,12 @@ class Watch:
 
     # While it runs
 
-    def standing(self, place: Place) -> Commit | Damaged | None:
+    def standing(self, place: Partition) -> Commit | Damaged | None:
         """What stands in a day's place."""
         node = self.disk.find(f"{place[0]}/day={place[1]}/data.parquet")
         return None if node is None else found_in(node, place)
 
-    def publishing(self, place: Place, new: Node, old: Node | None) -> None:
+    def publishing(self, place: Partition, new: Node, old: Node | None) -> None:
         """Promises 2, 3 and 6, at the instant of a rename."""
         self.publications += 1
         commit = found_in(new, place)
@@ -105,7 +105,7 @@ class Watch:
             self._kept(place, old)
         self._published[place] = (record.generation, self.scheduler.steps, False)
 
-    def leaving(self, place: Place, node: Node, *, removed: bool) -> None:
+    def leaving(self, place: Partition, node: Node, *, removed: bool) -> None:
         """Nobody takes a good commit away, and what is damaged is kept first."""
         if isinstance(found_in(node, place), Commit):
             self.say(6, f"a good commit is taken from {place}")
@@ -118,7 +118,7 @@ class Watch:
             if self.disk.find(f"{place[0]}/day={place[1]}/data.parquet") is node:
                 self.say(2, f"{place} is written in place")
 
-    def _kept(self, place: Place, node: Node) -> None:
+    def _kept(self, place: Partition, node: Node) -> None:
         folder = self.disk.find("_noonmark/set_aside")
         if folder is None or node not in folder.stable.values():
             self.say(6, f"what was damaged in {place} is overwritten before it was kept durably")
@@ -167,7 +167,7 @@ class Watch:
 
     # What a person or a power cut does
 
-    def meddle(self, place: Place, standing: Commit | Damaged | None, gone: Node, damaged: Node | None) -> None:
+    def meddle(self, place: Partition, standing: Commit | Damaged | None, gone: Node, damaged: Node | None) -> None:
         """Somebody deleted or damaged a result by hand: nothing is promised about it any more but that it is kept."""
         self._reported.pop(place, None)
         self._hurt = [node for node in self._hurt if node is not gone]
@@ -181,7 +181,7 @@ class Watch:
         """What was damaged before all began is to be kept, too."""
         self._hurt.append(node)
 
-    def report(self, place: Place, generation: int) -> None:
+    def report(self, place: Partition, generation: int) -> None:
         """A worker told somebody that this generation, or a later one, is committed."""
         if generation > self._meddled.get(place, 0):
             self._reported[place] = max(generation, self._reported.get(place, 0))

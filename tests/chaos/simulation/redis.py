@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from lupa import lua51  # type: ignore[import-untyped]
 
 from state.errors import IndexUnavailable
-from state.index_replies import Call, ErrorReply
+from state.index.replies import Call, ErrorReply
 from tests.chaos.simulation.scheduler import Scheduler
 
 Value = bytes | dict[bytes, bytes] | set[bytes] | list[bytes]
@@ -64,7 +64,7 @@ class Server:
         self.saved = ({}, {})
 
     def send(self, client: object, name: str, calls: Iterable[Call], within: object = None) -> list[Any]:
-        """Stands in for ``state.index_client.send``. Raises IndexUnavailable."""
+        """Stands in for ``state.index.client.send``. Raises IndexUnavailable."""
         process = self.scheduler.current
         process.calls += 1
         try:

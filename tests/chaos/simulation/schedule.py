@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from state.record import CommitRecord, SourceRecord
+from state.result.record import CommitRecord, SourceRecord
 from tests.chaos.simulation.events import FAULTS, SECOND, Event, Happenings
 from tests.chaos.simulation.light import pack, rows_of
 from tests.chaos.simulation.scheduler import Endless, Process, Scheduler

@@ -18,17 +18,18 @@ from unittest.mock import patch
 
 import flows.daily
 import flows.repair
-from state import commits
-from state.commits import Token
 from state.errors import IndexUnavailable, StorageError
-from state.found import Commit
-from state.index_client import safe
-from state.plan import Selection
-from state.root import OutputRoot
-from state.verdict import Item
-from tasks import batches, survey
-from tasks.attempt import Attempt, Ready
-from tasks.outcomes import Failed, Outcome, Skipped
+from state.index.client import safe
+from state.planner.decide import Item
+from state.planner.plan import Selection
+from state.result.classify import Commit
+from state.store.base import Token
+from state.store.local import commit as commits
+from state.store.local.store import LocalStore
+from tasks import survey
+from tasks.compute import runner as batches
+from tasks.compute.job import Attempt, Ready
+from tasks.compute.outcomes import Failed, Outcome, Skipped
 from tests.chaos.simulation import light
 from tests.chaos.simulation.disk import Node
 from tests.chaos.simulation.inputs import Inputs
@@ -42,8 +43,22 @@ from tests.chaos.simulation.threads import Clock, Threading
 
 _settle = Attempt.settle
 _ON_STORAGE = (
-    *("files", "locks", "flocks", "drafts", "identity", "set_aside", "parquet_names", "tree", "found"),
-    *("footers", "cache_file", "scan", "accepted", "root", "failures", "run_note"),
+    *("filesystem.durable", "filesystem.file_locks", "filesystem.folder", "result.classify"),
+    *(f"store.{name}" for name in ("footer_cache", "cache_file", "accepted", "failures")),
+    *(
+        f"store.local.{name}"
+        for name in (
+            "store",
+            "day_lock",
+            "staging",
+            "identity",
+            "set_aside",
+            "visible_names",
+            "scan",
+            "root",
+            "run_note",
+        )
+    ),
 )
 """The modules of ``state`` that call ``os``."""
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
@@ -195,9 +210,9 @@ class Stage:
         """A token that names its process."""
         return f"{self.scheduler.current.name}|{self.nonces.uuid4().hex}".encode()
 
-    def opened_root(self, *_: object, **options: object) -> OutputRoot:
+    def opened_root(self, *_: object, **options: object) -> LocalStore:
         """The root, which is there and marked."""
-        return OutputRoot(ROOT_FD, ROOT_ID, SETTINGS.output)
+        return LocalStore(ROOT_FD, ROOT_ID, SETTINGS.output)
 
     def _node(self, fd: int) -> Node:
         return self.storage.table[fd].node
@@ -209,39 +224,39 @@ class Stage:
         judge = light.judge_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
         for module in _ON_STORAGE:
             found[f"state.{module}.os"] = storage
-        for module in ("files", "locks", "flocks"):
+        for module in ("filesystem.durable", "store.local.day_lock", "filesystem.file_locks"):
             found[f"state.{module}.fcntl"] = self.locks
         for module in (
-            "state.footers",
-            "state.digests",
-            "state.leases",
-            "state.locks",
-            "tasks.batches",
-            "tasks.compute",
-            "tasks.intake",
+            "state.store.footer_cache",
+            "state.store.digest_cache",
+            "state.index.leases",
+            "state.store.local.day_lock",
+            "tasks.compute.runner",
+            "tasks.compute.group",
+            "tasks.inputs.reading",
             "flows.daily",
         ):
             found[f"{module}.time"] = self.clock
-        for module in ("state.index", "state.leases"):
+        for module in ("state.index.index", "state.index.leases"):
             found[f"{module}.send"] = self.server.send
             found[f"{module}.connect"] = nothing
             found[f"{module}.close"] = nothing
             found[f"{module}.safe"] = safe
         return found | {
-            "state.deep.judge": judge,
-            "state.deep.broken_seal": nothing,
-            "state.deep.is_still": lambda *_: False,
+            "state.store.local.verify.judge": judge,
+            "state.store.local.verify.broken_seal": nothing,
+            "state.store.local.verify.is_still": lambda *_: False,
             "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
             "flows.repair.edited_inputs": none_of,
-            "state.files._syncfs": lambda: storage.syncfs,
-            "state.flocks._open_here": set(),
-            "state.locks._POLL_SECONDS": 5.0,
-            "state.drafts.uuid": self.nonces,
-            "state.set_aside.uuid": self.nonces,
-            "state.found.judge": judge,
-            "state.leases.threading": self.threading,
-            "state.leases.is_dead": self.is_dead,
-            "state.leases.new_token": self.new_token,
+            "state.filesystem.durable._syncfs": lambda: storage.syncfs,
+            "state.filesystem.file_locks._open_here": set(),
+            "state.store.local.day_lock._POLL_SECONDS": 5.0,
+            "state.store.local.staging.uuid": self.nonces,
+            "state.store.local.set_aside.uuid": self.nonces,
+            "state.result.classify.judge": judge,
+            "state.index.leases.threading": self.threading,
+            "state.index.leases.is_dead": self.is_dead,
+            "state.index.leases.new_token": self.new_token,
             "flows.opening.open_root": self.opened_root,
             "flows.daily.InputRoot": HeldInput,
             "flows.repair.InputRoot": HeldInput,
@@ -249,26 +264,26 @@ class Stage:
             "flows.daily.compute_all": self.compute_all,
             "tasks.survey.list_source": self.inputs.list_source,
             "tasks.survey.require_input": nothing,
-            "tasks.run_listing.list_day": self.inputs.list_day,
-            "tasks.intake.read_contents": self.inputs.read_contents,
-            "tasks.batches.ThreadPoolTaskRunner": Runner,
-            "tasks.batches._run": self.run_batches,
-            "tasks.batches.POLL_SECONDS": 7.0,
-            "tasks.batches.SINGLE_DAYS": None,  # each schedule has its own
-            "tasks.batches.TASKS": None,
-            "state.flushing.AT_ONCE": 1,
-            "tasks.compute.evaluate": light.evaluator(self._computed),
-            "tasks.attempt.read_token": self.read_token,
-            "tasks.attempt.publish": self.publish,
-            "tasks.attempt.os": storage,
-            "tasks.attempt.Attempt.settle": lambda *arguments: self.settle(*arguments),  # noqa: PLW0108 a bound method
-            "tasks.attempt.arrow_table": lambda frame: frame,
-            "tasks.attempt.schema_of": lambda _: "",  # a light result has none
-            "tasks.attempt.rows_digest": str,
-            "tasks.attempt.write_result": light.write_result,
-            "tasks.attempt.require_readable": nothing,
-            "tasks.failing.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
-            "tasks.attempt.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
+            "tasks.inputs.run_listing.list_day": self.inputs.list_day,
+            "tasks.inputs.reading.read_contents": self.inputs.read_contents,
+            "tasks.compute.runner.ThreadPoolTaskRunner": Runner,
+            "tasks.compute.runner._run": self.run_batches,
+            "tasks.compute.runner.POLL_SECONDS": 7.0,
+            "tasks.compute.runner.SINGLE_DAYS": None,  # each schedule has its own
+            "tasks.compute.runner.TASKS": None,
+            "state.filesystem.flushing.AT_ONCE": 1,
+            "tasks.compute.group.evaluate": light.evaluator(self._computed),
+            "tasks.compute.job.read_token": self.read_token,
+            "tasks.compute.job.publish": self.publish,
+            "tasks.compute.job.os": storage,
+            "tasks.compute.job.Attempt.settle": lambda *arguments: self.settle(*arguments),  # noqa: PLW0108 a bound method
+            "tasks.compute.job.arrow_table": lambda frame: frame,
+            "tasks.compute.job.schema_of": lambda _: "",  # a light result has none
+            "tasks.compute.job.rows_digest": str,
+            "tasks.compute.job.write_result": light.write_result,
+            "tasks.compute.job.require_readable": nothing,
+            "tasks.compute.failing.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
+            "tasks.compute.job.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
         }
 
     def _computed(self, aggregation: str, version: int, digest: str) -> None:

@@ -1,0 +1,53 @@
+"""The options that narrow or widen a run: the same for a command line and for a deployment's parameters."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Collection, Sequence
+
+from state.days import parse_range
+from state.errors import ConfigurationError
+from state.planner.plan import Selection
+
+
+def selection_of(
+    catalog: Collection[str],
+    *,
+    days: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
+    force: bool = False,
+    limit: int | None = None,
+    newest_first: bool = False,
+) -> Selection:
+    """Check the options against each other and the catalog. Raises ConfigurationError."""
+    for name in only or ():
+        if name not in catalog:
+            near = difflib.get_close_matches(name, list(catalog), 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; declared are {', '.join(sorted(catalog))}"
+            raise ConfigurationError(
+                f"--only {name}: there is no such aggregation{hint}",
+                command=f"python -m flows.daily --only {near[0] if near else min(catalog)}",
+            )
+    if force and not (days or only):
+        raise ConfigurationError(
+            "--force would recompute every day of every aggregation; say which with --days or --only"
+        )
+    if limit is not None and limit < 1:
+        raise ConfigurationError(f"--limit {limit}: expected a number of days from 1")
+    return Selection(
+        days=tuple(parse_range(text) for text in days or ()),
+        only=frozenset(only or ()),
+        force=force,
+        limit=limit,
+        newest_first=newest_first,
+    )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Give a command the options of ``selection_of``."""
+    parser.add_argument("--days", action="append", metavar="A..B", help="these days only (A, A..B, A.. or ..B)")
+    parser.add_argument("--only", action="append", metavar="NAME", help="this aggregation only (repeatable)")
+    parser.add_argument("--force", action="store_true", help="compute them even where nothing changed")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most N days")
+    parser.add_argument("--newest-first", action="store_true", help="begin with the newest day")

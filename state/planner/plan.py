@@ -1,0 +1,170 @@
+"""The planner: a pure function from what is there (input, output, index) to what is to be computed, and why.
+
+No clock and no I/O, so it can be tested by the million, and one planner serves a schedule, a deployment's run, the
+command line and ``--dry-run``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from state.days import DayRange, order, ordinal
+from state.layout import Partition
+from state.planner.decide import Blocked, Declared, Facts, Item, doubted, retired_trouble, verdict
+from state.result.classify import Commit, Newer
+from state.result.schemas import differing_days
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a run is narrowed to. ``limit`` counts days; an empty ``days`` or ``only`` means all."""
+
+    days: Sequence[DayRange] = ()
+    only: Collection[str] = ()
+    force: bool = False
+    limit: int | None = None
+    newest_first: bool = False
+
+    def covers(self, day: str) -> bool:
+        """Whether a day is among those asked for."""
+        return not self.days or any(day in asked for asked in self.days)
+
+
+@dataclass(slots=True)
+class Plan:
+    """``items`` in the order of computing, ``statuses[aggregation]`` of all days that are not in it, ``troubles``.
+
+    ``declared`` are the aggregations that the plan is made for; a trouble may be about another one.
+    """
+
+    items: list[Item] = field(default_factory=list)
+    statuses: dict[str, Counter[str]] = field(default_factory=dict)
+    troubles: list[Blocked] = field(default_factory=list)
+    declared: frozenset[str] = frozenset()
+    changed_code: dict[str, int] = field(default_factory=dict)
+    """Aggregation to the number of its commits that have its version but were computed by other code."""
+    differing: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Aggregation to the days not in the plan whose schema is not that of the others, and what is wrong with each."""
+    recovered: list[Partition] = field(default_factory=list)
+    """Results that failed once and need nothing any more: their failures are to be forgotten."""
+
+    def counts(self) -> Counter[str]:
+        """How many results are planned for each reason."""
+        return Counter(item.reason for item in self.items)
+
+    def skipped(self) -> Counter[str]:
+        """How many days have each status, over all aggregations; days in trouble are not among them."""
+        return sum(self.statuses.values(), Counter())
+
+
+def doubts(declared: Sequence[Declared], facts: Facts, selection: Selection) -> set[tuple[str, str]]:
+    """The (source, day) pairs whose contents must be read before ``plan`` can decide."""
+    return {
+        doubt
+        for aggregation in declared
+        for day in facts.output.get(aggregation.name, ())
+        if selection.covers(day) and not selection.force
+        for doubt in doubted(aggregation, day, facts)
+    }
+
+
+def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Plan:
+    """What to compute, in which order and why, and the status of every other day.
+
+    ``facts.contents`` must answer all ``doubts``. The reasons and statuses are the contract's, and of several reasons
+    the first that holds.
+    """
+    result = Plan(declared=frozenset(one.name for one in declared))
+    suspected = {name for (name, _), failure in facts.failures.items() if failure.is_suspicion}
+    for aggregation in declared:
+        statuses = result.statuses[aggregation.name] = Counter()
+        troubles = []
+        for day in _known_days(aggregation, facts):
+            if selection.covers(day):
+                found = verdict(aggregation, day, facts, force=selection.force)
+                if isinstance(found, Item):
+                    result.items.append(replace(found, suspected=True) if aggregation.name in suspected else found)
+                elif isinstance(found, Blocked):
+                    troubles.append(found)
+                else:
+                    statuses[found] += 1
+                    if (aggregation.name, day) in facts.failures:
+                        result.recovered.append((aggregation.name, day))
+        result.troubles += sorted(troubles, key=lambda one: order(one.day))
+        if not selection.days and (missing := _missing(aggregation, facts)):
+            statuses["missing"] = missing
+        if other := _computed_by_other_code(aggregation, facts):
+            result.changed_code[aggregation.name] = other
+        if differing := _differing(aggregation, facts, result.items):
+            result.differing[aggregation.name] = differing
+    if not selection.only:
+        _add_retired(declared, facts, selection, result)
+    _arrange(result, selection)
+    return result
+
+
+def _known_days(aggregation: Declared, facts: Facts) -> Iterable[str]:
+    """In the order in which they were found. What is done needs no other, and in memory it lies in this one."""
+    first, *others = (facts.inputs.get(source, {}) for source in aggregation.sources.values())
+    with_input = (day for day in first if all(day in days for days in others))
+    unreadable = (day for source in aggregation.sources.values() for day in facts.unreadable.get(source, ()))
+    known = (facts.output.get(aggregation.name, ()), facts.index.get(aggregation.name, ()), with_input, unreadable)
+    return dict.fromkeys(chain.from_iterable(known))
+
+
+def _missing(aggregation: Declared, facts: Facts) -> int:
+    """Days between the first and the last that any source has which neither every source nor a commit has."""
+    known = [set(facts.inputs.get(s, ())) | set(facts.unreadable.get(s, ())) for s in aggregation.sources.values()]
+    every = set.union(*known)
+    if not every:
+        return 0
+    numbers = [ordinal(day) for day in every]
+    first, last = min(numbers), max(numbers)
+    there = set.intersection(*known) | set(facts.output.get(aggregation.name, ()))
+    return last - first + 1 - len(there & every) - sum(first <= ordinal(day) <= last for day in there - every)
+
+
+def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:
+    return sum(
+        isinstance(found, Commit)
+        and found.record.version == aggregation.version
+        and found.record.code != aggregation.code
+        for found in facts.output.get(aggregation.name, {}).values()
+    )
+
+
+def _differing(aggregation: Declared, facts: Facts, items: Iterable[Item]) -> dict[str, str]:
+    days = differing_days(aggregation.version, facts.output.get(aggregation.name, {}).values())
+    planned = {item.day for item in items if item.aggregation == aggregation.name} if days else ()
+    gone = "; its input is gone, so restore that first"
+    return {
+        day: told if facts.has_input(aggregation, day) else told + gone
+        for day, told in days.items()
+        if day not in planned
+    }
+
+
+def _add_retired(declared: Sequence[Declared], facts: Facts, selection: Selection, result: Plan) -> None:
+    names = {aggregation.name for aggregation in declared}
+    for name, days in facts.output.items():
+        if name in names:
+            continue
+        covered = sorted(filter(selection.covers, days), key=order)
+        troubles = [trouble for day in covered if (trouble := retired_trouble(name, day, days[day], facts))]
+        commits = sum(isinstance(found, Commit | Newer) for found in days.values())
+        if kept := commits - sum(trouble.older for trouble in troubles):
+            result.statuses[name] = Counter(retired=kept)
+        result.troubles += troubles
+
+
+def _arrange(result: Plan, selection: Selection) -> None:
+    """Day by day; what failed on the same input and code comes last, so that it keeps nothing else waiting."""
+    result.items.sort(key=lambda item: item.aggregation)
+    result.items.sort(key=lambda item: order(item.day), reverse=selection.newest_first)
+    result.items.sort(key=lambda item: (item.failed_alike, item.may_kill))
+    if selection.limit is not None:
+        first = set(list(dict.fromkeys(item.day for item in result.items))[: selection.limit])
+        result.items = [item for item in result.items if item.day in first]

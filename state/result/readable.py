@@ -1,0 +1,116 @@
+"""Keeps results out that can be written and not be read: names that engines confuse, types that come back as others.
+
+Parquet holds more than its readers agree on. What they do with a type is found out by reading: once for each new
+schema, as the first result of it is written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from polars.exceptions import PanicException
+
+from state.filesystem.durable import read_whole
+
+KEY = "day"
+"""The column that readers of hive partitions add."""
+
+
+class Misread(Exception):
+    """A result that was written and does not come back as it was; the message says which column."""
+
+
+def misnamed(schema: pl.Schema) -> str | None:
+    """What is wrong with the names or types of a result, as a sentence, or None.
+
+    DuckDB and Spark fold case: DuckDB gives the day in place of a column ``DAY``, and ``a`` where ``A`` is asked for.
+    """
+    for name in schema:
+        if name.lower() == KEY:
+            fold = "" if name == KEY else ", and DuckDB and Spark take names that differ in case for one"
+            return f"its result has a column {name!r}: the day lies in the path alone{fold}"
+    if same := _equal_but_for_case(schema):
+        return f"its result has columns {same}, which DuckDB and Spark take for one: rename one"
+    for name, dtype in schema.items():
+        if wrong := _unreadable(dtype):
+            return f"column {name!r} of its result is of type {dtype}, with {wrong}"
+    return None
+
+
+def _unreadable(dtype: pl.DataType) -> str | None:
+    """What in a type no reader gives back, or None."""
+    if isinstance(dtype, pl.Array):
+        return "lists of no element, which polars and pyarrow cannot read back" if 0 in dtype.shape else _inside(dtype)
+    if isinstance(dtype, pl.List):
+        return _inside(dtype)
+    if isinstance(dtype, pl.Struct):
+        if same := _equal_but_for_case(one.name for one in dtype.fields):
+            return f"fields {same}, which DuckDB and Spark take for one"
+        return next((wrong for one in dtype.fields if (wrong := _unreadable(_of(one.dtype)))), None)
+    return None
+
+
+def _inside(dtype: pl.Array | pl.List) -> str | None:
+    return _unreadable(_of(dtype.inner))
+
+
+def _of(dtype: object) -> pl.DataType:
+    return dtype() if isinstance(dtype, type) and issubclass(dtype, pl.DataType) else dtype  # type: ignore[return-value]
+
+
+def _equal_but_for_case(names: Iterable[str]) -> str:
+    names = list(names)
+    counts = Counter(name.lower() for name in names)
+    return " and ".join(repr(name) for name in names if counts[name.lower()] > 1)
+
+
+_known: set[tuple[str, bool]] = set()
+
+
+def require_readable(fd: int, frame: pl.DataFrame, schema: str) -> None:
+    """Read a written result back with polars and pyarrow, where none of this schema was read back in this process.
+
+    Raises Misread where one cannot, or gives something else than what was computed. A result without rows tells nothing
+    of those with some: the first of each is read.
+    """
+    kind = (schema, bool(frame.height))
+    if kind in _known:
+        return
+    content = read_whole(fd)
+    try:
+        back = pl.read_parquet(content, hive_partitioning=False)
+    except (Exception, PanicException) as error:
+        raise Misread(f"polars cannot read it back: {_told(error)}") from error
+    try:
+        # Not by read_table: it imports pyarrow's datasets with all their file systems, for half a second and 50 MB.
+        table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
+    except Exception as error:
+        raise Misread(f"pyarrow cannot read it back: {_told(error)}") from error
+    _compare("polars", frame, back)
+    for name, column, read in zip(frame.columns, frame.get_columns(), table.columns, strict=False):
+        if (len(read), read.null_count) != (len(column), column.null_count()):
+            raise Misread(
+                f"column {name!r} of type {column.dtype} came back from pyarrow with {len(read)} rows and "
+                f"{read.null_count} nulls, not {len(column)} and {column.null_count()}"
+            )
+    if table.column_names != frame.columns:
+        raise Misread(f"pyarrow reads columns {table.column_names}, not {frame.columns}")
+    _known.add(kind)
+
+
+def _compare(reader: str, frame: pl.DataFrame, back: pl.DataFrame) -> None:
+    if back.columns != frame.columns:
+        raise Misread(f"{reader} reads columns {back.columns}, not {frame.columns}")
+    for name, dtype in frame.schema.items():
+        if back.schema[name] != dtype:
+            raise Misread(f"column {name!r} of type {dtype} came back from {reader} as {back.schema[name]}")
+        if not back[name].equals(frame[name], null_equal=True):
+            raise Misread(f"column {name!r} of type {dtype} came back from {reader} with other values")
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

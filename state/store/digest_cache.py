@@ -1,0 +1,47 @@
+"""The digests of inputs whose listing settles nothing, kept so that a touched file is read once and not by every run.
+
+The digest of a listing (names, sizes, times, inodes) stands for the contents where the times are old enough to prove
+anything, by the rule that commit records follow. A cache like that of footers: it may be lost at any time.
+"""
+
+from __future__ import annotations
+
+import time
+
+from state import layout
+from state.inputs.files import RECENT_NS, DayFiles, newest_ns
+from state.store.cache_file import CacheFile
+
+_Key = tuple[str, str]
+"""What a source lists and how it names files, in one text, and a day."""
+_FORM = "noonmark digests 1"
+
+
+class Digests:
+    """The digests that are known of inputs, and those that are learned in one look at them."""
+
+    def __init__(self, root_fd: int) -> None:
+        """Read what is known. Nothing is written, and nothing that is wrong with it is an error."""
+        self._began_ns = time.time_ns()
+        self._file = CacheFile(root_fd, layout.DIGESTS, _FORM)
+        self._known: dict[_Key, tuple[str, str]] = {}
+        for entry in self._file.entries:
+            if isinstance(entry, list) and len(entry) == 4 and all(isinstance(one, str) for one in entry):
+                self._known[entry[0], entry[1]] = entry[2], entry[3]
+        self._learned: dict[_Key, tuple[str, str]] = {}
+
+    def known(self, source: str, day: str, files: DayFiles) -> str | None:
+        """The digest of a day's files, if they are listed as they were when it was learned."""
+        stat, contents = self._known.get((source, day), ("", ""))
+        return contents if stat == files.stat else None
+
+    def learn(self, source: str, day: str, files: DayFiles, contents: str) -> None:
+        """Keep a digest, where the files' times are old enough to prove that they still hold that."""
+        if newest_ns(files.files) + RECENT_NS < self._began_ns:
+            self._learned[source, day] = files.stat, contents
+
+    def save(self) -> None:
+        """Keep what was learned. Raises OSError."""
+        if self._learned:
+            kept = [(*key, *known) for key, known in self._known.items() if key not in self._learned]
+            self._file.save(kept, [(*key, *learned) for key, learned in self._learned.items()])

@@ -1,0 +1,144 @@
+"""Finds what the user declared: imports the module or package of NOONMARK_AGGREGATIONS and collects it.
+
+Everything wrong with it is said here, before anything is listed, computed or written.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+from state.errors import ConfigurationError, DeclarationError, Interrupted, NoonmarkError
+from state.planner.decide import Declared
+from tasks.catalog.declare import Aggregation, Source, declared
+from tasks.user_code import contained, told
+
+CHECK = "python -m flows.daily --dry-run"
+"""What checks every declaration again and does nothing."""
+
+Catalog = Mapping[str, Aggregation]
+"""The declared aggregations by name, in alphabetical order."""
+
+
+def load(module: str) -> Catalog:
+    """The aggregations of a module, or of a package and all its modules.
+
+    Raises ConfigurationError where it cannot be imported or declares nothing, DeclarationError where it contradicts
+    itself.
+    """
+    found: dict[str, Aggregation] = {}
+    for part in _modules(module):
+        for value in vars(part).values():
+            if one := declared(value):
+                _add(found, one)
+    if not found:
+        raise ConfigurationError(
+            f"NOONMARK_AGGREGATIONS={module} declares no aggregation; expected functions with @aggregation(source)",
+            command=CHECK,
+        )
+    return dict(sorted(found.items()))
+
+
+def to_plan(catalog: Catalog) -> list[Declared]:
+    """The catalog as the planner sees it. A source's key is its template: two that list alike are listed once."""
+    return [
+        Declared(one.name, one.version, one.code, {name: key(source) for name, source in one.sources.items()})
+        for one in catalog.values()
+    ]
+
+
+def key(source: Source) -> str:
+    """What the planner calls a source."""
+    return source.template.text
+
+
+def sources_by_key(catalog: Catalog) -> dict[str, list[Source]]:
+    """The sources by their key: one of those that show paths and one of those that do not, where both are declared.
+
+    They list alike, and the digests of their files may differ.
+    """
+    found: dict[str, list[Source]] = {}
+    for aggregation in catalog.values():
+        for source in aggregation.sources.values():
+            alike = found.setdefault(key(source), [])
+            if all(one.shows_paths != source.shows_paths for one in alike):
+                alike.append(source)
+    return found
+
+
+def _add(found: dict[str, Aggregation], one: Aggregation) -> None:
+    for other in found.values():
+        if other.name.lower() == one.name.lower() and other.function is not one.function:
+            raise DeclarationError(
+                f"two aggregations are called {one.name} ({one.place}) and {other.name} ({other.place}): "
+                "their results would share a folder; expected names that differ by more than case",
+                command=CHECK,
+            )
+    found[one.name] = one
+
+
+def _modules(module: str) -> Iterator[ModuleType]:
+    top = _import(module, module)
+    yield top
+    for folder in getattr(top, "__path__", ()):
+        for name in _modules_below(Path(folder)):
+            yield _import(f"{module}.{name}", module)
+
+
+def _modules_below(folder: Path) -> Iterator[str]:
+    """Every module of a package's folder, also in folders without ``__init__.py``: none is left out silently."""
+    for entry in sorted(folder.iterdir()):
+        if entry.suffix == ".py" and entry.stem.isidentifier() and entry.stem != "__init__":
+            yield entry.stem
+        elif entry.name.isidentifier() and entry.name != "__pycache__" and entry.is_dir():
+            below = list(_modules_below(entry))
+            yield from ([entry.name] if (entry / "__init__.py").exists() else [])
+            yield from (f"{entry.name}.{name}" for name in below)
+
+
+def _import(name: str, setting: str) -> ModuleType:
+    try:
+        with contained(main_thread=True):
+            return importlib.import_module(name)
+    except DeclarationError as error:
+        place = _place_of(error)
+        # An aggregation's own errors name the place already; a source does not know where it stands.
+        message = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
+        raise DeclarationError(message, command=error.command or CHECK) from None
+    except (NoonmarkError, Interrupted):
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(
+                f"NOONMARK_AGGREGATIONS={setting}: there is no module {error.name}; "
+                "expected a Python module or package that can be imported from the project's folder",
+                command=f"correct NOONMARK_AGGREGATIONS or PYTHONPATH, then: {CHECK}",
+            ) from None
+        raise ConfigurationError(
+            f"NOONMARK_AGGREGATIONS={setting}: {name} needs {error.name}: {error} ({_place_of(error)})",
+            command=f"pip install what it needs, then: {CHECK}",
+        ) from error
+    except BaseException as error:  # a module that leaves, or interrupts itself, is as wrong as one that raises
+        if _is_prefects_end(error):
+            raise
+        place = "" if isinstance(error, SyntaxError) else f" ({_place_of(error)})"  # that one names its own line
+        raise ConfigurationError(
+            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {told(error)}{place}", command=CHECK
+        ) from error
+
+
+def _is_prefects_end(error: BaseException) -> bool:
+    """Whether Prefect raised it for a signal."""
+    # Imported late: a child that computes results reads the catalog too, and needs no Prefect.
+    from prefect.exceptions import TerminationSignal
+
+    return isinstance(error, TerminationSignal)
+
+
+def _place_of(error: BaseException) -> str:
+    """The line of the innermost module that was being imported: as a rule the user's own."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.name == "<module>"]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "no line known"

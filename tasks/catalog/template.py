@@ -1,0 +1,206 @@
+"""A path template: from a path to its day, and from a day to the paths that hold it, without a second opinion.
+
+A path belongs to the day whose pattern matches it. A template where two days could claim one path is refused at
+import, since it would count rows twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from state.days import is_date, is_day
+from state.errors import ConfigurationError
+from tasks.catalog.ambiguity import check, codes_of, missing
+from tasks.catalog.pattern import (
+    INTEGER,
+    Field,
+    Fields,
+    Matcher,
+    States,
+    Tokens,
+    filled,
+    is_wild,
+    segments_of,
+    shown,
+    wrong,
+)
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_COMPRESSED = (".gz", ".zst")
+NO_DAY = ""
+"""The verdict on fields that are no day: they disagree, or the calendar does not have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template that reads every path in one way only; equal to another by its text.
+
+    ``kind`` says what its days are; ``absolute`` that its paths are relative to ``/`` and not to the input root;
+    ``suffix`` is the lower-cased ending of its files (``.csv``, ``.csv.gz``), "" where the template does not fix it.
+    """
+
+    text: str
+    kind: Literal["date", "int"] = field(compare=False)
+    absolute: bool = field(compare=False)
+    suffix: str = field(compare=False)
+    matcher: Matcher = field(compare=False, repr=False)
+    _rows: tuple[Tokens, ...] = field(compare=False, repr=False)
+    _codes: frozenset[str] = field(compare=False, repr=False)
+    _loose: bool = field(compare=False, repr=False)
+
+    @staticmethod
+    def parse(text: str) -> Template:
+        """Read a template. Raises DeclarationError that says what is wrong with it and what to write."""
+        if url := _URL.match(text):
+            wrong(text, f"{url[0]} is an object store, and those come later", "a path below the input root, or /a/path")
+        if "\0" in text or "\n" in text:
+            wrong(text, "a newline or a NUL in it", "'?' in place of that character")
+        absolute = text.startswith("/")
+        rows = segments_of(text)
+        check(text, rows)
+        codes = codes_of(rows)
+        matcher = Matcher.of(rows)
+        return Template(
+            text=text,
+            kind="int" if INTEGER in codes else "date",
+            absolute=absolute,
+            suffix=_suffix(rows[-1]),
+            matcher=matcher,
+            _rows=rows,
+            _codes=frozenset(codes),
+            _loose=sum(len(segment.codes) for segment in matcher.segments) < len(codes),
+        )
+
+    def day(self, path: str) -> str | None:
+        """The day of a path (relative to the root), or None where it does not match or is a stray."""
+        return self._verdict(path) or None
+
+    def is_stray(self, path: str) -> bool:
+        """Whether a path has the template's shape and yet no day: not of the calendar, or its placeholders disagree."""
+        return self._verdict(path) == NO_DAY
+
+    def covers(self, day: str) -> bool:
+        """Whether the template can name this day: of its kind, and for ``%y`` from 1969 to 2068."""
+        if not is_day(day) or is_date(day) != (self.kind == "date"):
+            return False
+        return self.known(self._fields(day)) == day
+
+    def pattern(self, day: str) -> str:
+        """The shell-like pattern of one day's files. Raises ConfigurationError where the template cannot name it."""
+        self._must_cover(day)
+        values = dict(self._fields(day))
+        return "/" * self.absolute + "/".join(shown(filled(row, values)) for row in self._rows)
+
+    def pinned(self, day: str) -> Matcher:
+        """What matches one day's files and nothing else. Raises ConfigurationError where it cannot name the day."""
+        self._must_cover(day)
+        fields = self._fields(day)
+        return Matcher.of((filled(row, dict(fields)) for row in self._rows), fields)
+
+    def known(self, fields: Fields) -> str | None:
+        """The day that the fields make, NO_DAY where they make none, and None while they do not say it yet."""
+        return _day_of(fields, "Y" in self._codes)
+
+    def may_become(self, fields: Fields, day: str) -> bool:
+        """Whether a path in which these fields were read can still come to be one of the day's."""
+        return self.covers(day) and fields <= self._fields(day)
+
+    @property
+    def shares_folders(self) -> bool:
+        """Whether a folder that must be listed to find one day's files may hold those of others."""
+        first = next((at for at, row in enumerate(self._rows) if is_wild(row)), len(self._rows))
+        return first < len(self._rows) and bool(missing(codes_of(self._rows[:first]), "Y" in self._codes))
+
+    def placed_name(self, path: str) -> str:
+        """A file's name with the folders that a wildcard chose; all others follow from the day.
+
+        Where no folder has a wildcard it is the file's own name.
+        """
+        deep = self.matcher.segments[: len(self._rows)][-1].deep
+        if not deep and not any(map(is_wild, self._rows[:-1])):
+            return path.rpartition("/")[2]
+        fixed = next(at for at, segment in enumerate(self.matcher.segments) if segment.literal is None)
+        return path.split("/", fixed)[fixed]
+
+    def settle(self, path: str, ends: States) -> str:
+        """The day of a path that was read to its end, from those readings; NO_DAY for a stray."""
+        for _, fields in ends:
+            day = self.known(fields)
+            if day and (not self._loose or self._reads(_pinned(self, day), path)):
+                return day
+        return NO_DAY
+
+    def _verdict(self, path: str) -> str | None:
+        ends = self._reads(self.matcher, path)
+        return self.settle(path, ends) if ends else None
+
+    @staticmethod
+    def _reads(matcher: Matcher, path: str) -> States:
+        *folders, name = path.split("/")
+        if not {"", ".", ".."}.isdisjoint((*folders, name)):
+            return ()
+        states = matcher.begin
+        for folder in folders:
+            states = matcher.split(matcher.step(states, folder))[1]
+        return matcher.split(matcher.step(states, name))[0]
+
+    def _fields(self, day: str) -> Fields:
+        return frozenset((code, text) for code, text in _written(day).items() if code in self._codes)
+
+    def _must_cover(self, day: str) -> None:
+        if not self.covers(day):
+            kind = "a whole number" if self.kind == "int" else "a date" + " of 1969 to 2068" * ("Y" not in self._codes)
+            raise ConfigurationError(f"template {self.text!r} has no day {day!r}: expected {kind}")
+
+
+@lru_cache(maxsize=512)
+def _pinned(template: Template, day: str) -> Matcher:
+    return template.pinned(day)
+
+
+def _written(day: str) -> dict[str, str]:
+    if not is_date(day):
+        return {INTEGER: day}
+    date = dt.date.fromisoformat(day)
+    year, month, dom = day.split("-")
+    return {"Y": year, "y": year[2:], "m": month, "d": dom, "j": f"{date.timetuple().tm_yday:03}"}
+
+
+@lru_cache(maxsize=4096)
+def _day_of(fields: Fields, century: bool) -> str | None:
+    values = dict(fields)
+    if len(values) < len(fields):
+        return NO_DAY
+    if INTEGER in values:
+        return values[INTEGER] if is_day(values[INTEGER]) else NO_DAY
+    year = 2000  # a leap year: while the year is unknown, 29 February and day 366 are possible
+    if "Y" in values:
+        year = int(values["Y"])
+    elif "y" in values:
+        year = int(values["y"]) + (2000 if int(values["y"]) < 69 else 1900)
+    try:
+        if "j" in values:
+            date = dt.date(year, 1, 1) + dt.timedelta(days=int(values["j"]) - 1)
+        else:
+            date = dt.date(year, int(values.get("m", "1")), int(values.get("d", "1")))
+    except (ValueError, OverflowError):
+        return NO_DAY
+    if missing(values, century):
+        return None
+    day = date.isoformat()
+    return day if values.items() <= _written(day).items() else NO_DAY
+
+
+def _suffix(row: Tokens) -> str:
+    last = row[-1]
+    if isinstance(last, Field) or last[0]:
+        return ""
+    stem, dot, ending = last[1].lower().rpartition(".")
+    suffix = dot + ending if dot else ""
+    if suffix in _COMPRESSED and "." in stem:
+        suffix = "." + stem.rpartition(".")[2] + suffix
+    return suffix

@@ -1,0 +1,79 @@
+"""Keeps the records of what fails: from a batch's outcomes, from runs that died, and until a result is as it should be.
+
+A record puts a result last in the next plan. One that cannot be written costs that order alone, and is no failure.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from state.index.best_effort import BestEffortIndex
+from state.layout import Partition
+from state.planner.decide import Item
+from state.store.failures import DIED, Failure, forget_failure, read_failures, record_failure
+from state.store.local.run_note import left_by_the_dead
+from state.store.local.store import LocalStore
+from tasks.compute.outcomes import Failed, Outcome, Skipped
+
+log = logging.getLogger("noonmark")
+
+
+def record_deaths(root: LocalStore) -> None:
+    """Record a failure for every result that a run was computing as it died: one of them may have been the cause."""
+    with _told(), left_by_the_dead(root.fd) as places:
+        for place in sorted(places):
+            error = f"the run that computed it died, with {len(places) - 1} other results"
+            record_failure(root.fd, Failure(*place, DIED, error, basis="", times=1, failed_at=_now()))
+        if places:
+            log.warning(
+                "a run died while it computed %s (the first is %s %s): their aggregations are computed in a child "
+                "process now, these results last",
+                "1 result" if len(places) == 1 else f"{len(places)} results",
+                *min(places),
+            )
+
+
+def record_outcomes(root: LocalStore, items: Mapping[Partition, Item], outcomes: Sequence[Outcome]) -> None:
+    """Record what failed, and forget the failures of what did not."""
+    with _told():
+        for one in outcomes:
+            item = items[one.aggregation, one.day]
+            if isinstance(one, Failed):
+                times = item.failure.times + 1 if item.failure else 1
+                failure = Failure(one.aggregation, one.day, one.kind, one.error, item.basis, times, _now())
+                record_failure(root.fd, failure)
+            elif item.failure and not (isinstance(one, Skipped) and one.status == "leased"):
+                forget_failure(root.fd, (one.aggregation, one.day))
+
+
+def forget_recovered(root: LocalStore, recovered: Collection[Partition]) -> None:
+    """Forget the failures of results that need nothing any more."""
+    with _told():
+        for place in recovered:
+            forget_failure(root.fd, place)
+
+
+def show_failures(
+    root: LocalStore, memory: BestEffortIndex, items: Collection[Item], recovered: Collection[Partition]
+) -> None:
+    """Copy the records to Redis, for dashboards, where this run had to do with any."""
+    failures = read_failures(root.fd)
+    names = {name for name, _ in (*failures, *recovered)} | {item.aggregation for item in items if item.failure}
+    memory.copy_failures(
+        {name: {one.day: one.to_json() for one in failures.values() if one.aggregation == name} for name in names}
+    )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        log.warning("what failed cannot be recorded, so the next run may compute it before other days: %s", error)
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

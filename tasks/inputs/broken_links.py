@@ -1,0 +1,64 @@
+"""Which days a broken link may hide a part of: it may be litter, or the way to a disk that is gone.
+
+Nothing tells the two apart but the commits: files that they were computed from and that are listed no more. As long as
+no commit misses any, the link is passed over. Unknown is not absent, though:
+
+- a day that has fewer files than a commit of it had, or none at all, may lie there: it is unreadable;
+- where a day lacks some of its files, the link led to a part of many days. A day that no commit shows to be whole would
+  then be computed from a part of its files, so it is unreadable too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from state.planner.decide import Declared, Facts
+from state.result.classify import Commit
+from state.result.record import SourceRecord
+from tasks.catalog.template import Template
+from tasks.inputs.listing import BrokenLink
+
+
+def hidden_days(
+    broken: Sequence[BrokenLink], template: Template, source: str, declared: Sequence[Declared], facts: Facts
+) -> dict[str, str]:
+    """Day → why, for the days of a source whose files may be seen only in part. ``facts`` are those of the listing."""
+    listed = facts.inputs[source]
+    recorded: dict[str, list[SourceRecord]] = {day: [] for one in declared for day in _known(one, source, facts)}
+    for day, record in _records(source, declared, facts):
+        recorded[day].append(record)
+    hidden: dict[str, str] = {}
+    partial = False
+    for day, records in recorded.items():
+        link = _link_to(broken, template, day)
+        then, now = max((one.files for one in records), default=0), len(listed[day].files) if day in listed else 0
+        if link and (then > now or not now):
+            found = f"{now} of the {then} files of its commit are" if now else "no file of it is"
+            hidden[day] = f"{found} listed, and the broken link {link} may lead to the others; mend or remove it"
+            partial = partial or now > 0
+    for day, files in listed.items() if partial else ():
+        link = _link_to(broken, template, day)
+        if link and day not in hidden:
+            whole = any((one.files, one.bytes) == (len(files.files), files.bytes) for one in recorded.get(day, ()))
+            if not whole:
+                hidden[day] = f"the broken link {link} led to files of other days; mend or remove it"
+    return hidden
+
+
+def _link_to(broken: Sequence[BrokenLink], template: Template, day: str) -> str | None:
+    return next((link.path for link in broken if link.may_hold(template, day)), None)
+
+
+def _known(one: Declared, source: str, facts: Facts) -> Iterator[str]:
+    """The days of which an aggregation over the source has, or had, a result."""
+    if source in one.sources.values():
+        yield from facts.output.get(one.name, ())
+        yield from facts.index.get(one.name, ())
+
+
+def _records(source: str, declared: Sequence[Declared], facts: Facts) -> Iterator[tuple[str, SourceRecord]]:
+    for one in declared:
+        for name in (name for name, key in one.sources.items() if key == source):
+            for day, found in facts.output.get(one.name, {}).items():
+                if isinstance(found, Commit) and name in found.record.inputs:
+                    yield day, found.record.inputs[name]

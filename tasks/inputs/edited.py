@@ -1,0 +1,72 @@
+"""Finds inputs that were edited without a trace: same names, sizes and times, other bytes. Only reading them tells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from state.errors import StorageError
+from state.inputs.files import DayFiles, day_files
+from state.inputs.root import InputRoot
+from state.result.classify import Commit
+from state.result.record import SourceRecord
+from state.store.local.scan import Output
+from state.store.local.verify import Unread
+from state.threads import map_in_threads
+from tasks.catalog.declare import Source
+from tasks.catalog.load import Catalog, key, sources_by_key
+from tasks.inputs.listing import list_source
+from tasks.inputs.reading import contents_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A committed day whose input holds other bytes than it was computed from, though its listing says unchanged."""
+
+    aggregation: str
+    day: str
+    source: str
+
+
+def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threads: int) -> Iterator[Edited | Unread]:
+    """Digest every input that a commit was computed from. Raises StorageError where a source cannot be listed."""
+    for name, alike in sources_by_key(catalog).items():
+        files = {day: day_files(some) for day, some in list_source(input_root, alike[0].template).days.items()}
+        for source in alike:
+            digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
+            digests = dict(zip(files, digested, strict=True))
+            for aggregation, day, recorded in _recorded(catalog, output, source):
+                if day not in files or recorded.stat != files[day].stat:
+                    continue  # every run sees that
+                found = digests[day]
+                if found not in (recorded.contents, None) and source.shows_paths:
+                    # Before where they lie was a part of it, commits had the digest of files by their own names.
+                    found = _digest(source, input_root, files[day], os.path.basename)
+                if isinstance(found, StorageError):
+                    yield Unread(aggregation, day, f"its input cannot be read: {found.message}")
+                elif found not in (recorded.contents, None):
+                    yield Edited(aggregation, day, name)
+
+
+def _digest(
+    source: Source, input_root: InputRoot, files: DayFiles, name_of: Callable[[str], str] | None = None
+) -> str | StorageError | None:
+    try:
+        return contents_digest(source, input_root, files, name_of)
+    except StorageError as error:
+        return error
+
+
+def _recorded(catalog: Catalog, output: Output, source: Source) -> Iterator[tuple[str, str, SourceRecord]]:
+    """What was recorded of sources that list and name their files as this one does."""
+
+    def alike(other: Source) -> bool:
+        return (key(other), other.shows_paths) == (key(source), source.shows_paths)
+
+    for one in catalog.values():
+        for name in (name for name, declared in one.sources.items() if alike(declared)):
+            for day, found in output.days.get(one.name, {}).items():
+                if isinstance(found, Commit) and name in found.record.inputs:
+                    yield one.name, day, found.record.inputs[name]

@@ -1,0 +1,164 @@
+"""Takes in a day's raw files: lists, reads and digests them once for all aggregations, and checks them again later.
+
+What is computed from is what was digested. A day of moderate size is read into memory, where nobody can change or
+truncate it; a larger one stays on disk, and the second look is what shows a change. What counts for polars' memory is
+what the files hold once they are unpacked: where that is more, polars streams them, wherever they lie.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from state.errors import StorageError
+from state.inputs.files import (
+    RECENT_NS,
+    Contents,
+    DayFiles,
+    FileStat,
+    InputChanged,
+    day_files,
+    newest_ns,
+    read_contents,
+)
+from state.inputs.root import InputRoot
+from tasks.catalog.declare import Source
+from tasks.catalog.formats import File
+from tasks.inputs.run_listing import RunListing
+
+KEEP_BYTES = 64 << 20
+"""A day's files of one source are read into memory up to this size, and computed there if they hold no more than that
+once they are unpacked; beyond it polars streams them.
+"""
+
+
+@dataclass(frozen=True)
+class DayInput:
+    """A day's files of one source as they were read. ``proven`` says that their times are old enough to prove it.
+
+    ``unpacked`` is about how much memory their rows take, where that is moderate. None: polars has to stream them.
+    """
+
+    source: Source
+    root: InputRoot
+    day: str
+    files: DayFiles
+    contents: Contents
+    proven: bool
+    unpacked: int | None
+    listing: RunListing
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether its rows have room in memory, so that the small day's quicker engine serves."""
+        return self.unpacked is not None
+
+    @property
+    def bytes(self) -> int:
+        """How much of a group's memory it takes, as far as it counts."""
+        return self.files.bytes if self.unpacked is None else self.unpacked
+
+    def frame(self) -> pl.LazyFrame:
+        """The rows of the files. Raises whatever a ``read=`` function raises."""
+        if self.contents.buffers is not None:
+            return self.source.scan(list(self.contents.buffers))
+        paths: list[File] = [self.root.path / file.path for file in self.files.files]
+        return self.source.scan(paths)
+
+    def each(self) -> Iterator[tuple[FileStat, File]]:
+        """Every file by itself, to tell which of them is bad. None for ``read=``: it may need them all."""
+        if self.source.read is None:
+            for at, file in enumerate(self.files.files):
+                yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
+
+    def check(self, since: int | None = None) -> None:
+        """Raise InputChanged where the files are no longer those that were taken; StorageError, OSError as ``take``."""
+        if self.listing.list_day(self.source, self.day, since) != self.files.files:
+            raise InputChanged(f"the files of {self.source}, day {self.day}, changed while they were computed from")
+        self.root.check()  # what reads by path may have read elsewhere
+        if self.proven:
+            return
+        if (
+            read_contents(self.root.fd, self.files.files, keep=False, name_of=_names(self.source)).digest
+            != self.contents.digest
+        ):
+            raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
+
+
+def listed(source: Source, listing: RunListing, day: str, since: int | None = None) -> DayFiles:
+    """What a listing shows of a day's files at some time after the moment ``since``. Raises StorageError."""
+    return day_files(listing.list_day(source, day, since))
+
+
+def take(
+    source: Source, input_root: InputRoot, day: str, listing: RunListing | None = None, since: int | None = None
+) -> DayInput | None:
+    """Read and digest a day's files as they are after the moment ``since``; None where there is none any more.
+
+    ``listing`` is the run's, or else one of its own. Raises InputChanged where they change under the reader,
+    StorageError where they cannot be read, InputRootGone where the root is no longer where it was.
+    """
+    root = _root(source, input_root)
+    root.check()
+    began = time.time_ns()
+    listing = listing or RunListing(input_root)
+    files = listed(source, listing, day, since)
+    if not files.files:
+        return None
+    keep = not source.shows_paths and files.bytes <= KEEP_BYTES
+    try:
+        contents = read_contents(root.fd, files.files, keep=keep, name_of=_names(source))
+    except OSError as error:
+        raise _unreadable(source, root, error) from error
+    proven = newest_ns(files.files) + RECENT_NS < began
+    contents, unpacked = _unpack(source, contents)
+    return DayInput(source, root, day, files, contents, proven, unpacked, listing)
+
+
+def contents_digest(
+    source: Source, input_root: InputRoot, files: DayFiles, name_of: Callable[[str], str] | None = None
+) -> str | None:
+    """The digest of files that a listing showed; None where they changed since. Raises StorageError.
+
+    ``name_of`` makes the name that counts of a file's path, in place of the source's own way.
+    """
+    root = _root(source, input_root)
+    try:
+        return read_contents(root.fd, files.files, keep=False, name_of=name_of or _names(source)).digest
+    except OSError as error:
+        raise _unreadable(source, root, error) from error
+    except InputChanged:
+        return None
+
+
+def _names(source: Source) -> Callable[[str], str]:
+    """What counts as the name of a file: where it lies is a part of the input where the aggregation can see it."""
+    return source.template.placed_name if source.shows_paths else os.path.basename
+
+
+def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:
+    """The contents as polars is given them, and their size: unpacked where they all have room, or else as they are."""
+    if source.format is None or contents.buffers is None:
+        return contents, None
+    plain = []
+    size = 0
+    for packed in contents.buffers:
+        one = source.format.unpack(packed, KEEP_BYTES - size)
+        if one is None:
+            return contents, None
+        plain.append(one.content)
+        size += one.size
+    return replace(contents, buffers=tuple(plain)), size
+
+
+def _unreadable(source: Source, root: InputRoot, error: OSError) -> StorageError:
+    place = os.fsencode(root.path / (error.filename or "")).decode(errors="backslashreplace")
+    return StorageError(f"{source}: {place} cannot be read: {error.strerror}")
+
+
+def _root(source: Source, input_root: InputRoot) -> InputRoot:
+    return input_root.of(absolute=source.template.absolute)

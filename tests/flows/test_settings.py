@@ -1,0 +1,205 @@
+"""The settings: every variable and its default, what is wrong is named, and secrets are not shown."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+
+import pytest
+
+from flows import settings as module
+from flows.settings import PROJECT, Settings, read_settings
+from state.errors import ConfigurationError
+from tests.state.index import test_memory
+
+told = test_memory.told
+
+
+@pytest.fixture(autouse=True)
+def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty environment, and the place of an ``.env`` file of the test's own."""
+    for name in os.environ:
+        if name.upper().startswith("NOONMARK_"):
+            monkeypatch.delenv(name)
+    path = tmp_path / ".env"
+    monkeypatch.setattr(module, "ENV_FILE", path)
+    monkeypatch.setitem(Settings.model_config, "env_file", path)
+    return path
+
+
+def test_the_defaults_are_the_contracts() -> None:
+    """Without any variable the project runs as cloned."""
+    found = read_settings(strict=True)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert found.model_dump() | {"redis_url": found.redis_url.get_secret_value()} == {
+        "input": PROJECT / "data/raw",
+        "output": PROJECT / "data/aggregates",
+        "create_output": True,
+        "aggregations": "aggregations",
+        "redis_url": "",
+        "redis_dir": PROJECT / ".noonmark/redis",
+        "namespace": "noonmark",
+        "workers": cores,
+        "lease_seconds": 60,
+        "runner": "threads",
+        "single_writer": False,
+    }
+
+
+SET = [
+    ("INPUT", "/in", "input", Path("/in")),
+    ("OUTPUT", "/out", "output", Path("/out")),
+    ("CREATE_OUTPUT", "false", "create_output", False),
+    ("AGGREGATIONS", "my.module", "aggregations", "my.module"),
+    ("REDIS_URL", "redis://h:1/2", "redis_url", "redis://h:1/2"),
+    ("REDIS_DIR", "/redis", "redis_dir", Path("/redis")),
+    ("NAMESPACE", "team:noonmark", "namespace", "team:noonmark"),
+    ("WORKERS", "7", "workers", 7),
+    ("LEASE_SECONDS", "5", "lease_seconds", 5),
+    ("RUNNER", "threads", "runner", "threads"),
+    ("SINGLE_WRITER", "true", "single_writer", True),
+]
+
+
+@pytest.mark.parametrize("where", ["environment", ".env"])
+@pytest.mark.parametrize(("name", "text", "field", "value"), SET)
+def test_every_variable_has_its_effect(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, where: str, name: str, text: str, field: str, value: object
+) -> None:
+    """Each can be set in the environment and in ``.env``, and the environment goes before."""
+    if where == ".env":
+        env_file.write_text(f"NOONMARK_{name}={text}\n")
+    else:
+        env_file.write_text(f"NOONMARK_{name}=\n")
+        monkeypatch.setenv(f"NOONMARK_{name}", text)
+    found = read_settings(strict=True)
+    got = found.redis_url.get_secret_value() if field == "redis_url" else getattr(found, field)
+    assert got == value
+    assert {field for _, _, field, _ in SET} == set(Settings.model_fields)
+
+
+def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, env_file: Path) -> None:
+    """A run's own variable wins over what the project keeps."""
+    env_file.write_text("NOONMARK_WORKERS=3\nNOONMARK_NAMESPACE=file\nANOTHER=1\n")
+    monkeypatch.setenv("NOONMARK_WORKERS", "5")
+    found = read_settings(strict=True)
+    assert (found.workers, found.namespace) == (5, "file")
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``NOONMARK_WORKERS=`` means the default."""
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"NOONMARK_{name.upper()}", "")
+    assert read_settings(strict=True).output == PROJECT / "data/aggregates"
+
+
+def test_of_an_object_store_only_the_scheme_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret key may hold every sign, and stand anywhere in the URL."""
+    monkeypatch.setenv("NOONMARK_INPUT", "s3://AKIA:ses/ame@bucket?secret_access_key=sesame")
+    with pytest.raises(ConfigurationError, match=r"NOONMARK_INPUT=s3://…: is an object store") as caught:
+        read_settings(strict=True)
+    assert "ame" not in str(caught.value).partition("is an object")[0].removeprefix("NOONMARK_INPUT")
+
+
+def test_a_wrong_redis_url_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found before anything starts, and may hold a password."""
+    monkeypatch.setenv("NOONMARK_REDIS_URL", "http://me:sesame@somewhere")
+    with pytest.raises(ConfigurationError, match=r"NOONMARK_REDIS_URL.*expected one of redis://") as caught:
+        read_settings(strict=True)
+    assert "sesame" not in str(caught.value) + "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("where", ["environment", ".env"])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("NOONMARK_OUTPT", "did you mean NOONMARK_OUTPUT?"),
+        ("NOONMARK_REDIS_URI", "did you mean NOONMARK_REDIS_URL?"),
+        ("noonmark_worker", "did you mean NOONMARK_WORKERS?"),
+        ("NOONMARK_ZZZZZZ", "is no setting of Noonmark"),
+    ],
+)
+def test_an_unknown_variable_is_an_error_on_the_command_line_and_a_warning_in_a_deployed_run(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, told: pytest.LogCaptureFixture, where: str, name: str, near: str
+) -> None:
+    """A typing error is never ignored silently; the message names it and the nearest known one, never its value."""
+    if where == ".env":
+        env_file.write_text(f"{name}=sesame\n")
+    else:
+        monkeypatch.setenv(name, "sesame")
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(strict=True)
+    assert near in str(caught.value)
+    assert name in str(caught.value)
+    assert caught.value.command
+    assert read_settings(strict=False) == Settings()
+    [line] = told.messages
+    assert name in line
+    assert near in line
+    assert "sesame" not in told.text + str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("WORKERS", "0", "NOONMARK_WORKERS=0: Input should be greater than or equal to 1"),
+        ("WORKERS", "many", "NOONMARK_WORKERS=many: Input should be a valid integer"),
+        ("LEASE_SECONDS", "-1", "NOONMARK_LEASE_SECONDS=-1: "),
+        ("CREATE_OUTPUT", "maybe", "NOONMARK_CREATE_OUTPUT=maybe: Input should be a valid boolean"),
+        ("RUNNER", "dask", "NOONMARK_RUNNER=dask: Input should be 'threads'"),
+        ("NAMESPACE", "a b", "NOONMARK_NAMESPACE=a b: "),
+        ("NAMESPACE", "a{b}", "NOONMARK_NAMESPACE=a{b}: "),
+        ("INPUT", "s3://bucket/raw", "NOONMARK_INPUT=s3://…: is an object store, and those come later"),
+        ("OUTPUT", "gs://bucket", "NOONMARK_OUTPUT=gs://…: is an object store"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, told: str
+) -> None:
+    """The variable, what was found and what was expected, on the command line and in a deployed run."""
+    monkeypatch.setenv(f"NOONMARK_{name}", text)
+    for strict in (True, False):
+        with pytest.raises(ConfigurationError) as caught:
+            read_settings(strict=strict)
+        assert told in caught.value.message
+
+
+def test_all_wrong_values_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever corrects the settings does so once; the Redis URL's value is in no message."""
+    monkeypatch.setenv("NOONMARK_WORKERS", "0")
+    monkeypatch.setenv("NOONMARK_RUNNER", "spark")
+    monkeypatch.setenv("NOONMARK_REDIS_URL", "redis://user:sesame@host")
+    with pytest.raises(ConfigurationError) as caught:
+        read_settings(strict=True)
+    assert "NOONMARK_WORKERS" in caught.value.message
+    assert "NOONMARK_RUNNER" in caught.value.message
+    assert "sesame" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_the_redis_url_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Printing, dumping or logging the settings shows no password."""
+    monkeypatch.setenv("NOONMARK_REDIS_URL", "redis://user:sesame@host")
+    found = read_settings(strict=True)
+    assert found.redis_url.get_secret_value() == "redis://user:sesame@host"
+    assert "sesame" not in f"{found!r} {found} {found.model_dump()} {found.model_dump_json()}"
+
+
+@pytest.mark.parametrize("name", ["INPUT", "OUTPUT", "REDIS_DIR"])
+def test_roots_start_at_the_project_wherever_a_worker_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """A relative root is the project's, ``~`` is the user's home, an absolute one stays."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for text, path in (("mine", PROJECT / "mine"), ("~/mine", Path("/home/somebody/mine")), ("/mine", Path("/mine"))):
+        monkeypatch.setenv(f"NOONMARK_{name}", text)
+        assert getattr(read_settings(strict=True), name.lower()) == path
+
+
+def test_settings_do_not_change_under_a_run() -> None:
+    """They are read once and frozen."""
+    found, field = read_settings(strict=True), "workers"
+    with pytest.raises(ValueError, match="frozen"):
+        setattr(found, field, 3)

@@ -1,0 +1,132 @@
+"""The index as a run uses it: it may be lacking, foreign or failing, and the run goes on and says so once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from state.index.best_effort import BestEffortIndex
+from state.index.index import Index, IndexSnapshot, ReconcileStats
+from state.result.classify import Found
+from tests import redis_servers
+from tests.redis_servers import NAMESPACE, dump, free_port, started
+from tests.state.index.test_index import news, output_of
+
+server_url = redis_servers.server_url
+client = redis_servers.client
+index = redis_servers.index
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What a run logs, and no other listener: Prefect's own handler complains outside a flow run."""
+    logger = logging.getLogger("noonmark")
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    return caplog
+
+
+def failing() -> BestEffortIndex:
+    """A memory whose server is not there."""
+    return BestEffortIndex(Index(f"redis://user:sesame@127.0.0.1:{free_port()}/0", NAMESPACE))
+
+
+def test_a_serving_index_is_used(client: redis.Redis, index: Index) -> None:
+    """Where Redis serves, every call reaches it."""
+    memory = BestEffortIndex(index)
+    assert memory.belongs_to("root-id", bind=True)
+    memory.tell([news("1"), news("2")])
+    assert memory.remembers(["departures"])
+    then = memory.read(["departures"])
+    assert then["departures"].days() == {"1", "2"}
+    assert memory.reconcile(then, output_of(news("1"))) == ReconcileStats(removed=1, unchanged=1)
+    assert memory.read(["departures"])["departures"].days() == {"1"}
+    assert memory.absence is None
+
+
+def test_without_an_index_nothing_is_known_and_nothing_said(told: pytest.LogCaptureFixture) -> None:
+    """NOONMARK_REDIS_URL=none is a choice: every answer is empty, and no line is logged."""
+    memory = BestEffortIndex(None, "NOONMARK_REDIS_URL=none")
+    output: dict[str, dict[str, Found]] = {"departures": {}}
+    assert not memory.belongs_to("root-id", bind=True)
+    assert not memory.remembers(["departures"])
+    assert memory.read(["departures"]) == {}
+    assert memory.reconcile({"departures": IndexSnapshot()}, output) == ReconcileStats()
+    memory.tell([news("1")])
+    assert memory.absence == "NOONMARK_REDIS_URL=none"
+    assert told.messages == []
+
+
+@pytest.mark.parametrize("first", ["belongs_to", "remembers", "read", "reconcile", "tell"])
+def test_a_failing_index_is_given_up_and_told_of_once(told: pytest.LogCaptureFixture, first: str) -> None:
+    """No call fails, whichever meets the failure first; one line says so, without any secret."""
+    memory = failing()
+    calls: dict[str, Callable[[], object]] = {
+        "belongs_to": lambda: memory.belongs_to("root-id", bind=True),
+        "remembers": lambda: memory.remembers(["departures"]),
+        "read": lambda: memory.read(["departures"]),
+        "reconcile": lambda: memory.reconcile({"departures": IndexSnapshot()}, output_of(news("1"))),
+        "tell": lambda: memory.tell([news("1")]),
+    }
+    for call in (calls[first], *calls.values()):
+        answer: object = call()
+        assert answer in (False, None, {}, ReconcileStats())
+    assert len(told.messages) == 1
+    assert told.messages[0].startswith("going on without Redis: Redis at redis://127.0.0.1:")
+    assert memory.absence
+    assert "sesame" not in told.text + memory.absence
+
+
+def test_an_index_of_another_output_is_no_index(
+    client: redis.Redis, index: Index, server_url: str, told: pytest.LogCaptureFixture
+) -> None:
+    """It is neither believed nor written to, and the message names the command that binds it anew."""
+    BestEffortIndex(index).belongs_to("another", bind=True)
+    index.commit([news("1")])
+    before = dump(client)
+    for bind in (True, False):
+        memory = BestEffortIndex(Index(server_url, NAMESPACE))
+        assert not memory.belongs_to("root-id", bind=bind)
+        assert memory.read(["departures"]) == {}
+        memory.tell([news("2")])
+        memory.reconcile({"departures": IndexSnapshot()}, {})
+        assert "python -m flows.repair --accept-output" in (memory.absence or "")
+    assert dump(client) == before
+    assert len(told.messages) == 2
+
+
+def test_a_look_binds_nothing(client: redis.Redis, index: Index) -> None:
+    """``bind=False`` accepts an index that is nobody's, and leaves it so."""
+    assert BestEffortIndex(index).belongs_to("root-id", bind=False)
+    assert dump(client) == {}
+
+
+class _LostInBetween(BestEffortIndex):
+    """Another thread loses the index between this one's look at it and its call."""
+
+    looks = 0
+
+    @property
+    def _index(self) -> Index | None:
+        self.looks += 1
+        return self._kept if self.looks == 1 else None
+
+    @_index.setter
+    def _index(self, index: Index | None) -> None:
+        self._kept = index
+
+
+@pytest.mark.parametrize("call", ["tell", "read", "remembers", "reconcile"])
+def test_one_thread_may_lose_the_index_while_another_uses_it(call: str) -> None:
+    """Workers share one memory: whichever meets the failure first, no other breaks."""
+    with started() as server:
+        memory = _LostInBetween(Index(server.url, NAMESPACE))
+        if call == "tell":
+            memory.tell([news("1")])
+        elif call == "reconcile":
+            memory.reconcile({"departures": IndexSnapshot()}, {})
+        else:
+            getattr(memory, call)(["departures"])

@@ -1,0 +1,304 @@
+"""Cutting a plan into tasks, and what a task does with failing days: the others are committed, once more is tried."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+from polars.exceptions import PanicException
+
+from state.index.best_effort import BestEffortIndex
+from state.index.index import Index
+from state.inputs.root import InputRoot
+from state.planner.decide import Item
+from state.store.local.root import create_root
+from state.store.local.store import LocalStore
+from tasks.catalog.declare import Source, aggregation, declared
+from tasks.compute.context import Days, RunContext
+from tasks.compute.group import compute as compute_real
+from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.compute.runner import Batch, BatchFailed, BatchStopped, batches, compute_days
+from tests import redis_servers
+from tests.state.index import test_memory
+
+server_url = redis_servers.server_url
+client = redis_servers.client
+index = redis_servers.index
+told = test_memory.told
+pytestmark = pytest.mark.usefixtures("told")
+
+
+def planned(days: int, each: int = 1) -> list[Item]:
+    """A plan of so many days with so many results each."""
+    return [Item(f"a{number}", str(day), "new") for day in range(days) for number in range(each)]
+
+
+def flat(cut: list[Batch]) -> list[Item]:
+    """The items of all batches, in their order."""
+    return [item for batch in cut for _, items in batch.days for item in items]
+
+
+@pytest.mark.parametrize(
+    ("days", "sizes"),
+    [
+        (0, {}),
+        (1, {1: 1}),
+        (50, {1: 50}),
+        (51, {1: 51}),
+        (61, {2: 30, 1: 1}),
+        (365, {7: 52, 1: 1}),
+        (3650, {61: 59, 51: 1}),
+        (10_000, {167: 59, 147: 1}),
+    ],
+)
+def test_the_sizes_of_batches(days: int, sizes: dict[int, int]) -> None:
+    """Up to 50 days a task each; beyond that, about 60 tasks, so that a server can take them in."""
+    cut = list(batches(planned(days, 2)))
+    assert Counter(len(batch.days) for batch in cut) == sizes
+    assert flat(cut) == planned(days, 2)
+
+
+@given(st.integers(0, 400), st.integers(1, 3), st.booleans())
+def test_no_item_is_lost_and_batches_are_contiguous(days: int, each: int, newest_first: bool) -> None:
+    """Whatever the number of days: every item once, in the plan's order, all results of a day in one batch."""
+    items = planned(days, each)
+    if newest_first:
+        items.sort(key=lambda item: -int(item.day))
+    cut = list(batches(items))
+    assert flat(cut) == items
+    assert len(cut) <= 61
+    grouped = [day for batch in cut for day, _ in batch.days]
+    assert len(set(grouped)) == len(grouped)
+    for batch in cut:
+        assert all({item.day for item in some} == {day} for day, some in batch.days)
+
+
+def test_a_batch_is_called_by_its_days() -> None:
+    """What Prefect shows names the days: one, or the first and the last with their number."""
+    assert [batch.label for batch in batches(planned(2))] == ["0", "1"]
+    labels = [batch.label for batch in batches(planned(365))]
+    assert (labels[0], labels[-1]) == ("0 to 6 (7 days)", "364")
+
+
+@dataclass
+class Shop:
+    """Five days of two aggregations, one of which does what the test wants; and every call of it, by day."""
+
+    input: Path
+    root: LocalStore
+    trouble: Callable[[str], None] = lambda _: None
+    calls: list[str] = field(default_factory=list)
+
+    def workshop(self) -> RunContext:
+        """What a run shares."""
+        source = Source("{day:int}.csv")
+
+        def good(rows: pl.LazyFrame) -> pl.LazyFrame:
+            """Rows."""
+            return rows.select(pl.len())
+
+        def risky(rows: pl.LazyFrame) -> pl.LazyFrame:
+            """Rows, with trouble."""
+            day = str(rows.collect().item())
+            self.calls.append(day)
+            self.trouble(day)
+            return rows.select(pl.len())
+
+        catalog = {}
+        for function in (good, risky):
+            one = declared(aggregation(source)(function))
+            assert one is not None
+            catalog[one.name] = one
+        return RunContext(catalog, InputRoot(self.input), self.root)
+
+    def items(self) -> list[tuple[str, list[Item]]]:
+        """All of its days."""
+        return [(str(day), [Item(name, str(day), "new") for name in ("good", "risky")]) for day in range(8, 13)]
+
+    def run(self, memory: BestEffortIndex | None = None) -> list[Outcome]:
+        """The task's own code, without Prefect's engine."""
+        return compute_days.fn("8 to 12", self.workshop(), memory or BestEffortIndex(None, "none"), self.items())
+
+    def committed(self) -> set[tuple[str, str]]:
+        """What is in the output."""
+        return {
+            (path.parent.parent.name, path.parent.name.removeprefix("day="))
+            for path in self.root.path.glob("*/day=*/data.parquet")
+        }
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """Five days, each holding its own number."""
+    (tmp_path / "in").mkdir()
+    for day in range(8, 13):
+        (tmp_path / "in" / f"{day}.csv").write_text(f"x\n{day}\n")
+    with create_root(tmp_path / "out") as root:
+        yield Shop(tmp_path / "in", root)
+
+
+ALL = {(name, str(day)) for name in ("good", "risky") for day in range(8, 13)}
+
+
+def test_all_days_of_a_batch_are_committed(shop: Shop, client: redis.Redis, index: Index) -> None:
+    """One task commits its days and tells the index of all of them."""
+    outcomes = shop.run(BestEffortIndex(index))
+    assert {(one.aggregation, one.day) for one in outcomes if isinstance(one, Committed)} == ALL == shop.committed()
+    remembered = index.read(["good", "risky"])
+    assert {(name, day) for name, one in remembered.items() for day in one.days()} == ALL
+    assert client.get("noonmark:{risky}:last_processed_day") == b"12"
+
+
+@pytest.mark.parametrize("error", [ValueError("no such carrier"), PanicException("index out of bounds")])
+def test_a_bad_day_fails_the_task_and_no_other_day(
+    shop: Shop, client: redis.Redis, index: Index, error: BaseException
+) -> None:
+    """The task fails naming the day; the others, and the day's other result, are committed and the index told."""
+
+    def trouble(day: str) -> None:
+        if day == "10":
+            raise error
+
+    shop.trouble = trouble
+    with pytest.raises(BatchFailed) as caught:
+        shop.run(BestEffortIndex(index))
+    assert "1 results failed: risky 10: " in str(caught.value)
+    assert str(error) in str(caught.value)
+    [failed] = [one for one in caught.value.outcomes if isinstance(one, Failed)]
+    assert (failed.aggregation, failed.day, failed.kind, failed.passing) == ("risky", "10", "aggregation", False)
+    assert shop.committed() == ALL - {("risky", "10")}
+    assert len(caught.value.outcomes) == 10
+    assert index.read(["risky"])["risky"].days() == {"8", "9", "11", "12"}
+    assert shop.calls.count("10") == 1, "what cannot pass on a second try is not tried again"
+
+
+def test_many_failures_are_named_in_part() -> None:
+    """The message of a task stays readable; its outcomes hold everything."""
+    failed: list[Outcome] = [Failed("a", str(day), "input", "bad") for day in range(7)]
+    message = str(BatchFailed(failed))
+    assert message.startswith("7 results failed: a 0: bad; ")
+    assert message.endswith("a 4: bad; …")
+
+
+def _once(monkeypatch: pytest.MonkeyPatch, passing: bool, times: int = 1) -> list[tuple[str, list[str]]]:
+    """The first tries of risky 9 and 11 fail; returns what was tried, in order."""
+    real = compute_real
+    tried: list[tuple[str, list[str]]] = []
+    failures = Counter({"9": times, "11": times})
+
+    def compute(shop: RunContext, days: Days) -> Iterator[Outcome]:
+        for day, items in days:
+            tried.append((day, [item.aggregation for item in items]))
+            if failures[day] > 0 and any(item.aggregation == "risky" for item in items):
+                failures[day] -= 1
+                rest = [item for item in items if item.aggregation != "risky"]
+                yield from real(shop, [(day, rest)] if rest else [])
+                yield Failed("risky", day, "storage", "hiccup", passing)
+            else:
+                yield from real(shop, [(day, items)])
+
+    monkeypatch.setattr("tasks.compute.group.compute", compute)
+    return tried
+
+
+def test_a_passing_failure_is_tried_once_more_and_nothing_else_is(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what failed and can pass is tried again, and when it passes the task succeeds."""
+    tried = _once(monkeypatch, passing=True)
+    outcomes = shop.run()
+    assert shop.committed() == ALL
+    assert Counter(type(one) for one in outcomes) == Counter({Committed: 10})
+    assert [one for one in tried[5:] if one[1]] == [("9", ["risky"]), ("11", ["risky"])]
+
+
+def test_a_failure_that_does_not_pass_is_not_tried_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong input stays wrong: no second try."""
+    tried = _once(monkeypatch, passing=False)
+    with pytest.raises(BatchFailed, match="2 results failed: risky 9: hiccup; risky 11: hiccup"):
+        shop.run()
+    assert len(tried) == 5
+
+
+def test_a_second_try_is_the_last(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails again has failed, once, in the outcomes; the run does not go on for ever."""
+    tried = _once(monkeypatch, passing=True, times=9)
+    with pytest.raises(BatchFailed) as caught:
+        shop.run()
+    assert [one.day for one in caught.value.outcomes if isinstance(one, Failed)] == ["9", "11"]
+    assert len(caught.value.outcomes) == 10
+    assert [day for day, names in tried if names] == ["8", "9", "10", "11", "12", "9", "11"]
+
+
+def test_a_run_that_is_told_to_end_begins_no_day(shop: Shop, index: Index) -> None:
+    """The day at hand is finished and told of, the others are left for the next run, and the task fails naming them."""
+    workshop = shop.workshop()
+    shop.trouble = lambda day: workshop.stopping.set() if day == "9" else None
+    with pytest.raises(BatchStopped, match="ended before 6 results were computed: good 10, good 11, good 12") as caught:
+        compute_days.fn("8 to 12", workshop, BestEffortIndex(index), shop.items())
+    assert shop.committed() == {(name, day) for name in ("good", "risky") for day in ("8", "9")}
+    assert len(caught.value.outcomes) == 4
+    assert index.read(["good"])["good"].days() == {"8", "9"}
+
+
+def test_the_index_hears_of_commits_even_where_the_task_breaks(
+    shop: Shop, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends a task in the middle, what it committed before is remembered."""
+    real = compute_real
+
+    def compute(workshop: RunContext, days: Days) -> Iterator[Outcome]:
+        for day, items in days:
+            if day == "10":
+                raise KeyboardInterrupt
+            yield from real(workshop, [(day, items)])
+
+    monkeypatch.setattr("tasks.compute.group.compute", compute)
+    with pytest.raises(KeyboardInterrupt):
+        shop.run(BestEffortIndex(index))
+    assert index.read(["risky"])["risky"].days() == {"8", "9"}
+
+
+def test_days_that_are_done_meanwhile_fail_nothing(shop: Shop) -> None:
+    """A second task over the same days finds them done."""
+    shop.run()
+    outcomes = shop.run()
+    assert Counter((type(one), getattr(one, "status", "")) for one in outcomes) == Counter({(Skipped, "done"): 10})
+
+
+def test_two_sources_of_one_template_are_read_each_in_its_own_way(tmp_path: Path) -> None:
+    """Options belong to the source, not to its files: aggregations of one day may read the same files differently."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "7.csv").write_text("x\nNA\n2\n")
+    catalog = {}
+    for name, source in (
+        ("plain", Source("{day:int}.csv")),
+        ("with_nulls", Source("{day:int}.csv", null_values=["NA"])),
+        (
+            "by_itself",
+            Source("{day:int}.csv", read=lambda files: pl.scan_csv(files, null_values=["NA", "2"], glob=False)),
+        ),
+    ):
+
+        def nulls(rows: pl.LazyFrame) -> pl.LazyFrame:
+            """How many nulls."""
+            return rows.select(pl.col("x").null_count())
+
+        nulls.__name__ = name
+        one = declared(aggregation(source)(nulls))
+        assert one is not None
+        catalog[name] = one
+    with create_root(tmp_path / "out") as root:
+        items = [Item(name, "7", "new") for name in catalog]
+        compute_days.fn(
+            "7", RunContext(catalog, InputRoot(tmp_path / "in"), root), BestEffortIndex(None, "none"), [("7", items)]
+        )
+        counts = {
+            name: pl.read_parquet(tmp_path / "out" / name / "day=7" / "data.parquet").item(0, "x") for name in catalog
+        }
+    assert counts == {"plain": 0, "with_nulls": 1, "by_itself": 2}

@@ -1,0 +1,244 @@
+"""Taking in a day's files: what is computed from is what was digested, and every change shows."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from state.errors import StorageError
+from state.inputs.files import InputChanged
+from state.inputs.root import InputRoot
+from tasks.catalog import Source
+from tasks.inputs import reading as intake
+from tasks.inputs import run_listing
+from tasks.inputs.reading import DayInput, contents_digest, listed, take
+from tasks.inputs.run_listing import RunListing
+from tests.builders import DAY, fail
+
+SALES = Source("sales/{day}/*.csv")
+
+
+def _put(root: Path, content: bytes = b"amount\n1\n2\n", name: str = "a.csv") -> Path:
+    file = root / "sales" / DAY / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
+
+
+def _taken(root: Path, source: Source = SALES) -> DayInput:
+    taken = take(source, InputRoot(root), DAY)
+    assert taken is not None
+    return taken
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files count as old, so that their times prove something: an input that rests since yesterday."""
+    monkeypatch.setattr(intake, "RECENT_NS", -(10**9))
+
+
+def _rewrite(file: Path) -> None:
+    file.write_bytes(b"amount\n1\n2\n3\n")
+
+
+def _edit_and_hide(file: Path) -> None:
+    """The same size, and the old mtime put back: ctime alone tells."""
+    before = file.stat()
+    with file.open("r+b") as opened:
+        opened.write(b"amount\n8\n9\n")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_ctime_ns != before.st_ctime_ns
+
+
+def _replace_and_hide(file: Path) -> None:
+    """What ``cp -p`` and a rename leave: the same size and mtime, another inode."""
+    before = file.stat()
+    other = file.with_suffix(".new")
+    other.write_bytes(b"amount\n8\n9\n")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.rename(file)
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
+
+
+def _add(file: Path) -> None:
+    _put(file.parents[2], name="b.csv")
+
+
+def _pipe(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("change", [_rewrite, _edit_and_hide, _replace_and_hide, _remove, _add, _pipe])
+def test_a_change_after_the_taking_shows(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """What is about to be published is stale: however the files changed, the second look raises."""
+    file = _put(tmp_path)
+    taken = _taken(tmp_path)
+    taken.check()
+    change(file)
+    with pytest.raises(InputChanged):
+        taken.check()
+
+
+@pytest.mark.parametrize("change", [_rewrite, _edit_and_hide, _replace_and_hide, _remove, _pipe])
+def test_a_change_between_listing_and_reading_shows(
+    tmp_path: Path, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that are not those of the listing are not taken for them; a pipe is not waited for."""
+    file = _put(tmp_path)
+    then = listed(SALES, RunListing(InputRoot(tmp_path)), DAY).files
+    change(file)
+    monkeypatch.setattr(run_listing, "list_day", lambda *_: then)
+    with pytest.raises(InputChanged):
+        take(SALES, InputRoot(tmp_path), DAY)
+
+
+def test_an_edit_within_one_tick_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the clock of a file system ticks too seldom to show an edit, recent times prove nothing: bytes are read."""
+    file = _put(tmp_path)
+    before = listed(SALES, RunListing(InputRoot(tmp_path)), DAY).files
+    taken = _taken(tmp_path)
+    assert not taken.proven
+    file.write_bytes(b"amount\n8\n9\n")
+    monkeypatch.setattr(run_listing, "list_day", lambda *_: before)
+    monkeypatch.setattr("state.inputs.files._compare", lambda *_: None)
+    with pytest.raises(InputChanged, match="within one tick"):
+        taken.check()
+
+
+def test_times_are_believed_only_when_they_are_old(tmp_path: Path) -> None:
+    """A time in the last two seconds, or ahead of this clock, proves nothing; ctime is asked too, and cannot be set."""
+    file = _put(tmp_path)
+    for mtime in (0, file.stat().st_mtime_ns, file.stat().st_mtime_ns + 10**12):
+        os.utime(file, ns=(mtime, mtime))
+        assert not _taken(tmp_path).proven
+
+
+@pytest.mark.usefixtures("settled")
+def test_old_times_spare_the_second_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files whose times prove them are read once."""
+    _put(tmp_path)
+    taken = _taken(tmp_path)
+    assert taken.proven
+    fail(monkeypatch, "open", lambda path, *_: str(path).endswith(".csv"))
+    taken.check()
+
+
+def test_small_days_are_read_into_memory(tmp_path: Path) -> None:
+    """What is in memory cannot be truncated under polars, which would kill the process, nor change at all."""
+    file = _put(tmp_path)
+    taken = _taken(tmp_path)
+    assert taken.in_memory
+    file.write_bytes(b"")
+    assert taken.frame().collect()["amount"].to_list() == [1, 2]
+
+
+def test_large_days_and_own_readers_stay_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded: beyond the limit polars streams; a ``read=`` function gets paths. The answers are the same."""
+    _put(tmp_path)
+    given: list[list[Path]] = []
+
+    def read(files: list[Path]) -> pl.LazyFrame:
+        given.append(files)
+        return pl.scan_csv(files)
+
+    own = _taken(tmp_path, Source("sales/{day}/*.csv", read=read))
+    monkeypatch.setattr(intake, "KEEP_BYTES", 10)
+    large = _taken(tmp_path)
+    assert not own.in_memory
+    assert not large.in_memory
+    assert own.frame().collect().equals(large.frame().collect())
+    assert given == [[tmp_path / "sales" / DAY / "a.csv"]]
+    assert own.contents.digest == large.contents.digest
+
+
+def test_a_day_without_files_is_none(tmp_path: Path) -> None:
+    """No files is an answer; an unreadable folder is an error (promise 5)."""
+    assert take(SALES, InputRoot(tmp_path), DAY) is None
+
+
+@pytest.mark.parametrize("call", ["scandir", "open"])
+def test_an_error_is_no_absence(tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 5: files that cannot be listed or read are neither missing nor changed."""
+    _put(tmp_path)
+    root = InputRoot(tmp_path)
+    files = listed(SALES, RunListing(root), DAY)
+    fail(monkeypatch, call, lambda path, *_: isinstance(path, int) or path.endswith("a.csv"), errno.EIO)
+    with pytest.raises((OSError, StorageError)):
+        take(SALES, root, DAY)
+    if call == "open":
+        with pytest.raises(StorageError, match="cannot be read"):
+            contents_digest(SALES, root, files)
+
+
+def test_the_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
+    """Another name, other bytes, another cut between files: another digest. A touched or moved file: the same."""
+
+    def digest(number: int, files: dict[str, bytes]) -> str:
+        for name, content in files.items():
+            _put(tmp_path / str(number), content, name)
+        return _taken(tmp_path / str(number)).contents.digest
+
+    same = [{"a.csv": b"ab", "b.csv": b"c"}] * 2
+    others = [
+        {"a.csv": b"a", "b.csv": b"bc"},
+        {"a.csv": b"abc"},
+        {"a.csv": b"ab", "c.csv": b"c"},
+        {"a.csv": b"c", "b.csv": b"ab"},
+        {"a.csv": b"ab", "b.csv": b"c", "c.csv": b""},
+    ]
+    digests = [digest(number, files) for number, files in enumerate([*same, *others])]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == len(others) + 1
+
+
+def test_the_digest_of_a_listing_is_the_digest_of_the_taking(tmp_path: Path) -> None:
+    """The planner and the computation speak of the same contents; what changed since the listing has no digest."""
+    file = _put(tmp_path)
+    files = listed(SALES, RunListing(InputRoot(tmp_path)), DAY)
+    assert contents_digest(SALES, InputRoot(tmp_path), files) == _taken(tmp_path).contents.digest
+    _rewrite(file)
+    assert contents_digest(SALES, InputRoot(tmp_path), files) is None
+
+
+def test_packed_files_are_read_from_memory_too(tmp_path: Path) -> None:
+    """What a suffix says is understood from bytes as from paths, several files in their order."""
+    _put(tmp_path, gzip.compress(b"amount\n1\n"), "a.csv.gz")
+    _put(tmp_path, gzip.compress(b"amount\n2\n"), "b.csv.gz")
+    taken = _taken(tmp_path, Source("sales/{day}/*.csv.gz"))
+    assert taken.in_memory
+    assert taken.bytes == 18
+    assert taken.frame().collect()["amount"].to_list() == [1, 2]
+
+
+def test_packed_files_count_as_what_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that lie in memory packed have no room there unpacked: polars streams them, from the bytes digested."""
+    _put(tmp_path, gzip.compress(b"amount\n" + b"1\n" * 500), "a.csv.gz")
+    file = _put(tmp_path, gzip.compress(b"amount\n" + b"2\n" * 500), "b.csv.gz")
+    packed = Source("sales/{day}/*.csv.gz")
+    small = _taken(tmp_path, packed)
+    monkeypatch.setattr(intake, "KEEP_BYTES", 2000)
+    large = _taken(tmp_path, packed)
+    assert (small.in_memory, small.bytes) == (True, 2014)
+    assert (large.in_memory, large.bytes) == (False, large.files.bytes)
+    assert large.contents.digest == small.contents.digest
+    file.write_bytes(b"")
+    assert large.frame().collect().equals(small.frame().collect())
+
+
+def test_a_function_that_sees_paths_sees_true_ones(tmp_path: Path) -> None:
+    """Bytes have no path, and polars would say ``in-mem``: such a day is read from disk, however small."""
+    file = _put(tmp_path)
+    taken = _taken(tmp_path, Source("sales/{day}/*.csv", include_file_paths="path"))
+    assert not taken.in_memory
+    assert taken.frame().collect().rows() == [(1, str(file)), (2, str(file))]
