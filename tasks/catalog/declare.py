@@ -28,11 +28,11 @@ class Source:
     """Raw files by day.
 
     ``template`` is a path below the input root, or an absolute one, with ``{day}`` (``%Y-%m-%d``), ``{day:%Y%m%d}`` or
-    ``{day:int}`` in it, and ``*``, ``?``, ``**`` as in a shell; all files that match make up the day. The suffix tells
-    the format; ``schema``, ``schema_overrides`` and all other options go to polars' scan function for it, and
-    ``include_file_paths`` shows the input root joined with the path of each file below it. ``read`` takes the day's
-    files and returns their LazyFrame, for files that no option can describe. ``name`` is what commit records call the
-    source; by default it is the name of the aggregation's parameter.
+    ``{day:int}`` in it, and ``*``, ``?``, ``**`` as in a shell, but no placeholder between two of ``*`` or ``**``; all
+    files that match make up the day. The suffix tells the format; ``schema``, ``schema_overrides`` and all other
+    options go to polars' scan function for it, and ``include_file_paths`` shows the input root joined with the path of
+    each file below it. ``read`` takes the day's files and returns their LazyFrame, for files that no option can
+    describe. ``name`` is what commit records call the source; by default it is the name of the aggregation's parameter.
 
     Raises DeclarationError for what is ambiguous or unknown.
     """

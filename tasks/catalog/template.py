@@ -1,7 +1,6 @@
-"""A path template: from a path to its day, and from a day to the paths that hold it, without a second opinion.
+"""A path template: from a path to its day, and from a day to the paths of its files.
 
-A path belongs to the day whose pattern matches it. A template where two days could claim one path is refused at
-import, since it would count rows twice.
+A template in which two days could claim one path is refused at import, since it would count rows twice.
 """
 
 from __future__ import annotations
@@ -14,25 +13,13 @@ from typing import Literal
 
 from state.days import is_date, is_day
 from state.errors import ConfigurationError
-from tasks.catalog.ambiguity import check, codes_of, missing
-from tasks.catalog.pattern import (
-    INTEGER,
-    Field,
-    Fields,
-    Matcher,
-    States,
-    Tokens,
-    filled,
-    is_wild,
-    segments_of,
-    shown,
-    wrong,
-)
+from tasks.catalog.matcher import Fields, Matcher
+from tasks.catalog.syntax import DEEP, INTEGER, Field, Tokens, codes_of, filled, is_wild, missing, parse, refuse, shown
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _COMPRESSED = (".gz", ".zst")
 NO_DAY = ""
-"""The verdict on fields that are no day: they disagree, or the calendar does not have it."""
+"""What ``day_of`` answers for fields that are no day: they disagree, or the calendar does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,60 +35,57 @@ class Template:
     absolute: bool = field(compare=False)
     suffix: str = field(compare=False)
     matcher: Matcher = field(compare=False, repr=False)
-    _rows: tuple[Tokens, ...] = field(compare=False, repr=False)
+    _segments: tuple[Tokens, ...] = field(compare=False, repr=False)
     _codes: frozenset[str] = field(compare=False, repr=False)
-    _loose: bool = field(compare=False, repr=False)
 
     @staticmethod
     def parse(text: str) -> Template:
         """Read a template. Raises DeclarationError that says what is wrong with it and what to write."""
         if url := _URL.match(text):
-            wrong(text, f"{url[0]} is an object store, and those come later", "a path below the input root, or /a/path")
+            refuse(
+                text, f"{url[0]} is an object store, and those come later", "a path below the input root, or /a/path"
+            )
         if "\0" in text or "\n" in text:
-            wrong(text, "a newline or a NUL in it", "'?' in place of that character")
-        absolute = text.startswith("/")
-        rows = segments_of(text)
-        check(text, rows)
-        codes = codes_of(rows)
-        matcher = Matcher.of(rows)
+            refuse(text, "a newline or a NUL in it", "'?' in place of that character")
+        segments = parse(text)
+        codes = frozenset(codes_of(segments))
         return Template(
             text=text,
             kind="int" if INTEGER in codes else "date",
-            absolute=absolute,
-            suffix=_suffix(rows[-1]),
-            matcher=matcher,
-            _rows=rows,
-            _codes=frozenset(codes),
-            _loose=sum(len(segment.codes) for segment in matcher.segments) < len(codes),
+            absolute=text.startswith("/"),
+            suffix=_suffix(segments[-1]),
+            matcher=Matcher.of(segments),
+            _segments=segments,
+            _codes=codes,
         )
 
     def day(self, path: str) -> str | None:
         """The day of a path (relative to the root), or None where it does not match or is a stray."""
-        return self._verdict(path) or None
+        return self._read(path) or None
 
     def is_stray(self, path: str) -> bool:
         """Whether a path has the template's shape and yet no day: not of the calendar, or its placeholders disagree."""
-        return self._verdict(path) == NO_DAY
+        return self._read(path) == NO_DAY
 
     def covers(self, day: str) -> bool:
         """Whether the template can name this day: of its kind, and for ``%y`` from 1969 to 2068."""
         if not is_day(day) or is_date(day) != (self.kind == "date"):
             return False
-        return self.known(self._fields(day)) == day
+        return self.day_of(self._fields(day)) == day
 
     def pattern(self, day: str) -> str:
         """The shell-like pattern of one day's files. Raises ConfigurationError where the template cannot name it."""
         self._must_cover(day)
         values = dict(self._fields(day))
-        return "/" * self.absolute + "/".join(shown(filled(row, values)) for row in self._rows)
+        return "/" * self.absolute + "/".join(shown(filled(segment, values)) for segment in self._segments)
 
     def pinned(self, day: str) -> Matcher:
         """What matches one day's files and nothing else. Raises ConfigurationError where it cannot name the day."""
         self._must_cover(day)
         fields = self._fields(day)
-        return Matcher.of((filled(row, dict(fields)) for row in self._rows), fields)
+        return Matcher.of((filled(segment, dict(fields)) for segment in self._segments), fields)
 
-    def known(self, fields: Fields) -> str | None:
+    def day_of(self, fields: Fields) -> str | None:
         """The day that the fields make, NO_DAY where they make none, and None while they do not say it yet."""
         return _day_of(fields, "Y" in self._codes)
 
@@ -112,41 +96,28 @@ class Template:
     @property
     def shares_folders(self) -> bool:
         """Whether a folder that must be listed to find one day's files may hold those of others."""
-        first = next((at for at, row in enumerate(self._rows) if is_wild(row)), len(self._rows))
-        return first < len(self._rows) and bool(missing(codes_of(self._rows[:first]), "Y" in self._codes))
+        first = next((at for at, segment in enumerate(self._segments) if is_wild(segment)), len(self._segments))
+        return first < len(self._segments) and bool(missing(codes_of(self._segments[:first]), "Y" in self._codes))
 
     def placed_name(self, path: str) -> str:
         """A file's name with the folders that a wildcard chose; all others follow from the day.
 
         Where no folder has a wildcard it is the file's own name.
         """
-        deep = self.matcher.segments[: len(self._rows)][-1].deep
-        if not deep and not any(map(is_wild, self._rows[:-1])):
+        if self._segments[-1] != DEEP and not any(map(is_wild, self._segments[:-1])):
             return path.rpartition("/")[2]
         fixed = next(at for at, segment in enumerate(self.matcher.segments) if segment.literal is None)
         return path.split("/", fixed)[fixed]
 
-    def settle(self, path: str, ends: States) -> str:
-        """The day of a path that was read to its end, from those readings; NO_DAY for a stray."""
-        for _, fields in ends:
-            day = self.known(fields)
-            if day and (not self._loose or self._reads(_pinned(self, day), path)):
-                return day
-        return NO_DAY
-
-    def _verdict(self, path: str) -> str | None:
-        ends = self._reads(self.matcher, path)
-        return self.settle(path, ends) if ends else None
-
-    @staticmethod
-    def _reads(matcher: Matcher, path: str) -> States:
+    def _read(self, path: str) -> str | None:
         *folders, name = path.split("/")
         if not {"", ".", ".."}.isdisjoint((*folders, name)):
-            return ()
-        states = matcher.begin
+            return None
+        states = self.matcher.begin
         for folder in folders:
-            states = matcher.split(matcher.step(states, folder))[1]
-        return matcher.split(matcher.step(states, name))[0]
+            states = self.matcher.split(self.matcher.step(states, folder))[1]
+        ends = self.matcher.split(self.matcher.step(states, name))[0]
+        return self.day_of(ends[0][1]) if ends else None
 
     def _fields(self, day: str) -> Fields:
         return frozenset((code, text) for code, text in _written(day).items() if code in self._codes)
@@ -155,11 +126,6 @@ class Template:
         if not self.covers(day):
             kind = "a whole number" if self.kind == "int" else "a date" + " of 1969 to 2068" * ("Y" not in self._codes)
             raise ConfigurationError(f"template {self.text!r} has no day {day!r}: expected {kind}")
-
-
-@lru_cache(maxsize=512)
-def _pinned(template: Template, day: str) -> Matcher:
-    return template.pinned(day)
 
 
 def _written(day: str) -> dict[str, str]:
@@ -195,11 +161,11 @@ def _day_of(fields: Fields, century: bool) -> str | None:
     return day if values.items() <= _written(day).items() else NO_DAY
 
 
-def _suffix(row: Tokens) -> str:
-    last = row[-1]
-    if isinstance(last, Field) or last[0]:
+def _suffix(segment: Tokens) -> str:
+    last = segment[-1]
+    if isinstance(last, Field) or is_wild((last,)):
         return ""
-    stem, dot, ending = last[1].lower().rpartition(".")
+    stem, dot, ending = last.lower().rpartition(".")
     suffix = dot + ending if dot else ""
     if suffix in _COMPRESSED and "." in stem:
         suffix = "." + stem.rpartition(".")[2] + suffix

@@ -21,8 +21,8 @@ from state.days import order
 from state.errors import StorageError
 from state.inputs.files import FileStat
 from state.inputs.root import InputRoot
-from tasks.catalog.pattern import Fields, Matcher, States
-from tasks.catalog.template import NO_DAY, Template
+from tasks.catalog.matcher import Fields, Matcher, States
+from tasks.catalog.template import Template
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -190,8 +190,8 @@ class Walk:
         return ()
 
     def _take(self, path: str, ends: States, status: os.stat_result) -> None:
-        day = self._template.settle(path, ends)
-        if day == NO_DAY or not stat.S_ISREG(status.st_mode):
+        day = self._template.day_of(ends[0][1])
+        if not day or not stat.S_ISREG(status.st_mode):
             self.strays.append(path)
             return
         self.files.setdefault(day, []).append(file_stat(path, status))
@@ -212,12 +212,9 @@ class Walk:
         why = self.why(path, error)
         if why is None:
             return
-        ends, deeper = self._matcher.split(states)
-        days = {self._template.known(fields) for _, fields in deeper}
-        if ends:
-            days.add(self._template.settle(path, ends))
+        days = {self._template.day_of(fields) for _, fields in states}
         if None in days and not self._is_only_place(path) and self._is_broken(path):
-            self.broken.append(BrokenLink(path, tuple(fields for _, fields in deeper)))
+            self.broken.append(BrokenLink(path, tuple(fields for _, fields in self._matcher.split(states)[1])))
             return
         if None in days:
             raise StorageError(

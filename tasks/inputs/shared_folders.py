@@ -19,7 +19,7 @@ from itertools import count
 from state.errors import StorageError
 from state.inputs.files import RECENT_NS, FileStat
 from state.inputs.root import InputRoot
-from tasks.catalog.pattern import Fields, States
+from tasks.catalog.matcher import Fields, States
 from tasks.catalog.template import Template
 from tasks.inputs.listing import FOLDER, Walk, bytewise, file_stat
 
@@ -192,10 +192,10 @@ class SharedFolders:
             self._block(walk, blocked, path, reached, error)
             return
         if not is_folder:
-            if ends and (day := self._template.settle(path, ends)):
+            if ends and (day := self._template.day_of(ends[0][1])):
                 folder.files.append((day, path))
         elif deeper:
-            days = {self._template.known(fields) for _, fields in deeper}
+            days = {self._template.day_of(fields) for _, fields in deeper}
             if None in days:
                 folder.shared.append((path, deeper))
             else:

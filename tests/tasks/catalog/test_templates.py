@@ -49,9 +49,6 @@ GOOD = [
     ("[ab]/n=1/{day}.csv", "[ab]/n=1/2013-01-01.csv", "2013-01-01"),
     ("{day}/?.csv", "2013-01-01/\n.csv", "2013-01-01"),
     ("{day}/*.csv", "2013-01-01/\udcff\udcfe.csv", "2013-01-01"),
-    ("{day}/*-{day}-*.csv", "2013-01-01/x-2013-01-02-2013-01-01-y.csv", "2013-01-01"),
-    ("{day}/*-{day}-*.csv", "2013-01-01/x-2013-01-01-2013-01-02-y.csv", "2013-01-01"),
-    ("**/.{day}/**/x.csv", "2013-01-02/.2013-01-01/2013-01-03/x.csv", "2013-01-01"),
     ("{day}/.*", "2013-01-01/.x", "2013-01-01"),
     ("{day:%Y.%m.%d}%20.csv", "2013.01.31%20.csv", "2013-01-31"),
 ]
@@ -113,7 +110,7 @@ def test_what_does_not_match_has_no_day_and_is_no_stray(text: str, path: str) ->
         ("{day:%Y}/{day}.csv", "2013/2014-01-01.csv"),
         ("{day:%y}/{day}.csv", "14/2013-01-01.csv"),
         ("{day}/{day:%j}.csv", "2013-02-01/033.csv"),
-        ("{day}/*-{day}-*.csv", "2013-01-01/x-2013-01-02-y.csv"),
+        ("{day}/{day}-*.csv", "2013-01-01/2013-01-02-y.csv"),
     ],
 )
 def test_a_stray_is_told_from_a_path_of_another_shape(text: str, path: str) -> None:
@@ -165,12 +162,14 @@ BAD = [
     ("v1{day:int}.csv", "two days, since '1' next to {day:int}", "'v1_{day:int}.csv'"),
     ("{day:int}0.csv", "two days, since '0' next to {day:int}", "'v1_{day:int}.csv'"),
     ("{day:int}/orders{day:int}*.csv", "two days, since '*' next to {day:int}", "'v1_{day:int}.csv'"),
-    ("*-{day:int}-*.csv", "two days, since {day:int} stands between two '*'", "single '*'"),
-    ("*{day}*.csv", "two days, since {day} stands between two '*'", "single '*'"),
-    ("**/{day}/**", "two days, since {day} stands between two '**'", "single '**'"),
-    ("**/{day:%Y}/**/{day:%m-%d}.csv", "two days, since {day:%Y} stands between two '**'", "single '**'"),
-    ("{day:%y%m%d}-*-{day:%Y}-*", "two days, since {day:%Y} stands between two '*'", "single '*'"),
-    ("{day:%Y-%m}/*{day}*", "two days, since {day} stands between two '*'", "single '*'"),
+    ("*-{day:int}-*.csv", "{day:int} stands between two '*'", "single '*'"),
+    ("*{day}*.csv", "{day} stands between two '*'", "single '*'"),
+    ("**/{day}/**", "{day} stands between two '**'", "single '**'"),
+    ("**/{day:%Y}/**/{day:%m-%d}.csv", "{day:%Y} stands between two '**'", "single '**'"),
+    ("{day:%y%m%d}-*-{day:%Y}-*", "{day:%Y} stands between two '*'", "single '*'"),
+    ("{day:%Y-%m}/*{day}*", "{day} stands between two '*'", "single '*'"),
+    ("{day}/*-{day}-*.csv", "{day} stands between two '*'", "single '*'"),
+    ("**/.{day}/**/x.csv", "{day} stands between two '**'", "single '**'"),
 ]
 
 
@@ -333,24 +332,22 @@ def parsed(text: str) -> tuple[Template | None, str]:
 @example("**/.{day}/**")
 @example("{day:%y%m%d}*{day:%Y}*")
 @example("**/*{day}*/**/{day}.csv")
-def test_dates_are_refused_exactly_where_a_path_could_have_two(text: str) -> None:
-    """Neither too lax (a path counted in two days) nor too strict (a template refused for nothing)."""
+def test_dates_are_never_accepted_where_a_path_could_have_two(text: str) -> None:
+    """A path is never counted in two days. Stricter only about a placeholder between two stars."""
     template, why = parsed(text)
     if template is not None:
         assert not two_days(text, named(text, DATES))
-    elif "two days" in why:
-        assert two_days(text, named(text, DATES))
+    elif "stands between" in why:
+        assert re.search(r"\*.*\{.*\*", text)
 
 
 @settings(max_examples=400, deadline=None)
 @given(texts(["{day:int}"]))
 def test_integers_are_never_accepted_where_a_path_could_have_two(text: str) -> None:
     """Integers have no fixed width, so what stands beside them decides; stricter only about digits that touch."""
-    template, why = parsed(text)
+    template, _ = parsed(text)
     if template is not None:
         assert not two_days(text, INTEGERS)
-    elif "stands between" in why:
-        assert two_days(text, INTEGERS)
 
 
 @settings(max_examples=400, deadline=None)

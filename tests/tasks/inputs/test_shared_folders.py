@@ -189,7 +189,7 @@ TEMPLATES = [
     "{day:%Y}/**/{day}",
     "*/{day}/**/x*",
     "*_{day:%Y%m}/*{day}",
-    "*/{day}/*{day}*",
+    "*/{day}/*{day}",
     "*x{day:int}/?",
     "**/{day:%Y}*/{day:%m-%d}/*",
 ]
