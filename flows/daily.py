@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from flows.opening import opened_memory, opened_root, seen_root
 from flows.report.progress import shown_progress
 from flows.report.terminal import Summary, counted, plan_to_json, show_daily
 from flows.settings import Settings, read_settings
+from state import clock
 from state.errors import ConfigurationError
 from state.filesystem.durable import flush_file_system
 from state.index.best_effort import log
@@ -74,7 +74,7 @@ def daily(
 
 def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int) -> Summary:
     """One whole run, inside a flow run. Raises Refused, StorageError."""
-    began = time.monotonic()
+    began = clock.monotonic()
     with (
         opened_memory(settings) as memory,
         opened_root(settings, catalog, memory) as root,
@@ -102,7 +102,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         show_failures(root, memory, found.plan.items, found.plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
-    return Summary.of(found.plan, outcomes, time.monotonic() - began)
+    return Summary.of(found.plan, outcomes, clock.monotonic() - began)
 
 
 def preview(settings: Settings, catalog: Catalog, selection: Selection) -> dict[str, Any]:

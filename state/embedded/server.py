@@ -14,7 +14,6 @@ import shlex
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from state import clock
 from state.embedded import supervisor as reaper
 from state.errors import IndexUnavailable
 from state.filesystem.file_locks import close_lockable, open_lockable, try_lock
@@ -61,7 +61,7 @@ class EmbeddedServer:
     def __enter__(self) -> Self:
         if self._users is not None:
             raise RuntimeError("this EmbeddedServer is in use already; each user needs its own")
-        until = time.monotonic() + self._start_deadline
+        until = clock.monotonic() + self._start_deadline
         try:
             self._make_directory()
             self._process = os.getpid()
@@ -86,7 +86,7 @@ class EmbeddedServer:
         users, self._users = self._users, None
         if users is None or self._process != os.getpid():
             return
-        until = time.monotonic() + _LEAVE_SECONDS
+        until = clock.monotonic() + _LEAVE_SECONDS
         identity = os.fstat(users).st_ino
         path = None
         try:
@@ -150,9 +150,9 @@ class EmbeddedServer:
                         raise IndexUnavailable(self._failure("did not start"))
                     attempts += 1
                     self._start(lock, until)
-            if time.monotonic() > until:
+            if clock.monotonic() > until:
                 raise IndexUnavailable(self._failure(f"did not answer within {self._start_deadline:g} s"))
-            time.sleep(_POLL_SECONDS)
+            clock.sleep(_POLL_SECONDS)
 
     def _start(self, lock: int, until: float) -> None:
         """Spawn a reaper, which starts the server; both inherit the lock."""
@@ -185,7 +185,7 @@ class EmbeddedServer:
         finally:
             os.close(log)
         try:
-            spawned.wait(max(until - time.monotonic(), 1.0))  # it forks at once
+            spawned.wait(max(until - clock.monotonic(), 1.0))  # it forks at once
         except subprocess.TimeoutExpired:
             spawned.kill()
             spawned.wait()
@@ -217,7 +217,7 @@ class EmbeddedServer:
 
     def _shut_down(self, path: str, identity: int) -> None:
         """End the server without its reaper, which may have been killed. New users wait meanwhile."""
-        until = time.monotonic() + _SHUTDOWN_SECONDS
+        until = clock.monotonic() + _SHUTDOWN_SECONDS
         with contextlib.suppress(OSError):  # gone, or hanging: then the reaper kills it
             reaper.ask(path, b"SHUTDOWN NOSAVE NOW FORCE", _SHUTDOWN_SECONDS)
         _wait(until, lambda: self._is_gone(path, identity))
@@ -270,7 +270,7 @@ def _server_lock(directory: Path) -> Iterator[int | None]:
 def _wait(until: float, condition: Callable[[], bool]) -> bool:
     """Whether ``condition`` came true before ``until`` (monotonic seconds); it is tried once at least."""
     while not condition():
-        if time.monotonic() > until:
+        if clock.monotonic() > until:
             return False
-        time.sleep(_POLL_SECONDS)
+        clock.sleep(_POLL_SECONDS)
     return True

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from state import clock
 
 REPLY_BYTES = 128 << 20
 """How much one operation may read. The entries of half a million commits take as much."""
@@ -33,12 +34,12 @@ class Limits:
     @classmethod
     def of(cls, seconds: float) -> Limits:
         """Limits of an operation that begins now."""
-        return cls(time.monotonic() + seconds, REPLY_BYTES)
+        return cls(clock.monotonic() + seconds, REPLY_BYTES)
 
     @property
     def seconds(self) -> float:
         """How long it may still take. Raises TimeoutError where that is over."""
-        left = self.until - time.monotonic()
+        left = self.until - clock.monotonic()
         if left <= 0:
             raise TimeoutError("it took too long in all")
         return left

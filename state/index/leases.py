@@ -7,12 +7,12 @@ dead, is taken over at once; one whose holder does not get on, once a whole life
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from state import clock
 from state.errors import IndexUnavailable
 from state.index import keys
 from state.index.client import close, connect, limits, safe, send
@@ -95,7 +95,7 @@ class Leases:
         refused = [place for place, given in zip(places, self._call(claims, within), strict=True) if not given]
         leased = self._not_taken_over(self._look(refused, within), within)
         with self._lock:
-            self._held |= dict.fromkeys(set(places) - leased, _Holding(time.monotonic()))
+            self._held |= dict.fromkeys(set(places) - leased, _Holding(clock.monotonic()))
         return leased
 
     def leased(self, places: Sequence[Partition]) -> set[Partition]:
@@ -103,14 +103,14 @@ class Leases:
         found = self._look(places, limits())
         with self._lock:
             holders = {place: lease.token if lease.lives else None for place, lease in found.items()}
-            self._patience.look(time.monotonic(), holders)
+            self._patience.look(clock.monotonic(), holders)
         return {place for place, lease in found.items() if lease.token != self._token and self._counts(place, lease)}
 
     def settle(self, place: Partition) -> None:
         """Note that a day has its outcome: the run gets on, and the lease is released soon."""
         with self._lock:
             if holding := self._held.pop(place, None):
-                holding.got_on = time.monotonic()
+                holding.got_on = clock.monotonic()
                 self._settled.add(place)
 
     def forget(self, places: Collection[Partition]) -> None:
@@ -169,7 +169,7 @@ class Leases:
         while not self._closing.wait(self._milliseconds / 3000):
             # A lease that was lost meanwhile costs a day computed twice, so there is nobody to tell.
             with suppress(IndexUnavailable):
-                self._call(self._due(time.monotonic()))
+                self._call(self._due(clock.monotonic()))
 
     def _due(self, now: float) -> list[Call]:
         stalled = now - STALLED_LIFETIMES * self._milliseconds / 1000

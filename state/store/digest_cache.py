@@ -6,9 +6,7 @@ anything, by the rule that commit records follow. A cache like that of footers: 
 
 from __future__ import annotations
 
-import time
-
-from state import layout
+from state import clock, layout
 from state.inputs.files import RECENT_NS, DayFiles, newest_ns
 from state.store.cache_file import CacheFile
 
@@ -22,7 +20,7 @@ class Digests:
 
     def __init__(self, root_fd: int) -> None:
         """Read what is known. Nothing is written, and nothing that is wrong with it is an error."""
-        self._began_ns = time.time_ns()
+        self._began_ns = clock.time_ns()
         self._file = CacheFile(root_fd, layout.DIGESTS, _FORM)
         self._known: dict[_Key, tuple[str, str]] = {}
         for entry in self._file.entries:

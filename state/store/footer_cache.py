@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from state import layout
+from state import clock, layout
 from state.inputs.files import RECENT_NS
 from state.layout import Partition
 from state.result import classify as found
@@ -37,7 +36,7 @@ class Footers:
     def __init__(self, root_fd: int) -> None:
         """Read what is known. Nothing is written, and nothing that is wrong with it is an error."""
         self._root_fd = root_fd
-        self._began_ns = time.time_ns()
+        self._began_ns = clock.time_ns()
         self._learned: dict[Partition, _Entry] = {}
         self._used: dict[Partition, _Entry] = {}
         self._file = CacheFile(root_fd, layout.FOOTERS, _FORM, _packed, _unpacked)

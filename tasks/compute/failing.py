@@ -5,11 +5,11 @@ A record puts a result last in the next plan. One that cannot be written costs t
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from state import clock
 from state.index.best_effort import BestEffortIndex
 from state.layout import Partition
 from state.planner.decide import Item
@@ -76,4 +76,4 @@ def _told() -> Iterator[None]:
 
 
 def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    return clock.utc_now().isoformat(timespec="milliseconds")

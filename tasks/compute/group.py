@@ -7,12 +7,12 @@ of times.
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
+from state import clock
 from state.planner.decide import Item
 from state.store.local.commit import flush_drafts, flush_published
 from tasks.compute.context import Days, RunContext
@@ -37,11 +37,11 @@ def compute(shop: RunContext, days: Days) -> Iterator[Outcome]:
     """
     todo = deque((day, items, 1) for day, items in days)
     while todo and not shop.stopping.is_set():
-        began = time.monotonic()
+        began = clock.monotonic()
         group = _begin_group(shop, todo)
         with shop.note.computing((one.aggregation, one.day) for attempt, _ in group for one in attempt.pending):
             _commit([attempt for attempt, _ in group], shop.root.fd)
-        shop.pace.took(sum(len(attempt.planned) for attempt, _ in group), time.monotonic() - began)
+        shop.pace.took(sum(len(attempt.planned) for attempt, _ in group), clock.monotonic() - began)
         begun_anew = 0
         for attempt, number in reversed(group):
             if attempt.anew and number < ATTEMPTS:

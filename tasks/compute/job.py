@@ -6,7 +6,6 @@ each step for many days before the next.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 from polars.exceptions import PanicException, PolarsError
 
+from state import clock
 from state.errors import StorageError
 from state.index.index import IndexUpdate
 from state.inputs.files import InputChanged
@@ -243,7 +243,7 @@ class Attempt:
             result=rows_digest(table),
             libraries=LIBRARIES,
             nonce=new.nonce,
-            committed_at=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+            committed_at=clock.utc_now().isoformat(timespec="milliseconds"),
         )
         write_result(new.fd, table, record)
         require_readable(new.fd, result.frame, schema)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from prefect.utilities.asyncutils import run_coro_as_sync
 
+from state import clock
 from state.index.best_effort import BestEffortIndex
 from state.layout import Partition
 from state.planner.decide import Item
@@ -189,7 +189,7 @@ def _leased(outcomes: Sequence[Outcome], items: Sequence[Item]) -> list[Partitio
 def _wait_for_some(memory: BestEffortIndex, places: list[Partition]) -> set[Partition]:
     """Those of these days that nobody computes any more, or whose holder was waited for in vain: some will be."""
     while not (free := set(places) - memory.leased(places)):
-        time.sleep(POLL_SECONDS)
+        clock.sleep(POLL_SECONDS)
     return free
 
 

@@ -8,12 +8,12 @@ what the files hold once they are unpacked: where that is more, polars streams t
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import polars as pl
 
+from state import clock
 from state.errors import StorageError
 from state.inputs.files import (
     RECENT_NS,
@@ -104,7 +104,7 @@ def take(
     """
     root = _root(source, input_root)
     root.check()
-    began = time.time_ns()
+    began = clock.time_ns()
     listing = listing or RunListing(input_root)
     files = listed(source, listing, day, since)
     if not files.files:

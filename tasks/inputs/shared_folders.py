@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import stat
 import threading
-import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import count
 
+from state import clock
 from state.errors import StorageError
 from state.inputs.files import RECENT_NS, FileStat
 from state.inputs.root import InputRoot
@@ -152,7 +152,7 @@ class SharedFolders:
         self._folders, self._files, self._own = folders, files, own
 
     def _listed(self, walk: Walk, path: str, states: States, blocked: list[_Blocked]) -> _Folder | None:
-        began = time.time_ns()
+        began = clock.time_ns()
         try:
             fd = os.open(path or ".", FOLDER, dir_fd=walk.fd)
         except OSError as error:

@@ -145,7 +145,7 @@ def _struck(strike: Callable[[], None], when: str) -> Mapping[str, object]:
 def _clock(*, coarse: bool) -> Mapping[str, object]:
     """Folders whose times tick every two seconds, or folders that count as old when they are listed."""
     if not coarse:
-        return {"tasks.inputs.shared_folders.time": SimpleNamespace(time_ns=lambda: time.time_ns() + 10**10)}
+        return {"tasks.inputs.shared_folders.clock": SimpleNamespace(time_ns=lambda: time.time_ns() + 10**10)}
     real = shared_folders._identity
 
     def identity(status: Any) -> tuple[int, ...]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from state import layout
+from state import clock, layout
 from state.errors import StorageError
 from state.filesystem.durable import is_missing, make_folders
 from state.filesystem.file_locks import close_lockable, open_lockable, try_lock
@@ -125,10 +124,10 @@ def _open_below(root_fd: int, path: str) -> int:
 
 
 def _wait(fd: int, path: str, deadline_seconds: float) -> None:
-    deadline = time.monotonic() + deadline_seconds
+    deadline = clock.monotonic() + deadline_seconds
     while not try_lock(fd):
-        if time.monotonic() >= deadline:
+        if clock.monotonic() >= deadline:
             raise StorageError(
                 f"{path} stayed locked by another writer for {deadline_seconds:g} s; the day is left as it is"
             )
-        time.sleep(_POLL_SECONDS)
+        clock.sleep(_POLL_SECONDS)

@@ -6,13 +6,11 @@ Parquet, Prefect's tasks and the way to the root are replaced.
 
 from __future__ import annotations
 
-import datetime as dt
 import gc
 import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -37,7 +35,7 @@ from tests.chaos.simulation.locks import Locks
 from tests.chaos.simulation.properties import Watch
 from tests.chaos.simulation.redis import Server
 from tests.chaos.simulation.scheduler import Process, Scheduler
-from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, HeldInput, Nonces, Runner, SameTime, none_of, nothing
+from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, HeldInput, Nonces, Runner, none_of, nothing
 from tests.chaos.simulation.storage import ROOT_FD, Storage
 from tests.chaos.simulation.threads import Clock, Threading
 
@@ -226,23 +224,13 @@ class Stage:
             found[f"state.{module}.os"] = storage
         for module in ("filesystem.durable", "store.local.day_lock", "filesystem.file_locks"):
             found[f"state.{module}.fcntl"] = self.locks
-        for module in (
-            "state.store.footer_cache",
-            "state.store.digest_cache",
-            "state.index.leases",
-            "state.store.local.day_lock",
-            "tasks.compute.runner",
-            "tasks.compute.group",
-            "tasks.inputs.reading",
-            "flows.daily",
-        ):
-            found[f"{module}.time"] = self.clock
         for module in ("state.index.index", "state.index.leases"):
             found[f"{module}.send"] = self.server.send
             found[f"{module}.connect"] = nothing
             found[f"{module}.close"] = nothing
             found[f"{module}.safe"] = safe
         return found | {
+            "state.clock.time": self.clock,
             "state.store.local.verify.judge": judge,
             "state.store.local.verify.broken_seal": nothing,
             "state.store.local.verify.is_still": lambda *_: False,
@@ -282,8 +270,6 @@ class Stage:
             "tasks.compute.job.rows_digest": str,
             "tasks.compute.job.write_result": light.write_result,
             "tasks.compute.job.require_readable": nothing,
-            "tasks.compute.failing.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
-            "tasks.compute.job.dt": SimpleNamespace(UTC=dt.UTC, datetime=SameTime()),
         }
 
     def _computed(self, aggregation: str, version: int, digest: str) -> None:

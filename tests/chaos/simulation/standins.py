@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,14 +69,6 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None: ...
-
-
-class SameTime:
-    """Stands in for ``datetime.datetime``: a time for reports only, so always the same."""
-
-    def now(self, zone: dt.tzinfo) -> dt.datetime:
-        """The time that is nobody's."""
-        return dt.datetime(2026, 1, 1, tzinfo=zone)
 
 
 def none_of(*_: object) -> tuple[()]:

@@ -38,7 +38,7 @@ DAYS = ["2013-01-01", "2013-01-02", "2013-02-03", "7"]
 def old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders count as old when they are listed: an input that rests since yesterday."""
     later = SimpleNamespace(time_ns=lambda: time.time_ns() + 10**10)
-    monkeypatch.setattr(shared_folders, "time", later)
+    monkeypatch.setattr(shared_folders, "clock", later)
 
 
 def _tick(folder: Path) -> None:
