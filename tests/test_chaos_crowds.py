@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import crowds, meetings, tracing
-from tests.chaos.bases import bases
-from tests.chaos.variants import OUTPUTS, VARIANTS
+from tests.chaos.concurrency import concurrent_runs, races
+from tests.chaos.concurrency.successors import OUTPUTS, VARIANTS
+from tests.chaos.harness import tracing
+from tests.chaos.harness.situations import bases
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -19,7 +20,7 @@ pytestmark = [
 @pytest.mark.parametrize(("trials", "with_redis"), [(14, True), (27, False)], ids=["redis", "without-redis"])
 def test_a_stopped_writer_never_replaces_newer_by_older(tmp_path: Path, trials: int, with_redis: bool) -> None:
     """Promises 3, 4, 7 and 8: threads, leases, eight at once, two versions, and stops of longer than a lease."""
-    report = crowds.campaign(trials, seed=1, workdir=tmp_path, with_redis=with_redis)
+    report = concurrent_runs.campaign(trials, seed=1, workdir=tmp_path, with_redis=with_redis)
     assert not report.violations, report.violations
     assert report.trials >= trials // 2  # a run that is shorter than the one that was listed ends before its stop
 
@@ -28,7 +29,7 @@ def test_a_stopped_writer_never_replaces_newer_by_older(tmp_path: Path, trials: 
 def test_the_campaign_sees_a_removed_protection(tmp_path: Path, mutant: str) -> None:
     """A campaign that cannot fail proves nothing."""
     chosen = [one for one in VARIANTS if one.name == "deleted and published again"]
-    report = crowds.campaign(150, 1, tmp_path, (mutant,), with_redis=False, variants=chosen, stop_at=1)
+    report = concurrent_runs.campaign(150, 1, tmp_path, (mutant,), with_redis=False, variants=chosen, stop_at=1)
     assert report.violations
 
 
@@ -36,4 +37,4 @@ def test_the_campaign_sees_a_removed_protection(tmp_path: Path, mutant: str) -> 
 def test_the_campaign_sees_a_holder_that_hangs_for_ever(tmp_path: Path, mutant: str) -> None:
     """Promise 4: whoever leases and hangs delays others by a lifetime, and its leases end."""
     with bases(tmp_path, [one for one in OUTPUTS if one.name == "changed day"]) as built:
-        assert meetings.hanging_holder(built, (mutant,))
+        assert races.hanging_holder(built, (mutant,))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import damage, damage_whole
-from tests.chaos.damage_mutants import MUTANTS
+from tests.chaos.damage import damaged_bytes, damaged_results
+from tests.chaos.damage.mutants import MUTANTS
 
 BY_JUDGEMENT = ("no record digest", "no seal")
 SEED = 20261123
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Logger 'noonmark' attempted to s
 
 def test_no_harmed_result_is_served_and_the_deep_check_finds_each(tmp_path: Path) -> None:
     """Cut at every length and harmed at random: every cut is found by every run, all else by --deep at the latest."""
-    report = damage.campaign(2000, SEED, tmp_path)
+    report = damaged_bytes.campaign(2000, SEED, tmp_path)
     assert report.violations == []
     assert report.details["cut, found by every run"] > 1000
     assert not [what for what in report.details if what.endswith("by nobody") or what == "cut, found by --deep alone"]
@@ -24,7 +24,7 @@ def test_no_harmed_result_is_served_and_the_deep_check_finds_each(tmp_path: Path
 
 def test_what_is_harmed_is_kept_and_mended(tmp_path: Path) -> None:
     """Harm of every kind in the place of a result, the marker or an input: a look, a run, and all is well again."""
-    report = damage_whole.campaign(36, SEED, tmp_path)
+    report = damaged_results.campaign(36, SEED, tmp_path)
     assert report.violations == []
     assert report.trials >= 36
 
@@ -33,7 +33,7 @@ def test_what_is_harmed_is_kept_and_mended(tmp_path: Path) -> None:
 def test_the_judges_mutants_are_caught(name: str, tmp_path: Path) -> None:
     """Without the seal, or without the record's own digest, harm goes unnoticed: the campaign can fail."""
     with MUTANTS[name]():
-        assert damage.campaign(4000, SEED, tmp_path, stop_at=1).violations
+        assert damaged_bytes.campaign(4000, SEED, tmp_path, stop_at=1).violations
 
 
 @pytest.mark.slow
@@ -41,7 +41,7 @@ def test_the_judges_mutants_are_caught(name: str, tmp_path: Path) -> None:
 def test_the_keepers_mutants_are_caught(name: str, tmp_path: Path) -> None:
     """Without one protection of what is damaged, it is destroyed, served or never mended: the campaign can fail."""
     with MUTANTS[name]():
-        assert damage_whole.campaign(64, SEED, tmp_path).violations
+        assert damaged_results.campaign(64, SEED, tmp_path).violations
 
 
 @pytest.mark.slow
@@ -50,5 +50,5 @@ def test_a_hundred_thousand_times(tmp_path: Path) -> None:
     """The long form of the same."""
     for part in ("bytes", "whole"):
         (tmp_path / part).mkdir()
-    assert damage.campaign(100_000, SEED, tmp_path / "bytes").violations == []
-    assert damage_whole.campaign(1000, SEED, tmp_path / "whole").violations == []
+    assert damaged_bytes.campaign(100_000, SEED, tmp_path / "bytes").violations == []
+    assert damaged_results.campaign(1000, SEED, tmp_path / "whole").violations == []

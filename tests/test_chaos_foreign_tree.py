@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.foreign_tree import MUTANTS, campaign
+from tests.chaos.damage.foreign_objects import MUTANTS, campaign
 
 SEED = 20261126
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'noonmark' attempted to send logs")  # Prefect's, outside a flow

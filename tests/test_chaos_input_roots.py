@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.input_roots import MUTANTS, campaign
+from tests.chaos.inputs.vanishing_inputs import MUTANTS, campaign
 
 SEED = 8
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'noonmark' attempted to send logs")  # Prefect's, outside a flow

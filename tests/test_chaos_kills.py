@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import kills, tracing
-from tests.chaos.bases import SITUATIONS
+from tests.chaos.crashes import kills
+from tests.chaos.harness import tracing
+from tests.chaos.harness.situations import SITUATIONS
 
 pytestmark = [
     pytest.mark.timeout(300),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.moving_inputs import MUTANTS, campaign
+from tests.chaos.inputs.moving_inputs import MUTANTS, campaign
 
 SEED = 5
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'noonmark' attempted to send logs")  # Prefect's, outside a flow

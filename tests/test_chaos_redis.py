@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import redis_campaign, redis_sentinel
-from tests.chaos.redis_campaign import FAULTS, Ground, Moment
-from tests.chaos.redis_mutants import CAUGHT_BY, MUTANTS
+from tests.chaos.redis import failover, unreliable_redis
+from tests.chaos.redis.mutants import CAUGHT_BY, MUTANTS
+from tests.chaos.redis.unreliable_redis import FAULTS, Ground, Moment
 from tests.redis_servers import valkey
 
 SEED = 20261123
@@ -28,7 +28,7 @@ QUICK = [
     ("wrong types", 6),
     ("another output's index", 0),
 ]
-WAITING = {"no deadline on a call": redis_campaign.BOUND, "lost reply retried": 5.0}
+WAITING = {"no deadline on a call": unreliable_redis.BOUND, "lost reply retried": 5.0}
 """Mutants that show by their slowness, and the seconds that a run takes at most without each. Retried calls end too:
 all tries of a call together have 6 seconds.
 """
@@ -48,21 +48,21 @@ def test_whatever_redis_does_the_output_is_right_and_in_time(
     name: str, nth: int, ground: Ground, tmp_path: Path
 ) -> None:
     """Promise 4 over whole runs; the rest of the matrix is slow."""
-    assert list(redis_campaign.trial(ground, tmp_path / "trial", name, Moment(nth), SEED)) == []
+    assert list(unreliable_redis.trial(ground, tmp_path / "trial", name, Moment(nth), SEED)) == []
 
 
 @pytest.mark.parametrize("mutant", sorted(MUTANTS.keys() - WAITING.keys()))
 def test_the_mutants_are_caught(mutant: str, ground: Ground, tmp_path: Path) -> None:
     """A run that believes Redis, or writes over what is another's, does not pass: the campaign can fail."""
     moment = Moment(6 if CAUGHT_BY[mutant] == "killed" else 0)
-    assert list(redis_campaign.trial(ground, tmp_path / "trial", CAUGHT_BY[mutant], moment, SEED, (mutant,)))
+    assert list(unreliable_redis.trial(ground, tmp_path / "trial", CAUGHT_BY[mutant], moment, SEED, (mutant,)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", WAITING)
 def test_the_waiting_mutants_are_caught(mutant: str, ground: Ground, tmp_path: Path) -> None:
     """A run that waits for Redis without an end, or again and again, takes too long."""
-    trial = partial(redis_campaign.trial, ground, tmp_path / "trial", CAUGHT_BY[mutant], Moment(0), SEED)
+    trial = partial(unreliable_redis.trial, ground, tmp_path / "trial", CAUGHT_BY[mutant], Moment(0), SEED)
     assert list(trial(bound=WAITING[mutant])) == []
     found = list(trial((mutant,), bound=WAITING[mutant]))
     assert any("did not end within" in one for one in found)
@@ -73,7 +73,7 @@ def test_the_waiting_mutants_are_caught(mutant: str, ground: Ground, tmp_path: P
 @pytest.mark.parametrize("kind", ["valkey", "redis-7.0"])
 def test_every_fault_at_every_moment(kind: str, tmp_path: Path) -> None:
     """Each fault before a run and before each of its calls, on both servers."""
-    report = redis_campaign.campaign(10_000, SEED, tmp_path, kinds=(kind,))
+    report = unreliable_redis.campaign(10_000, SEED, tmp_path, kinds=(kind,))
     assert report.violations == []
     if report.skipped:
         pytest.skip(str(*report.skipped))
@@ -84,7 +84,7 @@ def test_every_fault_at_every_moment(kind: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_a_failover_to_a_replica_that_lags_behind(tmp_path: Path) -> None:
     """What a Sentinel loses is in the output; before a run and at some moments of one."""
-    report = redis_sentinel.campaign(8, SEED, tmp_path)
+    report = failover.campaign(8, SEED, tmp_path)
     assert report.violations == []
     if report.skipped:
         pytest.skip(str(*report.skipped))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import storage_faults, tracing
+from tests.chaos.harness import tracing
+from tests.chaos.storage import storage_errors
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -16,7 +17,7 @@ pytestmark = [
 
 def test_no_fault_of_storage_tears_or_loses_a_result(tmp_path: Path) -> None:
     """Promises 2, 5, 7, 9, 10 and 12: errors, full disks, vanishing mounts and changing inputs, drawn by seed."""
-    report = storage_faults.campaign(60, seed=1, workdir=tmp_path)
+    report = storage_errors.campaign(60, seed=1, workdir=tmp_path)
     assert not report.violations, report.violations
     assert report.trials >= 50
     assert report.details["errors"] + report.details["failed days"] > 0
@@ -34,5 +35,5 @@ def test_no_fault_of_storage_tears_or_loses_a_result(tmp_path: Path) -> None:
 )
 def test_the_campaign_sees_a_removed_protection(tmp_path: Path, mutant: str) -> None:
     """A campaign that cannot fail proves nothing."""
-    report = storage_faults.campaign(5, 1, tmp_path, (mutant,), stop_at=1)
+    report = storage_errors.campaign(5, 1, tmp_path, (mutant,), stop_at=1)
     assert report.violations

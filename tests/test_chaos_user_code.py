@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import user_code
+from tests.chaos.inputs import user_code
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -6,26 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos import (
-    crowds,
-    cuts,
-    damage,
-    damage_mutants,
-    damage_whole,
-    foreign_tree,
-    input_roots,
-    kills,
-    moving_inputs,
-    redis_campaign,
-    redis_mutants,
-    redis_sentinel,
-    replies,
-    schemas,
-    simulation,
-    storage_faults,
-    user_code,
-)
+from tests.chaos import simulation
 from tests.chaos.campaign import Mutant, Report
+from tests.chaos.concurrency import concurrent_runs
+from tests.chaos.crashes import kills, power_loss
+from tests.chaos.damage import damaged_bytes, damaged_results, foreign_objects
+from tests.chaos.damage import mutants as damage_mutants
+from tests.chaos.inputs import moving_inputs, schema_changes, user_code, vanishing_inputs
+from tests.chaos.redis import failover, hostile_redis, unreliable_redis
+from tests.chaos.redis import mutants as redis_mutants
+from tests.chaos.storage import storage_errors
 
 Run = Callable[[int, int, Path, str | None], Report]
 """Runs a campaign: trials, seed, an empty folder, and the mutant to be caught (then it ends with the first catch)."""
@@ -76,13 +66,13 @@ def _within(trials: int, mutants: Mapping[str, Mutant]) -> dict[str, int]:
 
 def _redis(trials: int, seed: int, workdir: Path, mutant: str | None) -> Report:
     if mutant is None:
-        return redis_campaign.campaign(trials, seed, workdir)
+        return unreliable_redis.campaign(trials, seed, workdir)
     fault = redis_mutants.CAUGHT_BY[mutant]
-    return redis_campaign.campaign(trials, seed, workdir, (fault,), ("valkey",), mutants=(mutant,), stop_at=1)
+    return unreliable_redis.campaign(trials, seed, workdir, (fault,), ("valkey",), mutants=(mutant,), stop_at=1)
 
 
 def _sentinel(trials: int, seed: int, workdir: Path, _: str | None) -> Report:
-    return redis_sentinel.campaign(trials, seed, workdir)
+    return failover.campaign(trials, seed, workdir)
 
 
 _BYTES = {name: one for name, one in damage_mutants.MUTANTS.items() if name in ("no seal", "no record digest")}
@@ -109,31 +99,31 @@ ENTRIES = (
         _within(6_000, kills.MUTANTS),
     ),
     Entry(
-        "cuts",
+        "power-loss",
         "The power cut at every step of a real worker, on ext4 and xfs, with the journal flushed and lost",
         "1, 2, 7",
-        _inside(cuts.campaign),
+        _inside(power_loss.campaign),
         3_000,  # likewise
-        _within(4_000, cuts.MUTANTS),
+        _within(4_000, power_loss.MUTANTS),
     ),
     Entry(
-        "crowds",
+        "concurrent-runs",
         "A writer stopped at a system call for longer than its lease, and woken after a successor: the calls that "
         "change anything first, then others drawn by seed; eight processes at once; two versions of the code at once",
         "2, 3, 8",
-        _inside(crowds.campaign),
+        _inside(concurrent_runs.campaign),
         300,
-        _within(1_000, crowds.MUTANTS),
+        _within(1_000, concurrent_runs.MUTANTS),
         waits=True,
     ),
     Entry(
-        "storage",
+        "storage-errors",
         "Errors at calls that read or write, full disks, inputs that change while they are read, an output unmounted "
         "in mid-run, all drawn by seed",
         "2, 5, 9, 10",
-        _inside(storage_faults.campaign),
+        _inside(storage_errors.campaign),
         1_000,
-        _within(1_000, storage_faults.MUTANTS),
+        _within(1_000, storage_errors.MUTANTS),
     ),
     Entry(
         "moving-inputs",
@@ -145,13 +135,13 @@ ENTRIES = (
         _within(1_000, moving_inputs.MUTANTS),
     ),
     Entry(
-        "input-roots",
+        "vanishing-inputs",
         "The input root renamed, replaced by an empty folder or half a copy, mounted over and unmounted, a region or "
         "the source gone, at any call of a run; older results restored from a backup",
         "3, 5, 7, 10",
-        _around(input_roots.campaign, input_roots.MUTANTS),
+        _around(vanishing_inputs.campaign, vanishing_inputs.MUTANTS),
         300,
-        _within(150, input_roots.MUTANTS),
+        _within(150, vanishing_inputs.MUTANTS),
     ),
     Entry(
         "user-code",
@@ -164,7 +154,7 @@ ENTRIES = (
         waits=True,
     ),
     Entry(
-        "redis",
+        "unreliable-redis",
         "Real servers, Valkey and Redis 7.0: every fault at the start and before every call of a run",
         "4, 12",
         _redis,
@@ -173,17 +163,17 @@ ENTRIES = (
         waits=True,
     ),
     Entry(
-        "replies",
+        "hostile-redis",
         "Replies of every type, nested, broken, cut, dribbled and endless, to any call or to all that daily, repair "
         "and health make; scans that never end",
         "4, 12",
-        _around(replies.campaign, replies.MUTANTS),
+        _around(hostile_redis.campaign, hostile_redis.MUTANTS),
         3_000,
-        _within(400, replies.MUTANTS),
+        _within(400, hostile_redis.MUTANTS),
         waits=True,
     ),
     Entry(
-        "sentinel",
+        "failover",
         "A failover to a replica that lags, at the start and at a random call",
         "4, 12",
         _sentinel,
@@ -191,37 +181,37 @@ ENTRIES = (
         waits=True,
     ),
     Entry(
-        "damage",
+        "damaged-bytes",
         "A result cut at every length, flipped bits, foreign bytes: judged by the everyday look, --deep and a reader",
         "6",
-        _around(damage.campaign, _BYTES),
+        _around(damaged_bytes.campaign, _BYTES),
         100_000,
         _within(20_000, _BYTES),
     ),
     Entry(
-        "damage-whole",
+        "damaged-results",
         "Foreign files and damage in the place of results, marker and input: --deep, a run, and nothing is lost",
         "6, 5",
-        _around(lambda trials, seed, workdir, **_: damage_whole.campaign(trials, seed, workdir), _WHOLE),
+        _around(lambda trials, seed, workdir, **_: damaged_results.campaign(trials, seed, workdir), _WHOLE),
         1_000,
         _within(500, _WHOLE),
     ),
     Entry(
-        "foreign-tree",
+        "foreign-objects",
         "Links in and out of the output, folders, plain files, sockets, pipes, other programs' files at every place of "
         "its tree: folders, results, locks, drafts, marker, caches",
         "5, 6, 7, 9, 10",
-        _around(foreign_tree.campaign, foreign_tree.MUTANTS),
+        _around(foreign_objects.campaign, foreign_objects.MUTANTS),
         600,
-        _within(400, foreign_tree.MUTANTS),
+        _within(400, foreign_objects.MUTANTS),
     ),
     Entry(
-        "schemas",
+        "schema-changes",
         "Days whose values change their type or are all null, forced runs, raised versions: judged by other readers of "
         "the same files",
         "9, 10",
-        _around(schemas.campaign, schemas.MUTANTS),
+        _around(schema_changes.campaign, schema_changes.MUTANTS),
         1_000,
-        _within(200, schemas.MUTANTS),
+        _within(200, schema_changes.MUTANTS),
     ),
 )

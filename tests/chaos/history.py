@@ -4,12 +4,12 @@ from __future__ import annotations
 
 FOUND: tuple[tuple[str, str, str], ...] = (
     (
-        "damage",
+        "damaged-bytes",
         "an altered format number of a record read as newer code's, and `--deep` passed over it",
         "Name every damage, and end red where nothing was repaired",
     ),
     (
-        "damage",
+        "damaged-bytes",
         "a torn result of an aggregation that is no longer declared was told by no run",
         "Name every damage, and end red where nothing was repaired",
     ),

@@ -17,9 +17,9 @@ from flows.repair import mend
 from state.errors import IndexUnavailable
 from state.index.index import Index
 from state.index.leases import Leases
-from tests.chaos.inspection import inspect
-from tests.chaos.runs import run
-from tests.chaos.scene import DAYS, Scene, catalog
+from tests.chaos.harness.inspection import inspect
+from tests.chaos.harness.runs import run
+from tests.chaos.harness.scene import DAYS, Scene, catalog
 from tests.redis_servers import Server, client_of, free_port, started, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore:Logger 'noonmark' attempted to send logs")  # Prefect's, outside a flow

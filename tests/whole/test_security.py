@@ -22,11 +22,11 @@ from state.days import is_day
 from state.embedded.server import EmbeddedServer
 from tests.builders import rows_of
 from tests.chaos.campaign import replaced
-from tests.chaos.foreign import sealed
-from tests.chaos.inspection import inspect
-from tests.chaos.redis_values import LIES, NO_DAYS
-from tests.chaos.runs import run
-from tests.chaos.scene import DAYS, Scene, catalog
+from tests.chaos.damage.foreign_files import sealed
+from tests.chaos.harness.inspection import inspect
+from tests.chaos.harness.runs import run
+from tests.chaos.harness.scene import DAYS, Scene, catalog
+from tests.chaos.redis.values import LIES, NO_DAYS
 from tests.project import Finished, Project, Running, dates, wait_until
 from tests.redis_servers import client_of, free_port, started
 

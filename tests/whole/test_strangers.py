@@ -17,8 +17,8 @@ from state.embedded import supervisor as embedded_reaper
 from state.errors import IndexUnavailable
 from state.index import client as index_client
 from state.index.index import Index
-from tests.chaos.replies import scans
-from tests.chaos.strangers import ENDLESS, Command, Reply, Stranger, any_reply, encoded
+from tests.chaos.redis.hostile_redis import scans
+from tests.chaos.redis.hostile_server import ENDLESS, Command, HostileServer, Reply, any_reply, encoded
 from tests.project import Finished, Project, Running
 from tests.redis_servers import NAMESPACE, speaking, started
 
@@ -32,7 +32,7 @@ NEW = "2024-02-01"
 def before(project: Project, answer: Callable[[int, Command], Reply | None]) -> Iterator[Project]:
     """The project with a stranger in front of its Redis, and a day more."""
     with started() as server:
-        stranger = Stranger(server.folder / "socket", answer)
+        stranger = HostileServer(server.folder / "socket", answer)
         try:
             yield replace(project, redis_url=stranger.url)
         finally:
@@ -86,16 +86,16 @@ def _leading(port: int) -> Reply:
 
 
 @contextmanager
-def sentinel(answer: Callable[[int, Command], Reply]) -> Iterator[Stranger]:
+def sentinel(answer: Callable[[int, Command], Reply]) -> Iterator[HostileServer]:
     """Something that listens where a Sentinel should."""
-    stranger = Stranger(None, answer, tcp=True)
+    stranger = HostileServer(None, answer, tcp=True)
     try:
         yield stranger
     finally:
         stranger.close()
 
 
-def asked(stranger: Stranger) -> float:
+def asked(stranger: HostileServer) -> float:
     """How many seconds it takes until a run that asks through this Sentinel goes on without Redis."""
     began = time.monotonic()
     with pytest.raises(IndexUnavailable):

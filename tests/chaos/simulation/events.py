@@ -9,10 +9,10 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.chaos.simulation.disk import Node
-from tests.chaos.simulation.scheduler import Process
 from tests.chaos.simulation.stage import Stage
-from tests.chaos.simulation.standins import LEASE_SECONDS
+from tests.chaos.simulation.world.disk import Node
+from tests.chaos.simulation.world.scheduler import Process
+from tests.chaos.simulation.world.stubs import LEASE_SECONDS
 
 SECOND = 1_000_000_000
 

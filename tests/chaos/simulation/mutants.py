@@ -23,7 +23,7 @@ from state.store.digest_cache import Digests
 from state.store.footer_cache import Footers
 from tasks.compute.job import Attempt
 from tests.chaos.campaign import Mutant, without
-from tests.chaos.simulation.inputs import Inputs
+from tests.chaos.simulation.world.inputs import Inputs
 
 commits: Any = import_module("state.store.local.commit")
 attempts: Any = import_module("tasks.compute.job")

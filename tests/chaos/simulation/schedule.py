@@ -9,10 +9,10 @@ from functools import partial
 
 from state.result.record import CommitRecord, SourceRecord
 from tests.chaos.simulation.events import FAULTS, SECOND, Event, Happenings
-from tests.chaos.simulation.light import pack, rows_of
-from tests.chaos.simulation.scheduler import Endless, Process, Scheduler
 from tests.chaos.simulation.stage import Stage
-from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, WITHOUT_REDIS, declare
+from tests.chaos.simulation.world.results import pack, rows_of
+from tests.chaos.simulation.world.scheduler import Endless, Process, Scheduler
+from tests.chaos.simulation.world.stubs import ROOT_ID, SETTINGS, WITHOUT_REDIS, declare
 
 _MOODS = (
     "change arrive start repair",

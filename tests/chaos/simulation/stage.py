@@ -28,16 +28,16 @@ from tasks import survey
 from tasks.compute import runner as batches
 from tasks.compute.job import Attempt, Ready
 from tasks.compute.outcomes import Failed, Outcome, Skipped
-from tests.chaos.simulation import light
-from tests.chaos.simulation.disk import Node
-from tests.chaos.simulation.inputs import Inputs
-from tests.chaos.simulation.locks import Locks
-from tests.chaos.simulation.properties import Watch
-from tests.chaos.simulation.redis import Server
-from tests.chaos.simulation.scheduler import Process, Scheduler
-from tests.chaos.simulation.standins import ROOT_ID, SETTINGS, HeldInput, Nonces, Runner, none_of, nothing
-from tests.chaos.simulation.storage import ROOT_FD, Storage
-from tests.chaos.simulation.threads import Clock, Threading
+from tests.chaos.simulation.invariants import Watch
+from tests.chaos.simulation.world import results as light
+from tests.chaos.simulation.world.disk import Node
+from tests.chaos.simulation.world.inputs import Inputs
+from tests.chaos.simulation.world.locks import Locks
+from tests.chaos.simulation.world.redis import Server
+from tests.chaos.simulation.world.scheduler import Process, Scheduler
+from tests.chaos.simulation.world.storage import ROOT_FD, Storage
+from tests.chaos.simulation.world.stubs import ROOT_ID, SETTINGS, HeldInput, Nonces, Runner, none_of, nothing
+from tests.chaos.simulation.world.threads import Clock, Threading
 
 _settle = Attempt.settle
 _ON_STORAGE = (

@@ -20,7 +20,7 @@ from state import outputs
 from state.errors import Refused, StorageError
 from state.index.best_effort import BestEffortIndex
 from tests.builders import fail
-from tests.chaos.foreign import sealed
+from tests.chaos.damage.foreign_files import sealed
 from tests.flows.test_health import command, examined, inside, mended
 from tests.project import Project, dates
 

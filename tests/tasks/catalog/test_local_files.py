@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tasks.catalog.formats import FORMATS
-from tests.chaos.tracing import lacking
+from tests.chaos.harness.tracing import lacking
 from tests.tasks.catalog.test_formats import MORE, ROWS, encoded
 
 SUFFIXES = [".csv", ".csv.gz", ".ndjson", ".ndjson.zst", ".parquet"]

@@ -1,0 +1,1 @@
+"""Several runs over one output at the same time."""

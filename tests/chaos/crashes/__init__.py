@@ -1,0 +1,1 @@
+"""Processes that are killed and machines that lose their power."""

@@ -1,0 +1,1 @@
+"""Damaged and foreign files in the output."""

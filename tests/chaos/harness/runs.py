@@ -1,0 +1,92 @@
+"""One whole run in this process: what ``python -m flows.daily`` runs, less Prefect's engine.
+
+The engine takes seconds a process, and has no part in what is promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+from unittest.mock import patch
+
+from flows import daily
+from flows.report.terminal import Summary
+from state.filesystem import flushing
+from tasks.catalog.load import Catalog
+from tasks.compute import isolation
+from tasks.compute import runner as batches
+from tasks.compute.group import compute
+from tasks.compute.job import Attempt, Ready
+from tests.chaos.harness import scene as scenes
+from tests.chaos.harness.scene import Scene
+
+
+class Told(Protocol):
+    """What a worker says while it runs: a committed result, at once."""
+
+    def __call__(self, aggregation: str, day: str, generation: int) -> None:
+        """Say it."""
+
+
+class _Future:
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> object:
+        try:
+            return self._call()
+        except Exception as error:
+            if raise_on_failure:
+                raise
+            return error
+
+
+class _Direct:
+    """A task runner that runs each task where it is submitted, without Prefect's engine."""
+
+    def __init__(self, max_workers: int) -> None:
+        self.max_workers = max_workers
+
+    def __enter__(self) -> _Direct:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, task: Any, parameters: Mapping[str, Any]) -> _Future:
+        plain = {name: getattr(value, "value", value) for name, value in parameters.items()}
+        return _Future(lambda: task.fn(**plain))
+
+
+def run(
+    scene: Scene,
+    *,
+    version: int = 1,
+    force: bool = False,
+    told: Told | None = None,
+    catalog: Callable[[int], Catalog] = scenes.catalog,
+) -> Summary:
+    """One whole run in this process, of the code of a version. Raises what a run raises."""
+    settle = Attempt.settle
+
+    def settle_and_tell(self: Attempt, one: Ready, error: OSError | None) -> None:
+        settle(self, one, error)
+        if told and not error:
+            told(one.item.aggregation, self.day, one.record.generation)
+
+    with (
+        without_prefect(),
+        patch.object(isolation, "compute_isolated", compute),  # its catalog is in no module that a child could import
+        patch.object(flushing, "AT_ONCE", 1),  # in the thread that is held
+        patch.object(Attempt, "settle", settle_and_tell),
+    ):
+        settings = scene.settings()
+        return daily.run(settings, catalog(version), scenes.selection(force=force), 1)
+
+
+@contextmanager
+def without_prefect() -> Iterator[None]:
+    """Run tasks where they are submitted, and all days in one group."""
+    with patch.object(batches, "ThreadPoolTaskRunner", _Direct), patch.multiple(batches, SINGLE_DAYS=0, TASKS=1):
+        yield

@@ -1,0 +1,129 @@
+"""Mutants of what a writer compares and holds while it publishes: no regression, convergence."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from unittest.mock import patch
+
+from state import layout
+from state.errors import StorageError
+from state.filesystem import file_locks as flocks
+from state.result.classify import Commit
+from state.store.local import commit as commits
+from state.store.local import day_lock as locks
+from state.store.local.day_lock import DayLock, day_lock
+from state.store.local.identity import identify
+from tests.chaos.campaign import Mutant, without
+from tests.chaos.mutants.publishing import nothing
+
+
+@contextmanager
+def _number_only() -> Iterator[None]:
+
+    def identify_by_number(root_fd: int, aggregation: str, day: str) -> Any:
+        found, identity = identify(root_fd, aggregation, day)
+        return found, str(found.record.generation) if isinstance(found, Commit) else identity
+
+    with patch("state.store.local.commit.identify", identify_by_number):
+        yield
+
+
+class _Unmarked(DayLock):
+    """A lock without a high-water mark."""
+
+    def __init__(self, *_: object) -> None:
+        self.mark = b""
+
+    def raise_mark(self, generation: int) -> None:
+        pass
+
+    def note_published(self, generation: int) -> None:
+        pass
+
+
+def _in_range(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
+    """``lockf`` in the place of ``flock``: it locks for the process, not for the descriptor."""
+    try:
+        fcntl.lockf(fd, kind | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+@contextmanager
+def _unlinked() -> Iterator[None]:
+    @contextmanager
+    def lock_and_unlink(root_fd: int, aggregation: str, day: str, seconds: float) -> Iterator[DayLock]:
+        try:
+            with day_lock(root_fd, aggregation, day, seconds) as held:
+                yield held
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(layout.lock_file(aggregation, day), dir_fd=root_fd)
+
+    with patch("state.store.local.commit.day_lock", lock_and_unlink):
+        yield
+
+
+@contextmanager
+def _freed_by_deadline() -> Iterator[None]:
+    wait = locks._wait
+
+    def wait_and_go_on(*arguments: Any) -> None:
+        with suppress(StorageError):
+            wait(*arguments)
+
+    with patch.object(locks, "_wait", wait_and_go_on):
+        yield
+
+
+@contextmanager
+def _kept_by_child() -> Iterator[None]:
+    def open_inherited(path: Any, flags: int, mode: int = 0o666, dir_fd: int | None = None) -> int:
+        descriptor = os.open(path, flags, mode, dir_fd=dir_fd)
+        os.set_inheritable(descriptor, True)
+        return descriptor
+
+    with (
+        patch.object(flocks, "open_lockable", open_inherited),
+        patch.object(locks, "open_lockable", open_inherited),
+        patch("state.store.local.staging.open_lockable", open_inherited),
+    ):
+        yield
+
+
+@contextmanager
+def _unconditional() -> Iterator[None]:
+    publish = commits.publish
+
+    def publish_over_anything(root_fd: int, aggregation: str, day: str, _: Any, new: Any) -> None:
+        publish(root_fd, aggregation, day, commits.read_token(root_fd, aggregation, day), new)
+
+    with patch("tasks.compute.job.publish", publish_over_anything):
+        yield
+
+
+LOCKING: dict[str, Mutant] = {
+    # Removes the nonce from what is compared: a commit is known by its generation alone.
+    "number-only token": _number_only,
+    # Removes the memory of the highest generation that was ever published.
+    "no high-water mark": without(
+        {"state.store.local.day_lock.DayLock": _Unmarked, "state.store.local.commit.read_mark": lambda *_: b""}
+    ),
+    # Removes the day's lock; what is compared is still compared.
+    "no lock": without({"state.store.local.day_lock._wait": nothing}),
+    # Removes what keeps a second thread of one process out.
+    "lockf": without({"state.store.local.day_lock.try_lock": _in_range}),
+    # Removes the lock file with the lock: two holders of one name.
+    "unlinked lock file": _unlinked,
+    # Removes the lock from who holds it too long, though its rename may still come.
+    "deadline frees the lock": _freed_by_deadline,
+    # Removes the care for forked children: one that lives on keeps the lock of its dead parent.
+    "child keeps the lock": _kept_by_child,
+    # Removes the comparison under the lock: whoever holds it publishes.
+    "unconditional publish": _unconditional,
+}

@@ -1,0 +1,1 @@
+"""Redis servers that fail, forget, lie or are no Redis at all."""

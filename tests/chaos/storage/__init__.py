@@ -1,0 +1,1 @@
+"""File systems that fail, fill up or are unmounted under a run."""
