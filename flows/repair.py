@@ -19,12 +19,13 @@ from flows.cli.prefect_server import reporting
 from flows.opening import opened_memory, opened_root, seen_root
 from flows.report.terminal import SHOWN_FAILURES, counted
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
-from state import layout
+from state.acceptance import Accepted
 from state.errors import IndexUnavailable, Refused, StorageError
 from state.index.best_effort import BestEffortIndex, log
 from state.index.index import ReconcileStats
 from state.inputs.root import InputRoot
-from state.store.accepted import Accepted, write_accepted
+from state.store.accepted import write_accepted
+from state.store.local import layout
 from state.store.local.root import ACCEPT, create_root, find_root, require_folders, set_marker_aside
 from state.store.local.scan import Output, folders, foreign_files, scan
 from state.store.local.store import LocalStore

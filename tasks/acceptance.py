@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from state.acceptance import Accepted
 from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
 from state.result.classify import Commit
-from state.store.accepted import Accepted
 from state.store.local.scan import scan
 from state.store.local.store import LocalStore
 from tasks import older_results as older

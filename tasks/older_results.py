@@ -10,12 +10,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from state.acceptance import Accepted, Entries
 from state.errors import StorageError
-from state.layout import Partition
+from state.partition import Partition
 from state.planner.decide import Declared, Facts, irreplaceable, older_trouble
 from state.planner.plan import Selection
 from state.result.classify import Commit
-from state.store.accepted import Accepted, Entries
 from state.store.local.day_lock import published_of, read_mark
 from state.store.local.store import LocalStore
 from state.threads import map_in_threads

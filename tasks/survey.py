@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from state.acceptance import Accepted
 from state.errors import ConfigurationError, Refused, StorageError
 from state.index.best_effort import BestEffortIndex
 from state.index.index import IndexSnapshot
@@ -22,7 +23,7 @@ from state.planner import fewer_files as fewer
 from state.planner.decide import Declared, Facts
 from state.planner.plan import Plan, Selection, doubts, plan
 from state.result.classify import Commit
-from state.store.accepted import Accepted, read_accepted
+from state.store.accepted import read_accepted
 from state.store.digest_cache import Digests
 from state.store.failures import read_failures
 from state.store.footer_cache import Footers

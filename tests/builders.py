@@ -16,10 +16,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from state import layout
 from state.result.record import CommitRecord, SourceRecord
 from state.result.writing import arrow_table, rows_digest, write_result
 from state.store.base import Token
+from state.store.local import layout
 from state.store.local.commit import flush_drafts, flush_published, publish, read_token
 from state.store.local.staging import StagedFile, draft
 from state.store.local.store import LocalStore

@@ -13,7 +13,7 @@ from state.errors import IndexUnavailable
 from state.index.durability import Durability
 from state.index.index import Index, IndexSnapshot, IndexUpdate, ReconcileStats
 from state.index.leases import Leases
-from state.layout import Partition
+from state.partition import Partition
 from state.result.classify import Found
 
 log = logging.getLogger("noonmark")

@@ -259,7 +259,7 @@ def entry(commit: Commit) -> bytes:
         "generation": record.generation,
         "nonce": record.nonce,
         "fingerprint": record.fingerprint(),
-        "stat": [commit.size, commit.mtime_ns],
+        "stat": commit.stat,
     }
     return _ENCODER.encode(kept).encode()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from state.layout import is_aggregation_name
+from state.partition import is_aggregation_name
 
 
 def root(namespace: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from state.layout import Partition
+from state.partition import Partition
 
 _MOST_CHANGES = 20
 """How often a day that is waited for may become free or change hands before it is computed whatever its lease says."""

@@ -20,7 +20,7 @@ from state.index.connection import Limits
 from state.index.lease_owner import is_dead, new_token
 from state.index.lease_wait import Patience
 from state.index.replies import Call, flag, granted, number, of_any_type, text
-from state.layout import Partition
+from state.partition import Partition
 
 STALLED_LIFETIMES = 10
 """For so many lifetimes a lease is renewed while no day that was taken with it is settled: a long query is no hang."""

@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from state.failure import DIED, Failure
 from state.inputs.files import DayFiles
-from state.layout import Partition
+from state.partition import Partition
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
-from state.store.failures import DIED, Failure
 
 
 @dataclass(frozen=True, slots=True)

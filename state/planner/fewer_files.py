@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from state.acceptance import Accepted, Entries
 from state.inputs.files import DayFiles
 from state.planner.decide import Declared, Facts
 from state.planner.plan import Plan
 from state.result.classify import Commit
-from state.store.accepted import Accepted, Entries
 
 _LEAST = 10
 _SHARE = 10

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from state.days import DayRange, order, ordinal
-from state.layout import Partition
+from state.partition import Partition
 from state.planner.decide import Blocked, Declared, Facts, Item, doubted, retired_trouble, verdict
 from state.result.classify import Commit, Newer
 from state.result.schemas import differing_days

@@ -12,23 +12,24 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from state import layout
 from state.filesystem.durable import is_missing
 from state.filesystem.folder import InTheWay, open_folder, status
 from state.result.record import KEY, CommitRecord, NewerFormat, Unfit, load
 from state.result.seal import Torn, read_footer
+from state.store.local import layout
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A published day: its record, and the size (bytes) and mtime (ns) of its file.
+    """A published result.
 
-    ``schema`` is the Arrow schema as its footer holds it (see ``schemas``), or empty where nobody asks for it.
+    ``stat`` is what the store says of it without reading it, such as size (bytes) and mtime (ns) of a file; whoever
+    keeps it compares it as a whole. ``schema`` is the Arrow schema as the footer holds it (see ``schemas``), or empty
+    where it was not read.
     """
 
     record: CommitRecord
-    size: int
-    mtime_ns: int
+    stat: tuple[int, ...]
     schema: str = ""
 
     @property
@@ -93,7 +94,7 @@ def judge(fd: int, aggregation: str, day: str) -> Found:
         return Newer(newer.number, newer.altered)
     if (record.aggregation, record.day) != (aggregation, day):
         return Damaged(f"it is the result of {record.aggregation!a}, day {record.day!a}")
-    return Commit(record, there.st_size, there.st_mtime_ns, schema)
+    return Commit(record, (there.st_size, there.st_mtime_ns), schema)
 
 
 Judge = Callable[[int, str, str], Found]

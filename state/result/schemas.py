@@ -17,7 +17,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from state.days import order
-from state.layout import Partition
+from state.partition import Partition
 from state.result.classify import Commit, Found
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from state.layout import Partition
+from state.partition import Partition
 from state.result.classify import Commit, Found
 from state.result.record import LARGEST, CommitRecord
 

@@ -12,9 +12,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from state import layout
 from state.filesystem.durable import is_missing, make_folders, read_whole, write_whole
 from state.filesystem.folder import open_file, rename
+from state.store.local import layout
 from state.store.local.set_aside import clear_place
 from state.store.local.staging import draft
 

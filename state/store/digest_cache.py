@@ -6,9 +6,10 @@ anything, by the rule that commit records follow. A cache like that of footers: 
 
 from __future__ import annotations
 
-from state import clock, layout
+from state import clock
 from state.inputs.files import RECENT_NS, DayFiles, newest_ns
 from state.store.cache_file import CacheFile
+from state.store.local import layout
 
 _Key = tuple[str, str]
 """What a source lists and how it names files, in one text, and a day."""

@@ -6,53 +6,16 @@ costs that order and nothing else: none is flushed, and no day counts as done or
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
 
-from state import layout
-from state.days import is_day
+from state.failure import Failure
 from state.filesystem.durable import CHUNK, make_folders, write_whole
 from state.filesystem.folder import open_file, open_folder, rename
-from state.layout import Partition
+from state.partition import Partition
+from state.store.local import layout
 from state.store.local.set_aside import clear_place
 from state.store.local.staging import draft, unlink
-
-DIED = "died"
-"""The kind of a failure that took its process with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """The last failure of a result.
-
-    ``kind`` and ``error`` are the outcome's. ``basis`` is the digest of the input and the code that it failed on, as
-    the planner computes it, or empty where that is not known. ``times`` counts failures in a row, ``failed_at``
-    is a UTC time for reports only.
-    """
-
-    aggregation: str
-    day: str
-    kind: str
-    error: str
-    basis: str
-    times: int
-    failed_at: str
-
-    def to_json(self) -> str:
-        """The record as it is written."""
-        return json.dumps(asdict(self))
-
-    @property
-    def is_suspicion(self) -> bool:
-        """Whether its process died while it was computed together with others: it may be innocent."""
-        return self.kind == DIED and not self.basis
-
-    def repeats_on(self, basis: str) -> bool:
-        """Whether an attempt on this basis would be the same once more."""
-        return self.basis in ("", basis)
 
 
 def read_failures(root_fd: int) -> dict[Partition, Failure]:
@@ -66,7 +29,7 @@ def record_failure(root_fd: int, failure: Failure) -> None:
     with draft(root_fd) as new:
         write_whole(new.fd, failure.to_json().encode() + b"\n")
         target = layout.failure_file(failure.aggregation, failure.day)
-        clear_place(root_fd, target, lambda content: _failure(content) is not None)
+        clear_place(root_fd, target, lambda content: Failure.from_json(content) is not None)
         rename(root_fd, layout.temporary_file(new.nonce), target)
         new.published = True
 
@@ -89,7 +52,7 @@ def _records(root_fd: int) -> Iterator[Failure]:
         os.close(folder)
     for name in names:
         path = f"{layout.FAILED}/{name}"
-        failure = _failure(_content(root_fd, path))
+        failure = Failure.from_json(_content(root_fd, path))
         if failure and layout.failure_file(failure.aggregation, failure.day) == path:
             yield failure
 
@@ -105,15 +68,3 @@ def _content(root_fd: int, path: str) -> bytes:
         return b""
     finally:
         os.close(fd)
-
-
-def _failure(content: bytes) -> Failure | None:
-    try:
-        found: Any = json.loads(content)
-        failure = Failure(**found)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    texts = (failure.aggregation, failure.day, failure.kind, failure.error, failure.basis, failure.failed_at)
-    if not all(isinstance(text, str) for text in texts) or type(failure.times) is not int:
-        return None
-    return failure if layout.is_aggregation_name(failure.aggregation) and is_day(failure.day) else None

@@ -11,13 +11,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from state import clock, layout
+from state import clock
 from state.inputs.files import RECENT_NS
-from state.layout import Partition
+from state.partition import Partition
 from state.result import classify as found
 from state.result.classify import Commit, Found
 from state.result.record import FORMAT, CommitRecord, SourceRecord, has_types
 from state.store.cache_file import CacheFile
+from state.store.local import layout
 
 _Entry = Sequence[Any]
 """Aggregation, day, the identity, the values of the record, and the schema. A block holds each schema once, and in its
@@ -59,7 +60,7 @@ class Footers:
         if not has_types(record) or (record.aggregation, record.day) != place:
             return None
         self._used[place] = entry
-        return Commit(record, status.st_size, status.st_mtime_ns, entry[4])
+        return Commit(record, (status.st_size, status.st_mtime_ns), entry[4])
 
     def forget(self, place: Partition) -> None:
         """Read a place's file anew, whatever is known of it."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import polars as pl
 
 from state.errors import DeclarationError
-from state.layout import is_aggregation_name
+from state.partition import is_aggregation_name
 from tasks.catalog.fingerprint import fingerprint
 from tasks.catalog.formats import FORMATS, File, Format, unknown_option
 from tasks.catalog.template import Template

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from state import clock
+from state.failure import DIED, Failure
 from state.index.best_effort import BestEffortIndex
-from state.layout import Partition
+from state.partition import Partition
 from state.planner.decide import Item
-from state.store.failures import DIED, Failure, forget_failure, read_failures, record_failure
+from state.store.failures import forget_failure, read_failures, record_failure
 from state.store.local.run_note import left_by_the_dead
 from state.store.local.store import LocalStore
 from tasks.compute.outcomes import Failed, Outcome, Skipped

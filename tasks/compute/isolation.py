@@ -20,11 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from state.failure import DIED
 from state.index.index import IndexUpdate
-from state.layout import Partition
+from state.partition import Partition
 from state.planner.decide import Item
 from state.result.classify import Commit, look
-from state.store.failures import DIED
 from tasks.compute.context import Days, RunContext
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 

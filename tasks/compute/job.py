@@ -134,7 +134,7 @@ class Attempt:
             return
         status = os.fstat(one.new.fd)
         record = one.record
-        news = IndexUpdate(Commit(record, status.st_size, status.st_mtime_ns, one.schema), one.token.nonce)
+        news = IndexUpdate(Commit(record, (status.st_size, status.st_mtime_ns), one.schema), one.token.nonce)
         self.outcomes.append(
             Committed(one.item.aggregation, self.day, record.generation, record.rows, one.item.reason, news)
         )

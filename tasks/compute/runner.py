@@ -24,7 +24,7 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 
 from state import clock
 from state.index.best_effort import BestEffortIndex
-from state.layout import Partition
+from state.partition import Partition
 from state.planner.decide import Item
 from tasks.compute.context import Days, RunContext
 from tasks.compute.failing import record_outcomes

@@ -15,11 +15,11 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from state import layout
 from state.errors import StorageError
 from state.outputs import scan
 from state.result.record import KEY
 from state.result.writing import arrow_table
+from state.store.local import layout
 from state.store.local.root import create_root
 from state.store.local.store import LocalStore
 from tests.builders import DAY, NAME, child, commit, fail, flip, heard, place, rows_of, tell

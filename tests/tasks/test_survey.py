@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 import redis
 
-from state import layout
+from state.acceptance import Accepted
 from state.errors import ConfigurationError, Refused, StorageError
 from state.index.best_effort import BestEffortIndex
 from state.index.index import Index, IndexSnapshot
@@ -23,8 +23,9 @@ from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
 from state.planner.plan import Plan, Selection
 from state.store import digest_cache as digests
-from state.store.accepted import Accepted, write_accepted
+from state.store.accepted import write_accepted
 from state.store.cache_file import CacheFile
+from state.store.local import layout
 from state.store.local.root import create_root
 from state.store.local.store import LocalStore
 from tasks import survey as module

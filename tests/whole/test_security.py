@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from flows.repair import mend
-from state import layout
 from state.days import is_day
 from state.embedded.server import EmbeddedServer
+from state.store.local import layout
 from tests.builders import rows_of
 from tests.chaos.campaign import replaced
 from tests.chaos.damage.foreign_files import sealed

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from state import layout
 from state.errors import StorageError
 from state.filesystem.durable import flush, flush_folder, make_folders
 from state.filesystem.flushing import flush_each
 from state.filesystem.folder import rename
-from state.layout import Partition
+from state.partition import Partition
 from state.result.classify import Damaged
 from state.store.base import Superseded, Token
+from state.store.local import layout
 from state.store.local.day_lock import day_lock, generation_of, read_mark
 from state.store.local.identity import identify
 from state.store.local.set_aside import set_aside

@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from state import clock, layout
+from state import clock
 from state.errors import StorageError
 from state.filesystem.durable import is_missing, make_folders
 from state.filesystem.file_locks import close_lockable, open_lockable, try_lock
 from state.filesystem.folder import InTheWay, Parent, in_the_way, open_file, require_file
+from state.store.local import layout
 
 _POLL_SECONDS = 0.005
 _MARK_DIGITS = 20

@@ -9,11 +9,11 @@ import hashlib
 import os
 import stat
 
-from state import layout
 from state.errors import StorageError
 from state.filesystem.durable import CHUNK, is_missing
 from state.filesystem.folder import status
 from state.result.classify import Commit, Found, Unreadable, damaged_path, look, open_result
+from state.store.local import layout
 
 
 def identify(root_fd: int, aggregation: str, day: str) -> tuple[Found | None, str]:

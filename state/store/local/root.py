@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from state import layout
 from state.errors import ConfigurationError, Refused, StorageError
 from state.filesystem.durable import flush, flush_folder, is_missing, make_folders, read_whole, write_whole
 from state.filesystem.folder import InTheWay, Parent, open_file, open_folder
 from state.result.record import is_token
+from state.store.local import layout
 from state.store.local.set_aside import move_aside
 from state.store.local.staging import draft
 from state.store.local.store import LocalStore

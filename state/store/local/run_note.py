@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
-from state import layout
 from state.days import is_day
 from state.filesystem.durable import read_whole
-from state.layout import Partition
+from state.partition import Partition, is_aggregation_name
+from state.store.local import layout
 from state.store.local.staging import draft, draft_names, is_ours, orphaned, unlink
 
 
@@ -99,6 +99,6 @@ def _places(content: bytes) -> set[Partition]:
         if isinstance(one, list)
         and len(one) == 2
         and all(isinstance(part, str) for part in one)
-        and layout.is_aggregation_name(one[0])
+        and is_aggregation_name(one[0])
         and is_day(one[1])
     }

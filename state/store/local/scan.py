@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from state import layout
 from state.errors import StorageError
 from state.filesystem.folder import InTheWay, open_folder
-from state.layout import Partition
+from state.partition import Partition, is_aggregation_name
 from state.result.classify import Found, look
 from state.store.footer_cache import Footers
+from state.store.local import layout
 from state.store.local.store import LocalStore
 from state.store.local.visible_names import counted, is_counted
 
@@ -51,7 +51,7 @@ Looks = Callable[[LocalStore, Footers, Sequence[Partition]], Iterable[Found | No
 def folders(root: LocalStore) -> list[str]:
     """The aggregations' folders under the root, declared or not. Raises StorageError."""
     names, odd = _entries(root, ".")
-    return [name for name in names if name not in odd and layout.is_aggregation_name(name)]
+    return [name for name in names if name not in odd and is_aggregation_name(name)]
 
 
 def everyday(root: LocalStore, footers: Footers, places: Sequence[Partition]) -> Iterator[Found | None]:
@@ -63,9 +63,7 @@ def everyday(root: LocalStore, footers: Footers, places: Sequence[Partition]) ->
 def scan(root: LocalStore, looks: Looks = everyday) -> Output:
     """Everything under the root, looked at in one way or another. Raises StorageError."""
     names, odd = _entries(root, ".")
-    days: dict[str, dict[str, Found]] = {
-        name: {} for name in names if name not in odd and layout.is_aggregation_name(name)
-    }
+    days: dict[str, dict[str, Found]] = {name: {} for name in names if name not in odd and is_aggregation_name(name)}
     strays: list[str] = []
     footers = Footers(root.fd)
     places = []
@@ -78,7 +76,7 @@ def scan(root: LocalStore, looks: Looks = everyday) -> Output:
     for (name, day), found in zip(places, looks(root, footers, places), strict=True):
         if found is not None:
             days[name][day] = found
-    blocked = {name: why for name in strays if layout.is_aggregation_name(name) and (why := _blocked(root, name))}
+    blocked = {name: why for name in strays if is_aggregation_name(name) and (why := _blocked(root, name))}
     return Output(days, tuple(strays), footers, blocked)
 
 
@@ -87,7 +85,7 @@ def day_folders(root: LocalStore, aggregation: str) -> list[str]:
 
     Raises StorageError.
     """
-    if not layout.is_aggregation_name(aggregation) or aggregation not in _entries(root, ".")[0]:
+    if not is_aggregation_name(aggregation) or aggregation not in _entries(root, ".")[0]:
         return []
     return [day for day, _ in _days(root, aggregation, [])]
 

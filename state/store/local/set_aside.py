@@ -10,10 +10,10 @@ import stat
 import uuid
 from collections.abc import Callable
 
-from state import layout
 from state.filesystem.durable import flush_folder, make_folders, read_whole
 from state.filesystem.folder import InTheWay, Parent, open_file, rename, status
 from state.result.classify import damaged_path
+from state.store.local import layout
 from state.store.local.visible_names import hide, write_link_down
 
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from state import layout
 from state.filesystem import folder as tree
 from state.filesystem.file_locks import close_lockable, open_lockable, try_lock
 from state.filesystem.folder import Parent, open_folder
+from state.store.local import layout
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from state.filesystem.durable import flush_file_system, read_whole
-from state.layout import Partition
+from state.partition import Partition
 from state.result.classify import Commit
 from state.result.record import CommitRecord
 from state.result.schemas import schema_of
@@ -97,4 +97,4 @@ class _Staged:
 
     def commit(self) -> Commit:
         status = os.fstat(self.file.fd)
-        return Commit(self.record, status.st_size, status.st_mtime_ns, self.schema)
+        return Commit(self.record, (status.st_size, status.st_mtime_ns), self.schema)

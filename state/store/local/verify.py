@@ -10,15 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from state import layout
 from state.errors import StorageError
 from state.filesystem.durable import flush_folder
 from state.filesystem.folder import unlink
-from state.layout import Partition
+from state.partition import Partition
 from state.result.classify import Commit, Damaged, Found, Judge, Newer, Unreadable, judge, look
 from state.result.record import bears_nonce
 from state.result.seal import Torn, broken_seal, read_footer
 from state.store.footer_cache import Footers
+from state.store.local import layout
 from state.store.local.commit import LOCK_DEADLINE_SECONDS
 from state.store.local.day_lock import day_lock
 from state.store.local.identity import identify
@@ -101,10 +101,10 @@ def is_still(fd: int, known: Commit) -> bool:
     three quarters of the time of a small result.
     """
     try:
-        footer = read_footer(fd, known.size)
+        footer = read_footer(fd, known.stat[0])
     except Torn:
         return False
-    return bears_nonce(footer, known.record.nonce) and broken_seal(fd, known.size, footer) is None
+    return bears_nonce(footer, known.record.nonce) and broken_seal(fd, known.stat[0], footer) is None
 
 
 def judge_deep(fd: int, aggregation: str, day: str, judged_by: Judge | None = None) -> Found:
@@ -112,6 +112,6 @@ def judge_deep(fd: int, aggregation: str, day: str, judged_by: Judge | None = No
     found = (judged_by or judge)(fd, aggregation, day)
     if isinstance(found, Newer) and found.altered:
         return Damaged(f"the format of its commit record was altered to {found.format}")
-    if isinstance(found, Commit) and (wrong := broken_seal(fd, found.size)):
+    if isinstance(found, Commit) and (wrong := broken_seal(fd, found.stat[0])):
         return Damaged(wrong)
     return found

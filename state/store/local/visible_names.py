@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 
-from state import layout
 from state.filesystem.durable import flush, write_whole
 from state.filesystem.folder import FOLDER, open_folder
+from state.store.local import layout
 
 _LONGEST_NAME = 255
 """How long a name may be, in bytes."""

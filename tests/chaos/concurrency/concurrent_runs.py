@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from state import layout
+from state.store.local import layout
 from tests.chaos import mutants as registry
 from tests.chaos.campaign import Mutant, Report, run_trials, shuffled
 from tests.chaos.concurrency.races import eight_at_once, foreign_lease, hanging_holder, two_threads, two_versions

@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from flows import repair
-from state import layout
+from state.store.local import layout
 from tests.chaos.concurrency.races import MANY
 from tests.chaos.harness import scene as scenes
 from tests.chaos.harness.runs import Told

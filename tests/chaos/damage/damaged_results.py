@@ -18,10 +18,11 @@ from typing import Any
 from unittest.mock import patch
 
 from flows.repair import mend
-from state import layout, outputs
+from state import outputs
 from state.errors import Refused, StorageError
 from state.result.classify import Damaged, look
 from state.result.record import is_token
+from state.store.local import layout
 from state.store.local.root import find_root
 from tests.chaos.campaign import Report, run_trials
 from tests.chaos.damage import damaged_bytes

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import polars as pl
 
-from state import layout
 from state.result.record import CommitRecord, load
 from state.result.writing import arrow_table, rows_digest, write_result
+from state.store.local import layout
 from tests.builders import RECORD, rows_of
 
 Matter = Callable[[Path, random.Random], None]

@@ -17,10 +17,10 @@ from typing import Any
 
 from flows.health import check_health
 from flows.repair import mend
-from state import layout
 from state.errors import NoonmarkError, Refused
 from state.filesystem.file_locks import open_lockable
 from state.filesystem.folder import FOLDER, Parent
+from state.store.local import layout
 from state.store.local.root import ACCEPT
 from tests.chaos.campaign import Mutant, Report, run_trials, without
 from tests.chaos.damage.foreign_files import FOREIGN, seen

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from state import layout
 from state.errors import Refused
 from state.result import record
 from state.result.classify import Damaged
-from state.store.local import root, set_aside
+from state.store.local import layout, root, set_aside
 from tests.chaos.campaign import Mutant, replaced, replaced_all
 from tests.chaos.damage.foreign_files import names_in
 

@@ -8,10 +8,10 @@ import polars as pl
 
 from flows.opening import opened_memory
 from state.index.index import entry
-from state.layout import DATA
 from state.result.classify import Commit
 from state.result.seal import broken_seal
 from state.result.writing import arrow_table, rows_digest
+from state.store.local.layout import DATA
 from state.store.local.root import find_root
 from state.store.local.scan import scan
 from tests.chaos.harness.scene import Scene

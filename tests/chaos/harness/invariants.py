@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from state.layout import DATA
 from state.result.classify import Commit, judge
 from state.result.seal import broken_seal
+from state.store.local.layout import DATA
 from tests.chaos.harness.runs import Told
 from tests.chaos.harness.scene import Scene
 from tests.chaos.harness.situations import Base, Partition, Rows, kept
@@ -72,7 +72,7 @@ def _read(place: Partition, path: str) -> tuple[object, int, str | None]:
         if not isinstance(found, Commit):
             return None, 0, str(found)
         why = broken_seal(fd, os.fstat(fd).st_size)
-        rows = pl.read_parquet(os.pread(fd, found.size, 0), hive_partitioning=False).rows()
+        rows = pl.read_parquet(os.pread(fd, found.stat[0], 0), hive_partitioning=False).rows()
         return rows, found.record.generation, why
     except Exception as error:  # noqa: BLE001 whatever a torn file makes of its reader is its fault
         return None, 0, f"torn: {error}"

@@ -14,9 +14,9 @@ import polars as pl
 from pydantic import SecretStr
 
 from flows.settings import Settings
-from state import layout
 from state.inputs.files import RECENT_NS
 from state.planner.plan import Selection
+from state.store.local import layout
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import redis
 
-from state import layout
 from state.embedded.server import EmbeddedServer
+from state.store.local import layout
 from tests.chaos.harness.scene import Row, Scene, settle
 from tests.chaos.harness.worker import call, run_in_child
 

@@ -21,8 +21,8 @@ from pydantic import SecretStr
 
 from flows import daily
 from flows.settings import Settings
-from state import layout
 from state.planner.plan import Selection
+from state.store.local import layout
 from tasks.catalog.load import load
 from tests.chaos import mutants as registry
 from tests.chaos.campaign import Mutant, Report, run_trials, shuffled

@@ -22,9 +22,9 @@ from unittest.mock import patch
 
 import polars as pl
 
-from state import layout
 from state.errors import NoonmarkError
 from state.inputs.root import InputRoot
+from state.store.local import layout
 from state.store.local.day_lock import generation_of
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog

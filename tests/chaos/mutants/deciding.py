@@ -138,7 +138,7 @@ def _names_believed() -> Iterator[None]:
             return what
         status = os.fstat(fd)
         record, schema = found._record(read_footer(fd, status.st_size))
-        return Commit(record, status.st_size, status.st_mtime_ns, schema)
+        return Commit(record, (status.st_size, status.st_mtime_ns), schema)
 
     with patch.object(found, "judge", judge_any):
         yield

@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
-from state import layout
 from state.errors import StorageError
 from state.filesystem import file_locks as flocks
 from state.result.classify import Commit
 from state.store.local import commit as commits
 from state.store.local import day_lock as locks
+from state.store.local import layout
 from state.store.local.day_lock import DayLock, day_lock
 from state.store.local.identity import identify
 from tests.chaos.campaign import Mutant, without

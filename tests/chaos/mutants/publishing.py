@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from state import layout
 from state.filesystem.durable import flush_folder, make_folders, read_whole, write_whole
 from state.filesystem.file_locks import open_lockable
 from state.result import record
 from state.result.classify import Damaged
 from state.store.local import commit as commits
-from state.store.local import root
+from state.store.local import layout, root
 from state.store.local import staging as drafts
 from tasks.compute.job import Attempt
 from tests.chaos.campaign import Mutant, without

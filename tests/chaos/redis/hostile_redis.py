@@ -24,7 +24,7 @@ from state.index.best_effort import BestEffortIndex
 from state.index.index import Index, IndexUpdate
 from state.index.leases import Leases
 from state.index.replies import Call, Unexpected, page
-from state.layout import Partition, is_aggregation_name
+from state.partition import Partition, is_aggregation_name
 from state.result.classify import Commit, Found
 from tests.builders import RECORD
 from tests.chaos.campaign import Mutant, Report, replaced, replaced_all, run_trials
@@ -50,7 +50,7 @@ ROOT = "f" * 32
 
 
 def _found(name: str, day: str) -> Commit:
-    return Commit(RECORD._replace(aggregation=name, day=day), 1000, 10**18)
+    return Commit(RECORD._replace(aggregation=name, day=day), (1000, 10**18))
 
 
 OUTPUT: dict[str, dict[str, Found]] = {name: {day: _found(name, day) for _, day in PLACES[:2]} for name in NAMES}

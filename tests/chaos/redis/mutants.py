@@ -12,13 +12,13 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
-from state import layout
 from state.index import lease_owner as holder
 from state.index import leases
 from state.index.index import Index, IndexSnapshot
 from state.index.replies import Call, of_any_type, texts
 from state.planner import decide as verdict
 from state.planner.decide import Declared, Facts
+from state.store.local import layout
 from tasks import survey
 from tests.chaos.campaign import Mutant, replaced, replaced_all
 

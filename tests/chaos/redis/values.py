@@ -9,9 +9,9 @@ from pathlib import Path
 
 import redis
 
-from state import layout
 from state.index import keys
 from state.index.lease_owner import new_token
+from state.store.local import layout
 from tests.chaos.harness.scene import DAYS
 from tests.chaos.redis.faults import Fault, Stage
 from tests.redis_servers import dump

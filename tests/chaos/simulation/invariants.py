@@ -7,9 +7,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from state import layout
 from state.index.index import entry
+from state.partition import is_aggregation_name
 from state.result.classify import Commit, Damaged
+from state.store.local import layout
 from tests.chaos.simulation.world.disk import Disk, Node
 from tests.chaos.simulation.world.inputs import Inputs, value_of
 from tests.chaos.simulation.world.results import found_in, rows_of
@@ -151,7 +152,7 @@ class Watch:
         call, path = unread
         place = place_of(path) or place_of(f"{path}/{layout.DATA}")  # a day's folder is opened before its file
         # On the way to a file, an aggregation's folder may be the one that cannot be opened: then its day is named.
-        on_the_way = call == "open" and place is None and layout.is_aggregation_name(path) and found.plan.troubles
+        on_the_way = call == "open" and place is None and is_aggregation_name(path) and found.plan.troubles
         if call in ("listdir", "list input") or (call == "open" and place is None and not on_the_way):
             self.say(5, f"{self.scheduler.current.name} plans although it could not {call} {path}")
         elif call == "pread" and not found.plan.troubles:

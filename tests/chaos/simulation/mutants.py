@@ -13,7 +13,6 @@ from typing import Any
 from unittest.mock import patch
 
 import flows.daily  # noqa: F401 its names are patched
-from state import layout
 from state.errors import StorageError
 from state.index.scripts import COMMIT, RECONCILE
 from state.planner.decide import Item, verdict
@@ -21,6 +20,7 @@ from state.result.classify import Commit, Damaged, Unreadable
 from state.store.base import Superseded
 from state.store.digest_cache import Digests
 from state.store.footer_cache import Footers
+from state.store.local import layout
 from tasks.compute.job import Attempt
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.simulation.world.inputs import Inputs
@@ -153,7 +153,7 @@ def _damaged_if_unread(root_fd: int, aggregation: str, day: str, judged_by: Any 
 
 def _known_by_name(self: Footers, aggregation: str, day: str) -> Commit | None:
     entry = self._known.get((aggregation, day))
-    return Commit(footers._record(entry[3]), 1, 1) if entry else None
+    return Commit(footers._record(entry[3]), (1, 1)) if entry else None
 
 
 def _known_by_day(self: Digests, source: str, day: str, _: object) -> str | None:
@@ -193,7 +193,7 @@ MUTANTS: dict[str, Mutant] = {
     "set-aside not flushed": _patched(state__store__local__set_aside__flush_folder=_nothing),
     "temporary file not exclusive": _patched(
         state__store__local__staging___create_locked=_shared,
-        state__layout__temporary_file=lambda _: f"{layout.DRAFTS}/shared.tmp",
+        state__store__local__layout__temporary_file=lambda _: f"{layout.DRAFTS}/shared.tmp",
     ),
     "temporary file not locked": _patched(state__store__local__staging___create_locked=_unlocked),
     "number-only token": _patched(state__store__local__commit__identify=_by_number, **_NO_MARK),

@@ -12,9 +12,9 @@ from unittest.mock import patch
 import polars as pl
 from polars.exceptions import PanicException
 
-from state import layout
 from state.inputs import files as inputs
 from state.inputs.files import FileStat
+from state.store.local import layout
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.inputs import listing as discovery
 from tasks.inputs import reading as intake

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from state import layout
+from state.store.local import layout
 from tests.chaos import mutants as registry
 from tests.chaos.campaign import Mutant, Report, run_trials
 from tests.chaos.harness.file_calls import of_files

@@ -21,7 +21,7 @@ from state.errors import IndexUnavailable
 from state.index import leases as module
 from state.index.lease_owner import new_token
 from state.index.leases import Leases, _Holding
-from state.layout import Partition
+from state.partition import Partition
 from tests import redis_servers
 from tests.project import Project, Running, dates, wait_until
 from tests.redis_servers import NAMESPACE, client_of, started

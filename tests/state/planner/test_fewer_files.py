@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from state.acceptance import Accepted
 from state.inputs.files import DayFiles, FileStat
 from state.planner.decide import Declared, Facts
 from state.planner.fewer_files import outdated, refused, to_accept
 from state.planner.plan import Selection, plan
-from state.store.accepted import Accepted
 from tests.flows.test_health import command, examined, kinds
 from tests.project import SHOPS, Project, dates
 from tests.state.planner.test_verdict import commit, recorded

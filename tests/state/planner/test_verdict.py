@@ -41,7 +41,7 @@ def made_commit(
         nonce=nonce,
         committed_at="2026-01-01T00:00:00.000+00:00",
     )
-    return Commit(record, size, 1_700_000_000_123_456_789)
+    return Commit(record, (size, 1_700_000_000_123_456_789))
 
 
 def recorded(contents: str = "contents", stat: str | None = "stat", size: int = 10, files: int = 1) -> SourceRecord:

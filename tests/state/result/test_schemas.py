@@ -130,7 +130,7 @@ INTEGER, FLOAT, NOTHING = _schema(x=[1]), _schema(x=[1.5]), _schema(x=[None])
 def _commits(*schemas: str, version: int = 1) -> dict[str, Commit]:
     """Commits of the days 1, 2, 3, … that were made in this order."""
     return {
-        str(day): Commit(RECORD._replace(day=str(day), version=version, committed_at=f"{day:04}"), 1, 1, schema)
+        str(day): Commit(RECORD._replace(day=str(day), version=version, committed_at=f"{day:04}"), (1, 1), schema)
         for day, schema in enumerate(schemas, 1)
     }
 

@@ -17,13 +17,12 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from state import layout
 from state.errors import StorageError
 from state.filesystem import file_locks as flocks
 from state.result.classify import Commit, Damaged, look
 from state.store.base import Superseded, Token
 from state.store.local import commit as commits
-from state.store.local import identity
+from state.store.local import identity, layout
 from state.store.local.commit import publish, read_token
 from state.store.local.day_lock import day_lock, generation_of, published_of, read_mark
 from state.store.local.root import create_root

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from state import layout
 from state.errors import StorageError
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable, judge, look
 from state.result.record import bears_nonce
 from state.store import footer_cache as footers
+from state.store.local import layout
 from state.store.local import verify as deep
 from state.store.local.root import create_root
 from state.store.local.scan import scan

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from state import layout
 from state.errors import StorageError
 from state.result.classify import Commit, Damaged, Found, look
 from state.result.record import CommitRecord, has_types
 from state.store import footer_cache as footers
 from state.store.cache_file import CacheFile
 from state.store.footer_cache import Footers
-from state.store.local import scan
+from state.store.local import layout, scan
 from state.store.local.root import create_root
 from state.store.local.store import LocalStore
 from tasks.survey import remember_footers

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from state import layout
 from state.errors import StorageError
 from state.filesystem.folder import InTheWay
+from state.store.local import layout
 from state.store.local.day_lock import day_lock, generation_of, published_of, read_mark
 from state.store.local.root import create_root
 from state.store.local.store import LocalStore

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from state import layout
+from state.acceptance import Accepted
 from state.errors import ConfigurationError, Refused, StorageError
 from state.filesystem.durable import flush as flush_now
-from state.store.accepted import Accepted, read_accepted
-from state.store.local import root
+from state.store.accepted import read_accepted
+from state.store.local import layout, root
 from state.store.local.root import create_root, find_root, open_root
 from state.store.local.staging import remove_stale_files
 from tests.builders import NAME, child, commit, fail, heard, place, tell

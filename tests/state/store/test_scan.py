@@ -12,11 +12,11 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from state import layout
 from state.errors import StorageError
 from state.result.classify import Commit, Damaged, Newer, Unreadable, look
 from state.result.record import KEY, dump
 from state.result.writing import arrow_table
+from state.store.local import layout
 from state.store.local.root import create_root
 from state.store.local.scan import day_folders, folders, foreign_files, scan
 from state.store.local.store import LocalStore
@@ -41,7 +41,7 @@ def test_what_was_committed_is_found(root: LocalStore) -> None:
     found = output.days[NAME][DAY]
     assert isinstance(found, Commit)
     status = place(root).stat()
-    assert (found.size, found.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert found.stat == (status.st_size, status.st_mtime_ns)
     assert (found.record.generation, found.record.rows, found.record.day) == (1, 3, DAY)
 
 

@@ -101,7 +101,7 @@ def _files(number: int) -> DayFiles:
 
 def _commit(files: int, size: int | None = None) -> Commit:
     record = SourceRecord(files, 5 * files if size is None else size, 1, "", None)
-    return Commit(RECORD._replace(inputs={"sales": record}), 1, 1)
+    return Commit(RECORD._replace(inputs={"sales": record}), (1, 1))
 
 
 def _hidden(listed: Mapping[str, int], output: Mapping[str, Mapping[str, Found]]) -> set[str]:

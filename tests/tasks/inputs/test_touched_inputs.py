@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from state import layout
 from state.inputs.files import RECENT_NS
+from state.store.local import layout
 from tests.project import Project, dates, wait_until
 
 

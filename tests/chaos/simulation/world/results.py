@@ -91,7 +91,7 @@ def found_in(node: Node, place: tuple[str, str]) -> Commit | Damaged:
         return Damaged(record)
     if (record.aggregation, record.day) != place:
         return Damaged("it is another's result")
-    return Commit(record, len(node.content), node.mtime)
+    return Commit(record, (len(node.content), node.mtime))
 
 
 def judge_with(read: Callable[[int], bytes], node: Callable[[int], Node]) -> Callable[[int, str, str], Found]:

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from state.days import is_day
 
-Partition = tuple[str, str]
-"""An aggregation and a day: where one result stands."""
-
 OWN = "_noonmark"
 MARKER = f"{OWN}/root.json"
 ACCEPTED = f"{OWN}/accepted.json"
@@ -64,11 +61,6 @@ def failure_file(aggregation: str, day: str) -> str:
 def set_aside_file(aggregation: str, day: str, tag: str) -> str:
     """Where a damaged result is kept. It does not end in ``.parquet``, so no glob over results can read it."""
     return f"{SET_ASIDE}/{aggregation}.{day}.{tag}.damaged"
-
-
-def is_aggregation_name(name: str) -> bool:
-    """Whether a folder of the output root can be an aggregation's: a plain identifier without a leading underscore."""
-    return name.isidentifier() and not name.startswith("_")
 
 
 def day_of(folder: str) -> str | None:
