@@ -16,7 +16,7 @@ from pydantic import Field
 from flows.cli.command import Parser, ProblemsRemain, collecting, run_command
 from flows.cli.options import add_selection, selection_of
 from flows.cli.prefect_server import reporting
-from flows.opening import opened_memory, opened_root, seen_root
+from flows.opening import opened_index, opened_root, seen_root
 from flows.report.progress import shown_progress
 from flows.report.terminal import Summary, counted, plan_to_json, show_daily
 from flows.settings import Settings, read_settings
@@ -76,14 +76,14 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
     """One whole run, inside a flow run. Raises Refused, StorageError."""
     began = clock.monotonic()
     with (
-        opened_memory(settings) as memory,
-        opened_root(settings, catalog, memory) as root,
+        opened_index(settings) as index,
+        opened_root(settings, catalog, index) as root,
         InputRoot(settings.input) as raw,
     ):
         record_deaths(root)
-        found = survey(catalog, raw, root, memory, selection, workers)
+        found = survey(catalog, raw, root, index, selection, workers)
         tell_plan(found.plan)
-        memory.reconcile(found.output.reachable(found.remembered), found.output.days)
+        index.reconcile(found.output.reachable(found.remembered), found.output.days)
         remember_footers(found.output)
         remember_digests(found)
         revoke_accepted(root, found.outdated)
@@ -98,8 +98,8 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
                 note=note,
                 module=settings.aggregations,
             )
-            outcomes = compute_all(shop, memory, found.plan.items, workers)
-        show_failures(root, memory, found.plan.items, found.plan.recovered)
+            outcomes = compute_all(shop, index, found.plan.items, workers)
+        show_failures(root, index, found.plan.items, found.plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         flush_file_system(root.fd)
     return Summary.of(found.plan, outcomes, clock.monotonic() - began)
@@ -107,15 +107,15 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
 
 def preview(settings: Settings, catalog: Catalog, selection: Selection) -> dict[str, Any]:
     """The plan as a run would make it now. Starts no server and writes nothing. Raises Refused, StorageError."""
-    with opened_memory(settings, start=False) as memory, InputRoot(settings.input) as raw:
-        with seen_root(settings, catalog, memory) or nullcontext() as root:
-            found = survey(catalog, raw, root, memory, selection, settings.workers)
+    with opened_index(settings, start=False) as index, InputRoot(settings.input) as raw:
+        with seen_root(settings, catalog, index) or nullcontext() as root:
+            found = survey(catalog, raw, root, index, selection, settings.workers)
             if root is None:
                 log.warning("there is no output at %s yet", settings.output)
         tell_plan(found.plan)
         for one in found.plan.troubles:
             log.warning("%s %s (%s): %s; a run would fail of it", one.aggregation, one.day, one.kind, one.why)
-        return plan_to_json(found.plan) | ({"index": "unread"} if memory.absence else {})
+        return plan_to_json(found.plan) | ({"index": "unread"} if index.unavailable_reason else {})
 
 
 def tell_plan(plan: Plan) -> None:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from flows.cli.command import Parser, ProblemsRemain, run_command
 from flows.cli.prefect_server import reporting
-from flows.opening import opened_memory, seen_root
+from flows.opening import opened_index, seen_root
 from flows.report.terminal import SHOWN_FAILURES, counted
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from state.errors import Refused
@@ -50,10 +50,10 @@ def health() -> dict[str, Any]:
 def check_health(settings: Settings, catalog: Catalog) -> dict[str, Any]:
     """One whole examination. Starts no server and writes nothing. Raises StorageError where something is unreadable."""
     began = time.monotonic()
-    with opened_memory(settings, start=False) as memory:
-        plan, problems, broken = _look(settings, catalog, memory)
-        durability = memory.durability()
-        problems += _problems_of_redis(settings, memory)
+    with opened_index(settings, start=False) as index:
+        plan, problems, broken = _look(settings, catalog, index)
+        durability = index.durability()
+        problems += _problems_of_redis(settings, index)
     skipped = plan.skipped()
     commits = sum(skipped[status] for status in ("done", "empty", "ahead", "orphaned", "retired"))
     commits += sum(bool(item.over) for item in plan.items)
@@ -63,22 +63,22 @@ def check_health(settings: Settings, catalog: Catalog) -> dict[str, Any]:
         "problems": [asdict(problem) for problem in problems],
         "counts": counts_of(plan),
         "warnings": _warnings(plan, durability, broken),
-        "redis": (asdict(durability) if durability else {"absence": memory.absence}) | {"cost": cost},
+        "redis": (asdict(durability) if durability else {"absence": index.unavailable_reason}) | {"cost": cost},
     }
 
 
-def _look(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> tuple[Plan, list[Problem], Broken]:
+def _look(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> tuple[Plan, list[Problem], Broken]:
     try:
-        with seen_root(settings, catalog, memory) or nullcontext() as root, InputRoot(settings.input) as raw:
-            found = survey(catalog, raw, root, memory, Selection(), settings.workers)
+        with seen_root(settings, catalog, index) or nullcontext() as root, InputRoot(settings.input) as raw:
+            found = survey(catalog, raw, root, index, Selection(), settings.workers)
             own = counted_below_own(root) if root else []
     except Refused as error:
         return Plan(), [_refused(error)], {}
     problems = [*problems_of(found.plan), *problems_of_own(own)]
-    undeclared = memory.read(sorted(memory.aggregations() - found.remembered.keys()))
+    undeclared = index.read(sorted(index.aggregations() - found.remembered.keys()))
     remembered = found.output.reachable({**found.remembered, **undeclared})
-    if index := problem_of_index(memory.reconcile(remembered, found.output.days, dry_run=True)):
-        problems.append(index)
+    if problem := problem_of_index(index.reconcile(remembered, found.output.days, dry_run=True)):
+        problems.append(problem)
     return found.plan, problems, found.broken
 
 
@@ -90,11 +90,13 @@ def _refused(error: Refused) -> Problem:
     return Problem("refused", "", "", f"{error.message}; {error.command}", command)
 
 
-def _problems_of_redis(settings: Settings, memory: BestEffortIndex) -> list[Problem]:
-    if memory.foreign:
+def _problems_of_redis(settings: Settings, index: BestEffortIndex) -> list[Problem]:
+    if index.foreign:
         return [Problem("foreign_index", "", "", "the index belongs to another output", ACCEPT)]
-    if memory.absence and settings.redis_url.get_secret_value() not in ("", WITHOUT_REDIS):
-        return [Problem("redis", "", "", f"{memory.absence}; start it, or correct NOONMARK_REDIS_URL", HEALTH)]
+    if index.unavailable_reason and settings.redis_url.get_secret_value() not in ("", WITHOUT_REDIS):
+        return [
+            Problem("redis", "", "", f"{index.unavailable_reason}; start it, or correct NOONMARK_REDIS_URL", HEALTH)
+        ]
     return []
 
 

@@ -19,7 +19,7 @@ from tasks.survey import require_input
 
 
 @contextmanager
-def opened_memory(settings: Settings, *, start: bool = True) -> Iterator[BestEffortIndex]:
+def opened_index(settings: Settings, *, start: bool = True) -> Iterator[BestEffortIndex]:
     """The index of these settings. ``start=False`` starts no server: where none runs, there is no index.
 
     A Redis that cannot be reached is no error: the run goes on without. Raises ConfigurationError for a wrong URL.
@@ -33,9 +33,9 @@ def opened_memory(settings: Settings, *, start: bool = True) -> Iterator[BestEff
             if not url:
                 url = _embedded(settings, stack) if start else running(settings.redis_dir) or ""
         except IndexUnavailable as error:
-            memory = BestEffortIndex(None)
-            memory.lose(str(error))
-            yield memory
+            unavailable = BestEffortIndex(None)
+            unavailable.disable(str(error))
+            yield unavailable
             return
         if not url:
             yield BestEffortIndex(None, "no embedded server is running")
@@ -53,7 +53,7 @@ def _embedded(settings: Settings, stack: ExitStack) -> str:
     return stack.enter_context(EmbeddedServer(settings.redis_dir)).url
 
 
-def opened_root(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> LocalStore:
+def opened_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> LocalStore:
     """The output root for writing, created and marked where that is allowed, and the index bound to it.
 
     Raises Refused, StorageError, ConfigurationError where nothing is to be made for there is no input either.
@@ -61,19 +61,19 @@ def opened_root(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -
     root = open_root(
         settings.output,
         create=settings.create_output,
-        remembered=memory.remembers(catalog),
+        remembered=index.has_commits(catalog),
         before_creating=partial(require_input, catalog, settings.input),
     )
-    memory.belongs_to(root.id, bind=True)
+    index.belongs_to(root.id, bind=True)
     return root
 
 
-def seen_root(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> LocalStore | None:
+def seen_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> LocalStore | None:
     """The output root for looking: nothing is written, and nothing bound. None where a run would create it.
 
     Raises Refused, StorageError.
     """
-    root = see_root(settings.output, create=settings.create_output, remembered=memory.remembers(catalog))
+    root = see_root(settings.output, create=settings.create_output, remembered=index.has_commits(catalog))
     if root is not None:
-        memory.belongs_to(root.id, bind=False)
+        index.belongs_to(root.id, bind=False)
     return root

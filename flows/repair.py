@@ -16,7 +16,7 @@ from rich.text import Text
 
 from flows.cli.command import Parser, ProblemsRemain, collecting, run_command
 from flows.cli.prefect_server import reporting
-from flows.opening import opened_memory, opened_root, seen_root
+from flows.opening import opened_index, opened_root, seen_root
 from flows.report.terminal import SHOWN_FAILURES, counted
 from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from state.acceptance import Accepted
@@ -74,10 +74,10 @@ def _remaining(report: Mapping[str, Any], *, index_wanted: bool) -> str:
 
 def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_run: bool) -> dict[str, Any]:
     """One whole repair. Raises Refused, StorageError."""
-    with opened_memory(settings, start=not dry_run) as memory:
-        accepted = _accept(settings, catalog, memory) if accept and not dry_run else None
+    with opened_index(settings, start=not dry_run) as index:
+        accepted = _accept(settings, catalog, index) if accept and not dry_run else None
         try:
-            root = seen_root(settings, catalog, memory) if dry_run else opened_root(settings, catalog, memory)
+            root = seen_root(settings, catalog, index) if dry_run else opened_root(settings, catalog, index)
         except Refused:
             if not (accept and dry_run):
                 raise
@@ -85,10 +85,10 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
             log.warning("refused now; without --dry-run %s would be marked, and the index bound to it", settings.output)
         if root is None:
             nothing: dict[str, Any] = {name: [] for name in ("set_aside", *(DEEP if deep else ()))}
-            return asdict(ReconcileStats()) | nothing | ({"index": "unread"} if memory.absence else {})
+            return asdict(ReconcileStats()) | nothing | ({"index": "unread"} if index.unavailable_reason else {})
         with root:
-            names = sorted({*catalog, *folders(root), *memory.aggregations()})
-            remembered = memory.read(names)
+            names = sorted({*catalog, *folders(root), *index.aggregations()})
+            remembered = index.read(names)
             if deep:
                 with collecting():  # it may take hours
                     output, report = _look_deep(settings, catalog, root, dry_run=dry_run)
@@ -96,10 +96,10 @@ def mend(settings: Settings, catalog: Catalog, *, deep: bool, accept: bool, dry_
                 output, report = scan(root), {"set_aside": []}
             if blocked := [Unread(name, "", f"cannot be reached: {why}") for name, why in output.blocked_among(names)]:
                 report["unreadable"] = [*report.get("unreadable", ()), *(asdict(one) for one in blocked)]
-            report |= asdict(memory.reconcile(output.reachable(remembered), output.days, dry_run=dry_run))
+            report |= asdict(index.reconcile(output.reachable(remembered), output.days, dry_run=dry_run))
             if not dry_run:
                 remember_footers(output)
-        report |= {"index": "unread"} if memory.absence else {}
+        report |= {"index": "unread"} if index.unavailable_reason else {}
         return report | ({"accepted": as_json(accepted)} if accepted else {})
 
 
@@ -144,7 +144,7 @@ def _rename_own(root: LocalStore) -> list[str]:
         return []
 
 
-def _accept(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> Accepted:
+def _accept(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> Accepted:
     """Take what is there for what is meant: a person said so. Returns what runs would have refused."""
     try:
         root = find_root(settings.output) or create_root(settings.output)
@@ -159,7 +159,7 @@ def _accept(settings: Settings, catalog: Catalog, memory: BestEffortIndex) -> Ac
             accepted = to_accept(catalog, raw, root, settings.workers)
         write_accepted(root, accepted)
         try:
-            memory.bind_anew(root.id, sorted({*catalog, *folders(root)}))  # last: it alone needs Redis
+            index.rebind(root.id, sorted({*catalog, *folders(root)}))  # last: it alone needs Redis
         except IndexUnavailable as error:
             told = f"the output was accepted, but the index was not bound to it: {error.message}"
             raise IndexUnavailable(told, command=ACCEPT) from error

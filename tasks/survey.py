@@ -61,7 +61,7 @@ def survey(
     catalog: Catalog,
     input_root: InputRoot,
     root: LocalStore | None,
-    memory: BestEffortIndex,
+    index: BestEffortIndex,
     selection: Selection,
     threads: int,
 ) -> Survey:
@@ -73,7 +73,7 @@ def survey(
     """
     declared = to_plan({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
     names = sorted({*catalog, *(folders(root) if root else ())})
-    remembered = memory.read(names)
+    remembered = index.read(names)
     output = scan(root) if root else Output()
     sources = sources_by_key({one.name: catalog[one.name] for one in declared})
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}

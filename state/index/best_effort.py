@@ -1,6 +1,6 @@
-"""The index as a run uses it: there or not, the run goes on, and says once that it goes on without.
+"""The index as a run uses it: optional. No call here fails; after the first failure the run goes on without Redis.
 
-This is where "Redis decides nothing" is kept for the flows: no call here fails, and none keeps a run waiting twice.
+This is where the flows keep "Redis decides nothing".
 """
 
 from __future__ import annotations
@@ -22,16 +22,21 @@ Answer = TypeVar("Answer")
 
 
 class BestEffortIndex:
-    """An index that may be lacking. ``absence`` says why, or is None; ``foreign``: it belongs to another output."""
+    """An index and its leases, or neither: ``unavailable_reason`` then says why.
 
-    def __init__(self, index: Index | None, absence: str | None = None, leases: Leases | None = None) -> None:
+    ``foreign``: the index belongs to another output. Without ``leases`` no day is ever leased.
+    """
+
+    def __init__(
+        self, index: Index | None, unavailable_reason: str | None = None, leases: Leases | None = None
+    ) -> None:
         self._index = index
         self._leases = leases
-        self.absence = absence
+        self.unavailable_reason = unavailable_reason
         self.foreign = False
 
     def belongs_to(self, root_id: str, *, bind: bool) -> bool:
-        """Whether the index is this output's; ``bind`` binds one that is nobody's yet. A foreign one is given up."""
+        """Whether the index is this output's. ``bind`` binds an unbound one. A foreign one is disabled."""
         index = self._index
         if index is None:
             return False
@@ -39,94 +44,94 @@ class BestEffortIndex:
             if index.bind(root_id) if bind else index.root() in (root_id, None):
                 return True
             self.foreign = True
-            self.lose(
+            self.disable(
                 "the index belongs to another output; this run goes on without it. If it is to serve this output "
                 "from now on: python -m flows.repair --accept-output"
             )
         except IndexUnavailable as error:
-            self.lose(str(error))
+            self.disable(str(error))
         return False
 
-    def bind_anew(self, root_id: str, aggregations: Iterable[str]) -> None:
-        """Let the index forget these aggregations and belong to this output. Raises IndexUnavailable."""
+    def rebind(self, root_id: str, aggregations: Iterable[str]) -> None:
+        """Clear what the index holds of these aggregations and bind it to this output. Raises IndexUnavailable."""
         if (index := self._index) is not None:
-            index.bind_anew(root_id, aggregations)
+            index.rebind(root_id, aggregations)
 
-    def remembers(self, aggregations: Iterable[str]) -> bool:
-        """Whether the index knows any commit of these aggregations."""
-        return self._ask(lambda index: index.remembers(aggregations), False)
+    def has_commits(self, aggregations: Iterable[str]) -> bool:
+        """Whether the index holds a commit of any of these aggregations."""
+        return self._ask(lambda index: index.has_commits(aggregations), False)
 
     def read(self, aggregations: Sequence[str]) -> dict[str, IndexSnapshot]:
-        """What the index holds; nothing where there is none."""
+        """What the index holds of each aggregation; empty without an index."""
         return self._ask(lambda index: index.read(aggregations), {})
 
     def reconcile(
         self, then: Mapping[str, IndexSnapshot], output: Mapping[str, Mapping[str, Found]], *, dry_run: bool = False
     ) -> ReconcileStats:
-        """Make the index equal to the output, where there is one."""
+        """Make the index equal to the output. ``then`` was read before the output was scanned."""
         return self._ask(lambda index: index.reconcile(then, output, dry_run=dry_run), ReconcileStats())
 
-    def tell(self, commits: Sequence[IndexUpdate]) -> None:
-        """Tell the index of commits. They are committed whether it hears of them or not."""
-        self._ask(lambda index: index.commit(commits), None)
+    def record_commits(self, updates: Sequence[IndexUpdate]) -> None:
+        """Record commits in the index. They are committed whether or not this succeeds."""
+        self._ask(lambda index: index.record_commits(updates), None)
 
     def copy_failures(self, failures: Mapping[str, Mapping[str, str]]) -> None:
-        """Show the failures of these aggregations to whoever looks at Redis: for each of them, day to JSON."""
+        """Copy the failures of these aggregations (day to JSON) to Redis, for dashboards."""
         self._ask(lambda index: index.copy_failures(failures), None)
 
     def aggregations(self) -> set[str]:
-        """The aggregations that the index knows, declared or not."""
+        """The aggregations that the index holds, declared or not."""
         return self._ask(Index.aggregations, set())
 
     def durability(self) -> Durability | None:
-        """How much the server would remember after a crash; None without one."""
+        """What the server would keep after a crash; None without one."""
         return self._ask(Index.durability, None)
 
-    def take(self, places: Sequence[Partition]) -> set[Partition]:
-        """Lease days for this run; returns those that another run computes. Without Redis that is none."""
+    def acquire(self, partitions: Sequence[Partition]) -> set[Partition]:
+        """Lease days for this run; returns those that another run computes: without Redis, none."""
         leases = self._leases
-        leased: set[Partition] = self._ask(lambda _: leases.take(places) if leases else set(), set())
-        if leases and (overruled := sorted(leases.overruled.intersection(places) - leased)):
+        leased: set[Partition] = self._ask(lambda _: leases.acquire(partitions) if leases else set(), set())
+        if leases and (overruled := sorted(leases.overruled.intersection(partitions) - leased)):
             leases.overruled.difference_update(overruled)
-            named = ", ".join(" ".join(place) for place in overruled[:3]) + ", …" * (len(overruled) > 3)
+            named = ", ".join(" ".join(one) for one in overruled[:3]) + ", …" * (len(overruled) > 3)
             log.warning(
                 "computing what another run holds, which got no further for as long as a lease lasts: %s", named
             )
         return leased
 
-    def leased(self, places: Sequence[Partition]) -> set[Partition]:
+    def leased(self, partitions: Sequence[Partition]) -> set[Partition]:
         """Those of these days that another run computes now."""
         leases = self._leases
-        return self._ask(lambda _: leases.leased(places) if leases else set(), set())
+        return self._ask(lambda _: leases.leased(partitions) if leases else set(), set())
 
-    def settle(self, place: Partition) -> None:
-        """Say that a day has its outcome: its lease is given up soon, and those taken with it are kept for longer."""
+    def finish(self, partition: Partition) -> None:
+        """Note that a day has its outcome: its lease is released soon, and those acquired with it stay renewed."""
         if self._leases:
-            self._leases.settle(place)
+            self._leases.finish(partition)
 
-    def release(self, places: Collection[Partition]) -> None:
-        """Give days up, computed or not."""
+    def release(self, partitions: Collection[Partition]) -> None:
+        """Release the leases of days, computed or not."""
         try:
             if self._leases:
                 if self._index:
-                    self._leases.release(places)
+                    self._leases.release(partitions)
                 else:
-                    self._leases.forget(places)
+                    self._leases.forget(partitions)
         except IndexUnavailable as error:
-            self.lose(str(error))
+            self.disable(str(error))
+
+    def disable(self, reason: str) -> None:
+        """Go on without the index from here, and log that once."""
+        if self.unavailable_reason is None:
+            self._index = None
+            self.unavailable_reason = reason
+            log.warning("going on without Redis: %s", reason)
 
     def _ask(self, call: Callable[[Index], Answer], otherwise: Answer) -> Answer:
-        """What the index answers, or ``otherwise``. It is looked up once: another thread may lose it meanwhile."""
+        """What the index answers, or ``otherwise``. Read once: another thread may disable the index meanwhile."""
         index = self._index
         try:
             return otherwise if index is None else call(index)
         except IndexUnavailable as error:
-            self.lose(str(error))
+            self.disable(str(error))
             return otherwise
-
-    def lose(self, why: str) -> None:
-        """Go on without the index from here, and say so once."""
-        if self.absence is None:
-            self._index = None
-            self.absence = why
-            log.warning("going on without Redis: %s", why)

@@ -114,7 +114,7 @@ class Index:
             self._call([Call(("SET", keys.root(self._namespace), root_id, "NX"), shapes.granted)], within)
         return self._root(within) == root_id
 
-    def bind_anew(self, root_id: str, aggregations: Iterable[str]) -> None:
+    def rebind(self, root_id: str, aggregations: Iterable[str]) -> None:
         """Forget what is remembered of these aggregations and belong to this output from now on."""
         root = keys.root(self._namespace)
         forget = [
@@ -126,7 +126,7 @@ class Index:
         ]
         self._call([*forget, Call(("DEL", root), shapes.number), Call(("SET", root, root_id), shapes.done)])
 
-    def remembers(self, aggregations: Iterable[str]) -> bool:
+    def has_commits(self, aggregations: Iterable[str]) -> bool:
         """Whether any commit of these aggregations is remembered."""
         sizes = [
             Call(("HLEN", keys.commits(self._namespace, name)), shapes.of_any_type(shapes.number, 0))
@@ -172,7 +172,7 @@ class Index:
         flush = settings.get(b"appendfsync")
         return durability_of(told, None if flush is None else flush.decode("utf-8", "replace"))
 
-    def commit(self, commits: Iterable[IndexUpdate]) -> None:
+    def record_commits(self, commits: Iterable[IndexUpdate]) -> None:
         """Remember commits: all three keys of an aggregation in one step, and never an older one over a newer."""
         by_aggregation: dict[str, list[tuple[str, int, str, bytes]]] = {}
         for new in commits:

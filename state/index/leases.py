@@ -86,7 +86,7 @@ class Leases:
             self.release({*self._held, *self._settled})
         close(self._redis)
 
-    def take(self, places: Sequence[Partition]) -> set[Partition]:
+    def acquire(self, places: Sequence[Partition]) -> set[Partition]:
         """Take the leases of these days; returns those that somebody alive holds."""
         within = limits()
         claims = [
@@ -106,7 +106,7 @@ class Leases:
             self._patience.look(clock.monotonic(), holders)
         return {place for place, lease in found.items() if lease.token != self._token and self._counts(place, lease)}
 
-    def settle(self, place: Partition) -> None:
+    def finish(self, place: Partition) -> None:
         """Note that a day has its outcome: the run gets on, and the lease is released soon."""
         with self._lock:
             if holding := self._held.pop(place, None):

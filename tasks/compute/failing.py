@@ -58,12 +58,12 @@ def forget_recovered(root: LocalStore, recovered: Collection[Partition]) -> None
 
 
 def show_failures(
-    root: LocalStore, memory: BestEffortIndex, items: Collection[Item], recovered: Collection[Partition]
+    root: LocalStore, index: BestEffortIndex, items: Collection[Item], recovered: Collection[Partition]
 ) -> None:
     """Copy the records to Redis, for dashboards, where this run had to do with any."""
     failures = read_failures(root.fd)
     names = {name for name, _ in (*failures, *recovered)} | {item.aggregation for item in items if item.failure}
-    memory.copy_failures(
+    index.copy_failures(
         {name: {one.day: one.to_json() for one in failures.values() if one.aggregation == name} for name in names}
     )
 

@@ -94,7 +94,7 @@ def _label(days: Days) -> str:
 # No Prefect retry: a batch tries again by itself, and only what can pass on a second try.
 @task(name="compute days", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False, retries=0)
 def compute_days(
-    label: str, shop: RunContext, memory: BestEffortIndex, days: Days, isolated: bool = False
+    label: str, shop: RunContext, index: BestEffortIndex, days: Days, isolated: bool = False
 ) -> list[Outcome]:
     """Compute and commit days, tell the index, and return what became of each.
 
@@ -103,9 +103,9 @@ def compute_days(
     """
     items = {(item.aggregation, day): item for day, some in days for item in some}
     places = list(items)
-    leased = memory.take(places)
+    leased = index.acquire(places)
     outcomes: list[Outcome] = [Skipped(*place, "leased") for place in places if place in leased]
-    settle = partial(_settle, _computing(isolated), shop, memory)
+    settle = partial(_settle, _computing(isolated), shop, index)
     try:
         outcomes += settle(_only(days, set(places) - leased))
         again = {(one.aggregation, one.day) for one in outcomes if isinstance(one, Failed) and one.passing}
@@ -114,7 +114,7 @@ def compute_days(
             outcomes = [one for one in outcomes if (one.aggregation, one.day) not in again]
             outcomes += settle(_only(days, again))
     finally:
-        memory.release(set(places) - leased)
+        index.release(set(places) - leased)
         record_outcomes(shop.root, items, outcomes)
     if left := sorted(items.keys() - {(one.aggregation, one.day) for one in outcomes}):
         raise BatchStopped(outcomes, left)
@@ -123,7 +123,7 @@ def compute_days(
     return outcomes
 
 
-def compute_all(shop: RunContext, memory: BestEffortIndex, items: Sequence[Item], workers: int) -> list[Outcome]:
+def compute_all(shop: RunContext, index: BestEffortIndex, items: Sequence[Item], workers: int) -> list[Outcome]:
     """Run a whole plan as Prefect tasks, ``workers`` at once, inside a flow run.
 
     Results that may take their process with them come after all others, in a process of their own. Days that another
@@ -136,11 +136,11 @@ def compute_all(shop: RunContext, memory: BestEffortIndex, items: Sequence[Item]
     runner: ThreadPoolTaskRunner[list[Outcome]] = ThreadPoolTaskRunner(max_workers=workers)
     with runner:
         try:
-            outcomes = _run(runner, shop, memory, items)
+            outcomes = _run(runner, shop, index, items)
             while waiting := _leased(outcomes, items):
-                free = _wait_for_some(memory, waiting)
+                free = _wait_for_some(index, waiting)
                 outcomes = [one for one in outcomes if (one.aggregation, one.day) not in free]
-                outcomes += _run(runner, shop, memory, [item for item in items if (item.aggregation, item.day) in free])
+                outcomes += _run(runner, shop, index, [item for item in items if (item.aggregation, item.day) in free])
         except BaseException:
             shop.stopping.set()
             raise
@@ -148,10 +148,10 @@ def compute_all(shop: RunContext, memory: BestEffortIndex, items: Sequence[Item]
 
 
 def _run(
-    runner: ThreadPoolTaskRunner[list[Outcome]], shop: RunContext, memory: BestEffortIndex, items: Sequence[Item]
+    runner: ThreadPoolTaskRunner[list[Outcome]], shop: RunContext, index: BestEffortIndex, items: Sequence[Item]
 ) -> list[Outcome]:
     def submit(batch: Batch, *, isolated: bool = False) -> PrefectFuture[list[Outcome]]:
-        shared = {"shop": quote(shop), "memory": quote(memory), "days": quote(batch.days)}
+        shared = {"shop": quote(shop), "index": quote(index), "days": quote(batch.days)}
         return runner.submit(compute_days, {"label": batch.label, **shared, "isolated": isolated})
 
     together = [submit(one) for one in batches([item for item in items if not item.isolated])]
@@ -186,9 +186,9 @@ def _leased(outcomes: Sequence[Outcome], items: Sequence[Item]) -> list[Partitio
     return [place for item in items if (place := (item.aggregation, item.day)) in leased]
 
 
-def _wait_for_some(memory: BestEffortIndex, places: list[Partition]) -> set[Partition]:
+def _wait_for_some(index: BestEffortIndex, places: list[Partition]) -> set[Partition]:
     """Those of these days that nobody computes any more, or whose holder was waited for in vain: some will be."""
-    while not (free := set(places) - memory.leased(places)):
+    while not (free := set(places) - index.leased(places)):
         clock.sleep(POLL_SECONDS)
     return free
 
@@ -210,13 +210,13 @@ def _computing(isolated: bool) -> Computing:
     return compute_isolated if isolated else compute
 
 
-def _settle(compute: Computing, shop: RunContext, memory: BestEffortIndex, days: Days) -> list[Outcome]:
+def _settle(compute: Computing, shop: RunContext, index: BestEffortIndex, days: Days) -> list[Outcome]:
     outcomes: list[Outcome] = []
     try:
         for one in compute(shop, days):
             outcomes.append(one)
             if not (isinstance(one, Failed) and one.passing):  # that one is tried again, under its lease
-                memory.settle((one.aggregation, one.day))
+                index.finish((one.aggregation, one.day))
     finally:
-        memory.tell([one.news for one in outcomes if isinstance(one, Committed)])
+        index.record_commits([one.news for one in outcomes if isinstance(one, Committed)])
     return outcomes

@@ -11,9 +11,9 @@ import pytest
 from flows import settings as module
 from flows.settings import PROJECT, Settings, read_settings
 from state.errors import ConfigurationError
-from tests.state.index import test_memory
+from tests.state.index import test_best_effort
 
-told = test_memory.told
+told = test_best_effort.told
 
 
 @pytest.fixture(autouse=True)

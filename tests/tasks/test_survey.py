@@ -39,12 +39,12 @@ from tasks.inputs.reading import contents_digest
 from tasks.survey import Survey, remember_digests, survey
 from tests import redis_servers
 from tests.builders import fail
-from tests.state.index import test_memory
+from tests.state.index import test_best_effort
 
 server_url = redis_servers.server_url
 client = redis_servers.client
 index = redis_servers.index
-told = test_memory.told
+told = test_best_effort.told
 pytestmark = pytest.mark.usefixtures("told")
 
 NONE = BestEffortIndex(None, "none")
@@ -81,26 +81,26 @@ class House:
         self.file(day, name).parent.mkdir(parents=True, exist_ok=True)
         self.file(day, name).write_text(text)
 
-    def survey(self, memory: BestEffortIndex = NONE, **selection: Any) -> Survey:
+    def survey(self, index: BestEffortIndex = NONE, **selection: Any) -> Survey:
         """A survey of all this, of which nothing is kept."""
         self.read.clear()
-        return survey(self.catalog, InputRoot(self.input), self.root, memory, Selection(**selection), 2)
+        return survey(self.catalog, InputRoot(self.input), self.root, index, Selection(**selection), 2)
 
-    def plan(self, memory: BestEffortIndex = NONE, **selection: Any) -> Plan:
+    def plan(self, index: BestEffortIndex = NONE, **selection: Any) -> Plan:
         """Its plan."""
-        return self.survey(memory, **selection).plan
+        return self.survey(index, **selection).plan
 
-    def reasons(self, memory: BestEffortIndex = NONE) -> dict[str, str]:
+    def reasons(self, index: BestEffortIndex = NONE) -> dict[str, str]:
         """The reason of each planned day."""
-        return {item.day: item.reason for item in self.plan(memory).items}
+        return {item.day: item.reason for item in self.plan(index).items}
 
-    def commit(self, memory: BestEffortIndex = NONE) -> None:
+    def commit(self, index: BestEffortIndex = NONE) -> None:
         """Compute and commit everything that is planned."""
         shop = RunContext(self.catalog, InputRoot(self.input), self.root)
         for item in self.plan().items:
             [outcome] = compute(shop, [(item.day, [item])])
             assert isinstance(outcome, Committed), outcome
-            memory.tell([outcome.news])
+            index.record_commits([outcome.news])
 
 
 @pytest.fixture
@@ -334,16 +334,16 @@ def other(gone: pl.LazyFrame) -> pl.LazyFrame:
 
 def test_the_index_tells_lost_from_new_and_nothing_else(house: House, client: redis.Redis, index: Index) -> None:
     """A result that vanished is lost where Redis remembers it; what Redis makes up changes no plan."""
-    memory = BestEffortIndex(index)
-    house.commit(memory)
+    best_effort = BestEffortIndex(index)
+    house.commit(best_effort)
     shutil.rmtree(house.root.path / "rows" / "day=9")
-    assert house.reasons(memory) == {"9": "lost"}
+    assert house.reasons(best_effort) == {"9": "lost"}
     assert house.reasons() == {"9": "new"}
     client.hset("noonmark:{rows}:commits", "9", "made up")
     client.sadd("noonmark:{rows}:processed_days", "9", "10", "10000", "2013-01-01", "x")
-    assert house.reasons(memory) == {"9": "lost"}
+    assert house.reasons(best_effort) == {"9": "lost"}
     client.flushall()
-    assert house.reasons(memory) == {"9": "new"}
+    assert house.reasons(best_effort) == {"9": "new"}
 
 
 class _Committing(BestEffortIndex):
@@ -370,16 +370,16 @@ def test_a_commit_that_comes_in_between_is_neither_lost_nor_forgotten(
     """The index is read first and the output afterwards, so the repair that follows takes nothing back."""
     acted: list[int] = []
 
-    def act(memory: BestEffortIndex) -> None:
+    def act(best_effort: BestEffortIndex) -> None:
         if not acted:
             acted.append(1)
-            house.commit(memory)
+            house.commit(best_effort)
 
-    memory = _Committing(index, act, before=before)
-    found = survey(house.catalog, InputRoot(house.input), house.root, memory, Selection(), 2)
+    best_effort = _Committing(index, act, before=before)
+    found = survey(house.catalog, InputRoot(house.input), house.root, best_effort, Selection(), 2)
     assert found.plan.items == []
     assert set(found.output.days["rows"]) == set(DAYS)
-    memory.reconcile(found.remembered, found.output.days)
+    best_effort.reconcile(found.remembered, found.output.days)
     assert client.smembers("noonmark:{rows}:processed_days") == {day.encode() for day in DAYS}
 
 
@@ -387,10 +387,10 @@ def test_a_redis_that_fails_changes_no_plan(house: House) -> None:
     """Without its index a survey plans the same days, as new."""
     house.commit()
     house.put("11")
-    memory = test_memory.failing()
+    index = test_best_effort.failing()
     began = time.monotonic()
-    assert house.reasons(memory) == {"11": "new"}
-    assert memory.absence
+    assert house.reasons(index) == {"11": "new"}
+    assert index.unavailable_reason
     assert time.monotonic() - began < 5
 
 

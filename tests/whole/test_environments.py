@@ -18,7 +18,7 @@ import pytest
 from flows import settings as settings_module
 from flows.daily import preview
 from flows.health import check_health
-from flows.opening import opened_memory, opened_root
+from flows.opening import opened_index, opened_root
 from flows.repair import mend
 from flows.settings import PROJECT, read_settings
 from state.errors import ConfigurationError, Refused
@@ -146,8 +146,8 @@ def test_no_output_is_made_for_an_input_that_is_not_there(
     shutil.rmtree(project.output)
     shutil.rmtree(project.raw)
     settings = read_settings(strict=True)
-    with opened_memory(settings) as memory, pytest.raises(ConfigurationError, match="does not exist"):
-        opened_root(settings, catalog, memory)
+    with opened_index(settings) as index, pytest.raises(ConfigurationError, match="does not exist"):
+        opened_root(settings, catalog, index)
     assert not project.output.exists()
 
 

@@ -94,7 +94,7 @@ def _leases_live(guarded: Guarded) -> bool:
     guarded.admin.set(key, "without a lifetime")
     leases = Leases(guarded.scene.redis_url, "noonmark", 1)
     try:
-        if leases.take([place]):
+        if leases.acquire([place]):
             return False
         guarded.admin.pexpire(key, 900)
         wait_until(lambda: int(guarded.admin.pttl(key)) > 900, 2)

@@ -118,10 +118,10 @@ def run_beside_a_hanging_holder(scene: Scene, _: Mapping[str, Any], told: Told) 
     with redis.Redis.from_url(scene.redis_url) as client:
         holder = Leases(scene.redis_url, scene.namespace, scene.lease_seconds)
         with patch.object(leases, "STALLED_LIFETIMES", 2):
-            holder.take(places)
+            holder.acquire(places)
             if not _comes_true(lambda: not client.exists(*names), 6):
                 wrong.append("its leases were renewed for ever")
-        holder.take(places)
+        holder.acquire(places)
         began = time.monotonic()
         failed = run(scene, told=told).to_json()["failed"]
         wrong += [f"beside it, a run failed: {one}" for one in failed]

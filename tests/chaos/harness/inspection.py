@@ -6,7 +6,7 @@ import os
 
 import polars as pl
 
-from flows.opening import opened_memory
+from flows.opening import opened_index
 from state.index.index import entry
 from state.result.classify import Commit
 from state.result.seal import broken_seal
@@ -44,7 +44,7 @@ def _inspect_records(scene: Scene) -> list[str]:
     if root is None:
         return ["the output has no marker"]
     wrong = []
-    with root, opened_memory(scene.settings(), start=False) as memory:
+    with root, opened_index(scene.settings(), start=False) as index:
         output = scan(root)
         committed: dict[str, dict[bytes, bytes]] = {}
         for aggregation, days in output.days.items():
@@ -56,14 +56,14 @@ def _inspect_records(scene: Scene) -> list[str]:
                 wrong += _inspect_file(scene, aggregation, day, found)
         if scene.redis_url == "none":
             return wrong
-        for name, held in memory.read(sorted({*committed, *memory.aggregations()})).items():
+        for name, held in index.read(sorted({*committed, *index.aggregations()})).items():
             wanted = committed.get(name, {})
             if (dict(held.entries), held.processed) != (wanted, frozenset(wanted)):
                 wrong.append(f"the index of {name} differs: {dict(held.entries)} instead of {wanted}")
             if held.last != max(wanted, default=None):
                 wrong.append(f"the last day of {name} in the index is {held.last!r}")
-        if memory.absence:
-            wrong.append(f"the index could not be read: {memory.absence}")
+        if index.unavailable_reason:
+            wrong.append(f"the index could not be read: {index.unavailable_reason}")
     return wrong
 
 

@@ -1,4 +1,4 @@
-"""Any reply to any call: what a run makes of it is right or nothing, in time, and within a bounded memory.
+"""Any reply to any call: what a run makes of it is right or nothing, in time, and within bounded memory.
 
 Each trial is all that daily, repair and health ask of an index, in this process, of a server that answers one call, or
 all of them, with anything.
@@ -63,7 +63,7 @@ class Use:
     url: str
     wrong: list[str] = field(default_factory=list)
     absence: str | None = None
-    memory: BestEffortIndex | None = None
+    index: BestEffortIndex | None = None
 
     def run(self) -> None:
         """All of it. What a call raises is wrong."""
@@ -72,24 +72,24 @@ class Use:
             stack.callback(opened.close)
             leases = Leases(self.url, NAMESPACE, 30)
             stack.callback(leases.close)
-            self.memory = memory = BestEffortIndex(opened, leases=leases)
-            self._check("remembers", lambda: memory.remembers(NAMES), lambda got: isinstance(got, bool))
-            self._check("belongs_to", lambda: memory.belongs_to(ROOT, bind=True), lambda got: isinstance(got, bool))
-            then = self._check("read", lambda: memory.read(NAMES), _is_read) or {}
-            self._check("reconcile", lambda: memory.reconcile(then, OUTPUT), _are_counts)
-            self._check("take", lambda: memory.take(PLACES), set(PLACES).issuperset)
-            self._check("leased", lambda: memory.leased(PLACES), set(PLACES).issuperset)
+            self.index = index = BestEffortIndex(opened, leases=leases)
+            self._check("has_commits", lambda: index.has_commits(NAMES), lambda got: isinstance(got, bool))
+            self._check("belongs_to", lambda: index.belongs_to(ROOT, bind=True), lambda got: isinstance(got, bool))
+            then = self._check("read", lambda: index.read(NAMES), _is_read) or {}
+            self._check("reconcile", lambda: index.reconcile(then, OUTPUT), _are_counts)
+            self._check("acquire", lambda: index.acquire(PLACES), set(PLACES).issuperset)
+            self._check("leased", lambda: index.leased(PLACES), set(PLACES).issuperset)
             news = [IndexUpdate(_found(*place), "") for place in PLACES]
-            self._check("tell", lambda: memory.tell(news), lambda got: got is None)
-            self._check("release", lambda: memory.release(PLACES), lambda got: got is None)
-            self._check("aggregations", memory.aggregations, lambda got: all(map(is_aggregation_name, got)))
-            self._check("durability", memory.durability, lambda got: got is None or json.dumps(asdict(got)))
-            self._check("bind_anew", lambda: self._bind_anew(memory), lambda got: got is None)
-            self.absence = self.absence or memory.absence
+            self._check("record_commits", lambda: index.record_commits(news), lambda got: got is None)
+            self._check("release", lambda: index.release(PLACES), lambda got: got is None)
+            self._check("aggregations", index.aggregations, lambda got: all(map(is_aggregation_name, got)))
+            self._check("durability", index.durability, lambda got: got is None or json.dumps(asdict(got)))
+            self._check("rebind", lambda: self._rebind(index), lambda got: got is None)
+            self.absence = self.absence or index.unavailable_reason
 
-    def _bind_anew(self, memory: BestEffortIndex) -> None:
+    def _rebind(self, index: BestEffortIndex) -> None:
         try:
-            memory.bind_anew(ROOT, NAMES)
+            index.rebind(ROOT, NAMES)
         except IndexUnavailable as error:
             self.absence = error.message
 

@@ -140,7 +140,7 @@ def _failure_of_redis_fails_the_run() -> Any:
     def lose(_: object, why: str) -> None:
         raise RuntimeError(why)
 
-    return replaced("state.index.best_effort.BestEffortIndex.lose", lose)
+    return replaced("state.index.best_effort.BestEffortIndex.disable", lose)
 
 
 MUTANTS: dict[str, Mutant] = {

@@ -168,12 +168,12 @@ class Stage:
         outcomes = self.scheduler.current.seen["outcomes"] = batches.compute_all(*arguments)
         return outcomes
 
-    def run_batches(self, runner: object, shop: Any, memory: Any, items: list[Item]) -> list[Outcome]:
+    def run_batches(self, runner: object, shop: Any, index: Any, items: list[Item]) -> list[Outcome]:
         """The real task's body, batch after batch."""
         outcomes: list[Outcome] = []
         for batch in batches.batches(items):
             try:
-                outcomes += batches.compute_days.fn(batch.label, shop, memory, batch.days)
+                outcomes += batches.compute_days.fn(batch.label, shop, index, batch.days)
             except batches.BatchFailed as failed:
                 outcomes += failed.outcomes
         return outcomes

@@ -66,13 +66,13 @@ def repair(index: Index, output: Mapping[str, Mapping[str, Found]]) -> Reconcile
 def told(client: redis.Redis, index: Index, commits: list[IndexUpdate]) -> dict[bytes, object]:
     """What the server holds when an empty index heard of these commits and of nothing else."""
     client.flushall()
-    index.commit(commits)
+    index.record_commits(commits)
     return dump(client)
 
 
 def test_a_commit_sets_its_three_keys(client: redis.Redis, index: Index) -> None:
     """Key names, types and contents are the contract's: dashboards read them."""
-    index.commit([news("9"), news("10"), news("7")])
+    index.record_commits([news("9"), news("10"), news("7")])
     assert dump(client) == {
         b"noonmark:{departures}:commits": {
             day.encode(): entry(made_commit(day=day, nonce=f"{day}-1")) for day in ("9", "10", "7")
@@ -88,7 +88,7 @@ def test_a_commit_sets_its_three_keys(client: redis.Redis, index: Index) -> None
 
 def test_the_commits_of_several_aggregations_are_kept_apart(client: redis.Redis, index: Index) -> None:
     """Each has its own keys, and is read by its own name."""
-    index.commit([news("2013-01-01"), news("2013-01-02", name="delays"), news("2013-01-03")])
+    index.record_commits([news("2013-01-01"), news("2013-01-02", name="delays"), news("2013-01-03")])
     found = index.read(["delays", "departures", "nothing"])
     assert {name: one.days() for name, one in found.items()} == {
         "delays": {"2013-01-02"},
@@ -119,14 +119,14 @@ def test_an_entry_only_moves_forward(
 ) -> None:
     """News replace an entry of a lower generation, or the very commit that they replaced; nothing else."""
     for generation, nonce, predecessor in (then, now):
-        index.commit([news("7", generation, nonce=nonce, predecessor=predecessor)])
+        index.record_commits([news("7", generation, nonce=nonce, predecessor=predecessor)])
     assert held(client, "7") == kept
 
 
 def test_late_news_do_not_set_the_highest_day_back(client: redis.Redis, index: Index) -> None:
     """last_processed_day is the highest day, in the order of days, not the latest to be told."""
     for day in ("10", "9", "100", "99"):
-        index.commit([news(day)])
+        index.record_commits([news(day)])
     assert client.get(LAST) == b"100"
 
 
@@ -158,8 +158,8 @@ def test_concurrent_writers_end_with_the_newest_and_no_reader_sees_half(
         chance = random.Random(seed)
         writer = Index(server_url, NAMESPACE)
         for _ in range(60):
-            writer.commit([news(day, chance.randrange(1, 500)) for day in chance.sample(days, 2)])
-        writer.commit([news(day, 500) for day in days])
+            writer.record_commits([news(day, chance.randrange(1, 500)) for day in chance.sample(days, 2)])
+        writer.record_commits([news(day, 500) for day in days])
         writer.close()
 
     with ThreadPoolExecutor(5) as pool:
@@ -204,7 +204,7 @@ def test_a_key_of_any_type_harms_nothing(client: redis.Redis, index: Index, key:
     client.flushall()
     spoil()
     if kind != {COMMITS: "hash", PROCESSED: "set", LAST: "string"}[key]:
-        index.commit(commits)
+        index.record_commits(commits)
         assert dump(client) == wanted
 
 
@@ -213,7 +213,7 @@ def test_a_root_of_any_type_is_a_foreign_one(client: redis.Redis, index: Index) 
     client.rpush("noonmark:root", "x")
     assert index.root() not in (None, "root-id")
     assert not index.bind("root-id")
-    index.bind_anew("root-id", [])
+    index.rebind("root-id", [])
     assert index.root() == "root-id"
 
 
@@ -286,7 +286,7 @@ def test_a_repaired_index_equals_one_that_commits_alone_have_made(
 def test_no_entry_keeps_a_day_from_its_commit_for_good(client: redis.Redis, index: Index, value: bytes) -> None:
     """An entry that is no entry gives way to news; a made-up huge generation gives way to the next repair."""
     client.hset(COMMITS, "9", value)
-    index.commit([news("9")])
+    index.record_commits([news("9")])
     repair(index, output_of(news("9")))
     assert held(client, "9") == (1, "9-1")
     assert client.smembers(PROCESSED) == {b"9"}
@@ -296,13 +296,13 @@ def test_an_unreadable_entry_gives_way_at_once(client: redis.Redis, index: Index
     """What is no JSON, or nested beyond measure, counts as no entry."""
     for value in (b"", b"{", DEEP, b"[]", b'{"generation":"7"}'):
         client.hset(COMMITS, "9", value)
-        index.commit([news("9")])
+        index.record_commits([news("9")])
         assert held(client, "9") == (1, "9-1")
 
 
 def test_repair_says_what_it_did(client: redis.Redis, index: Index) -> None:
     """Added, updated, removed and unchanged are counted by entries; a dry run counts the same and writes nothing."""
-    index.commit([news("1"), news("2", 5), news("3"), news("4")])
+    index.record_commits([news("1"), news("2", 5), news("3"), news("4")])
     output = output_of(news("1"), news("2", 2), news("3", 4), news("9"))
     before = dump(client)
     then = index.read(["departures"])
@@ -336,7 +336,7 @@ def test_repair_mends_the_keys_that_no_entry_shows(client: redis.Redis, index: I
 
 def test_the_highest_day_may_be_one_that_cannot_be_read(client: redis.Redis, index: Index) -> None:
     """What is remembered of an unreadable or newer result stays, and its day goes on to count: nothing is wrong."""
-    index.commit([news("9"), news("10"), news("11")])
+    index.record_commits([news("9"), news("10"), news("11")])
     days: dict[str, Found] = {"9": news("9").commit, "10": Newer(2), "11": Unreadable("cannot be read: EIO")}
     output = {"departures": days}
     then = index.read(["departures"])
@@ -350,10 +350,10 @@ def test_the_highest_day_may_be_one_that_cannot_be_read(client: redis.Redis, ind
 def test_repair_leaves_alone_what_was_committed_after_it_looked(client: redis.Redis, index: Index) -> None:
     """Compare and set: an entry that moved since it was read belongs to a commit that the scan may not have seen."""
     old = [news("1"), news("2"), news("3", 4)]
-    index.commit(old)
+    index.record_commits(old)
     then = index.read(["departures"])
     stale = output_of(news("1"), news("3", 2))  # as scanned before the commits below
-    index.commit([news("1", 2), news("2", 2), news("3", 5), news("4")])
+    index.record_commits([news("1", 2), news("2", 2), news("3", 5), news("4")])
     client.hdel(COMMITS, "1")  # and one that vanished
     before = dump(client)
     repaired = index.reconcile(then, stale)
@@ -384,7 +384,7 @@ def test_repairs_and_commits_at_once_lose_nothing(server_url: str, client: redis
             for generation in range(1, 120):
                 new = news(str(generation % 7), generation, predecessor=f"{generation % 7}-{generation - 7}")
                 output["departures"][new.commit.record.day] = new.commit  # published first, told afterwards
-                index.commit([new])
+                index.record_commits([new])
                 assert held(client, new.commit.record.day)[0] == generation
         finally:
             done.set()
@@ -399,7 +399,7 @@ def test_repair_keeps_the_entry_of_a_result_that_nobody_could_read(
     client: redis.Redis, index: Index, found: Found
 ) -> None:
     """Unknown is not absent: such a day stays remembered."""
-    index.commit([news("1"), news("2")])
+    index.record_commits([news("1"), news("2")])
     before = dump(client)
     output = {"departures": {"1": news("1").commit, "2": found}}
     assert repair(index, output) == ReconcileStats(unchanged=1)
@@ -408,7 +408,7 @@ def test_repair_keeps_the_entry_of_a_result_that_nobody_could_read(
 
 def test_repair_forgets_a_damaged_result(client: redis.Redis, index: Index) -> None:
     """A damaged file is no commit, so the index does not speak of it as one."""
-    index.commit([news("1"), news("2")])
+    index.record_commits([news("1"), news("2")])
     repair(index, {"departures": {"1": news("1").commit, "2": Damaged("torn")}})
     assert client.smembers(PROCESSED) == {b"1"}
 
@@ -442,12 +442,12 @@ def test_an_index_belongs_to_the_first_output_that_binds_it(client: redis.Redis,
     assert index.bind("one")
     assert not index.bind("other")
     assert client.get("noonmark:root") == b"one"
-    index.commit([news("1")])
-    assert index.remembers(["nothing", "departures"])
-    assert not index.remembers(["nothing"])
-    index.bind_anew("other", ["departures"])
+    index.record_commits([news("1")])
+    assert index.has_commits(["nothing", "departures"])
+    assert not index.has_commits(["nothing"])
+    index.rebind("other", ["departures"])
     assert dump(client) == {b"noonmark:root": b"other"}
-    assert not index.remembers(["departures"])
+    assert not index.has_commits(["departures"])
 
 
 def test_two_first_runs_bind_one_index_once(server_url: str, client: redis.Redis, index: Index) -> None:
@@ -468,9 +468,9 @@ def test_two_first_runs_bind_one_index_once(server_url: str, client: redis.Redis
 
 def test_nothing_asked_is_nothing_sent(client: redis.Redis, index: Index) -> None:
     """Empty questions cost no call and give empty answers."""
-    index.commit([])
+    index.record_commits([])
     assert index.read([]) == {}
-    assert not index.remembers([])
+    assert not index.has_commits([])
     assert index.reconcile({}, {}) == ReconcileStats()
     assert dump(client) == {}
 
@@ -479,7 +479,7 @@ def test_ten_thousand_commits_take_little_memory(client: redis.Redis, index: Ind
     """At most 300 bytes of Redis's memory a commit, all three keys together."""
     days = 10_000
     for at in range(0, days, 1000):
-        index.commit([news(str(day), nonce=f"{day:032x}") for day in range(at, at + 1000)])
+        index.record_commits([news(str(day), nonce=f"{day:032x}") for day in range(at, at + 1000)])
     used = sum(client.memory_usage(key, samples=0) or 0 for key in KEYS)
     print(f"{used / days:.0f} bytes a commit")
     assert used / days <= 300
@@ -489,7 +489,7 @@ def test_a_namespace_keeps_to_its_own_keys(server_url: str, client: redis.Redis,
     """Two projects on one Redis do not see each other."""
     other = Index(server_url, "noonmark:other")
     index.bind("one")
-    index.commit([news("1")])
+    index.record_commits([news("1")])
     assert other.root() is None
     assert other.read(["departures"])["departures"].days() == set()
     assert other.bind("two")

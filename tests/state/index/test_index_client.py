@@ -47,10 +47,10 @@ def own() -> Iterator[Server]:
 CALLS: dict[str, Callable[[Index], object]] = {
     "root": lambda index: index.root(),
     "bind": lambda index: index.bind("root-id"),
-    "bind_anew": lambda index: index.bind_anew("root-id", ["departures"]),
-    "remembers": lambda index: index.remembers(["departures"]),
+    "rebind": lambda index: index.rebind("root-id", ["departures"]),
+    "has_commits": lambda index: index.has_commits(["departures"]),
     "read": lambda index: index.read(["departures"]),
-    "commit": lambda index: index.commit([news("1")]),
+    "record_commits": lambda index: index.record_commits([news("1")]),
     "reconcile": lambda index: index.reconcile({"departures": IndexSnapshot()}, output_of(news("1"))),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -130,7 +130,7 @@ def test_news_that_were_given_up_are_applied_once_at_most(own: Server, short: fl
     index.root()
     own.stop()
     with unavailable(short + 2):
-        index.commit([news("1"), news("2")])
+        index.record_commits([news("1"), news("2")])
     own.go_on()
     with client_of(own.url) as client:
         wait_until(lambda: client.hlen(COMMITS) == 2)
@@ -174,7 +174,7 @@ NONSENSE_UNCAUGHT = {"no number": b":sesame\r\n", "no length": b"$x\r\n", "neste
         *(pytest.param(answer, id=name) for name, answer in NONSENSE_UNCAUGHT.items()),
     ],
 )
-@pytest.mark.parametrize("name", ["root", "read", "commit"])
+@pytest.mark.parametrize("name", ["root", "read", "record_commits"])
 def test_a_server_that_is_no_redis(monkeypatch: pytest.MonkeyPatch, answer: bytes, name: str) -> None:
     """Whatever a stranger answers is IndexUnavailable or reads as nothing: never another error, never a made-up day."""
     monkeypatch.setattr(index_client, "CALL_SECONDS", 0.2)
@@ -216,16 +216,16 @@ def test_the_right_password() -> None:
 def test_a_read_only_replica(own: Server) -> None:
     """Reading works, writing is IndexUnavailable, and nothing is half written."""
     index = Index(own.url, NAMESPACE)
-    index.commit([news("1")])
+    index.record_commits([news("1")])
     with client_of(own.url) as client:
         client.replicaof("127.0.0.1", str(free_port()))
         assert Index(own.url, NAMESPACE).read(["departures"])["departures"].days() == {"1"}
         before = redis_servers.dump(client)
-        for name in ("bind", "bind_anew"):
+        for name in ("bind", "rebind"):
             with unavailable(2):
                 CALLS[name](Index(own.url, NAMESPACE))
         with unavailable(2):
-            Index(own.url, NAMESPACE).commit([news("1", 2), news("2")])
+            Index(own.url, NAMESPACE).record_commits([news("1", 2), news("2")])
         with unavailable(2):
             Index(own.url, NAMESPACE).reconcile(index.read(["departures"]), {})
         assert redis_servers.dump(client) == before
@@ -234,20 +234,20 @@ def test_a_read_only_replica(own: Server) -> None:
 def test_a_full_server(own: Server) -> None:
     """Out of memory without eviction: reading works, a commit is IndexUnavailable, none of its three keys moves."""
     index = Index(own.url, NAMESPACE)
-    index.commit([news("1")])
+    index.record_commits([news("1")])
     with client_of(own.url) as client:
         before = redis_servers.dump(client)
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", "1")
         with unavailable(2):
-            index.commit([news("2")])
+            index.record_commits([news("2")])
         again = Index(own.url, NAMESPACE)
         assert again.read(["departures"])["departures"].days() == {"1"}
         with unavailable(2):
             again.reconcile(again.read(["departures"]), output_of(news("1"), news("3")))
         assert redis_servers.dump(client) == before
         client.config_set("maxmemory", "0")
-        Index(own.url, NAMESPACE).commit([news("2")])
+        Index(own.url, NAMESPACE).record_commits([news("2")])
         assert client.hlen(COMMITS) == 2
 
 
@@ -278,7 +278,7 @@ def test_a_server_that_is_loading() -> None:
             client.save()
         slow = ("--key-load-delay", "1500", "--loading-process-events-interval-bytes", "1024")
         with started(*slow, folder=folder, wait=False) as server:
-            for name in ("root", "read", "commit"):
+            for name in ("root", "read", "record_commits"):
                 with unavailable(5) as said:
                     CALLS[name](Index(server.url, NAMESPACE))
                 assert "loading" in said[0].lower()
@@ -435,7 +435,7 @@ def test_a_real_sentinel_leads_to_its_server(short: float) -> None:
         url = f"redis+sentinel://:{SECRET}%401@{place}/main"
         index = Index(url, NAMESPACE)
         assert index.bind("root-id")
-        index.commit([news("1")])
+        index.record_commits([news("1")])
         with client_of(main.url.replace("unix://", f"unix://:{SECRET}%401@")) as client:
             assert client.get("noonmark:root") == b"root-id"
         with unavailable(3):

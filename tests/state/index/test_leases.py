@@ -100,15 +100,15 @@ def leaked(client: redis.Redis) -> list[bytes]:
 def test_a_day_has_one_holder_until_it_is_released(client: redis.Redis, make: Any) -> None:
     """The second comer is told so; the key and its lifetime are the contract's."""
     one, two = make(), make()
-    assert one.take([PLACE]) == set()
+    assert one.acquire([PLACE]) == set()
     assert bounded(client)
-    assert two.take([PLACE, OTHER]) == {PLACE}
+    assert two.acquire([PLACE, OTHER]) == {PLACE}
     assert two.leased([PLACE, OTHER]) == {PLACE}
     assert one.leased([PLACE, OTHER]) == {OTHER}
     one.release([PLACE])
     assert not client.exists(KEY)
     assert two.leased([PLACE]) == set()
-    assert two.take([PLACE]) == set()
+    assert two.acquire([PLACE]) == set()
     two.close()
     assert not client.exists(KEY)
     assert leaked(client) == []
@@ -125,7 +125,7 @@ def test_ones_own_lease_is_no_obstacle(client: redis.Redis, make: Any) -> None:
     one = make()
     client.set(KEY, one._token, px=SECONDS * 1000)
     assert one.leased([PLACE]) == set()
-    assert one.take([PLACE]) == set()
+    assert one.acquire([PLACE]) == set()
     one.release([PLACE])
     assert not client.exists(KEY)
 
@@ -135,7 +135,7 @@ def test_nothing_is_released_but_ones_own(client: redis.Redis, make: Any) -> Non
     other = KEY.replace("01-01", "01-02")
     one = make(1)
     calls = watched(one)
-    one.take([PLACE, OTHER])
+    one.acquire([PLACE, OTHER])
     client.set(KEY, successor := elsewhere(), px=60_000)
     client.delete(other)
     client.rpush(other, "no string")
@@ -154,17 +154,17 @@ def test_nothing_is_released_but_ones_own(client: redis.Redis, make: Any) -> Non
 def test_a_lease_is_renewed_as_long_as_it_is_held(client: redis.Redis, make: Any) -> None:
     """A day may take many lifetimes to compute; whoever tries meanwhile, however often, never gets it."""
     one, two = make(1), make(1)
-    one.take([PLACE])
+    one.acquire([PLACE])
     until = time.monotonic() + 2.3
     looks = 0
     while time.monotonic() < until:
-        assert two.take([PLACE]) == {PLACE}
+        assert two.acquire([PLACE]) == {PLACE}
         assert client.get(KEY) == one._token
         looks += 1
     assert looks > 10
     assert bounded(client, seconds=1)
     one.release([PLACE])
-    assert two.take([PLACE]) == set()
+    assert two.acquire([PLACE]) == set()
 
 
 def test_a_lease_is_renewed_no_longer_than_its_run_gets_on(
@@ -175,17 +175,17 @@ def test_a_lease_is_renewed_no_longer_than_its_run_gets_on(
     places = [("totals", day) for day in dates(8)]
     keys = [f"noonmark:{{totals}}:lease:{day}" for day in dates(8)]
     one = make(1)
-    one.take(places)
+    one.acquire(places)
     until = time.monotonic() + 4
     for place, key in zip(places[:-1], keys[:-1], strict=True):
-        one.settle(place)
+        one.finish(place)
         wait_until(partial(_gone, client, key), 2)  # released with the next renewal
         assert client.exists(keys[-1]) or time.monotonic() > until
     settled = time.monotonic()
     assert settled > until - 2.5
     wait_until(lambda: not client.exists(keys[-1]), 10)
     assert time.monotonic() - settled > 1.5
-    one.settle(places[-1])
+    one.finish(places[-1])
 
 
 def _gone(client: redis.Redis, key: str) -> bool:
@@ -196,19 +196,19 @@ def test_who_gets_on_is_waited_for_and_who_hangs_is_not(client: redis.Redis, mak
     """A holder that gives days up is left the others; one that gives none up for a lifetime is overruled, once."""
     holder, one, two = make(1), make(1), make(1)
     places = [("totals", day) for day in dates(3)]
-    holder.take(places)
-    assert one.take(places) == two.take(places) == set(places)
+    holder.acquire(places)
+    assert one.acquire(places) == two.acquire(places) == set(places)
     for at in range(3):
         until = time.monotonic() + 0.6
         while time.monotonic() < until:
             assert one.leased(places) == set(places[at:])
             time.sleep(0.05)
         if at < 2:
-            holder.settle(places[at])
+            holder.finish(places[at])
             holder.release([places[at]])
     wait_until(lambda: not one.leased(places[2:]), 5)
     assert client.get("noonmark:{totals}:lease:2024-01-03") == holder._token
-    assert one.take(places[2:]) == set()
+    assert one.acquire(places[2:]) == set()
     assert one.overruled == {places[2]}
     assert client.get("noonmark:{totals}:lease:2024-01-03") == one._token
     for _ in range(5):
@@ -224,7 +224,7 @@ def test_a_redis_that_says_free_and_gives_no_lease_ends_the_wait(client: redis.R
     client.set(KEY, elsewhere(), px=SECONDS * 1000)
     look = one._look
     rounds = 0
-    while one.take([PLACE]):
+    while one.acquire([PLACE]):
         one._look = lambda *_: {PLACE: module._Lease(b"", lives=False)}
         assert one.leased([PLACE]) == set()
         one._look = look
@@ -236,9 +236,9 @@ def test_a_lease_that_nobody_renews_ends_by_itself(client: redis.Redis, make: An
     """A holder elsewhere that died costs its lease's lifetime and no more."""
     client.set(KEY, elsewhere(), px=500)
     one = make()
-    assert one.take([PLACE]) == {PLACE}
+    assert one.acquire([PLACE]) == {PLACE}
     wait_until(lambda: not one.leased([PLACE]), 5)
-    assert one.take([PLACE]) == set()
+    assert one.acquire([PLACE]) == set()
 
 
 # Whatever Redis holds
@@ -264,10 +264,10 @@ def test_a_lease_that_cannot_be_meant_is_taken_over_at_once(client: redis.Redis,
     VOID[kind](client)
     one = make()
     assert one.leased([PLACE]) == set()
-    assert one.take([PLACE, OTHER]) == set()
+    assert one.acquire([PLACE, OTHER]) == set()
     assert client.get(KEY) == one._token
     assert bounded(client)
-    assert make().take([PLACE]) == {PLACE}
+    assert make().acquire([PLACE]) == {PLACE}
     assert leaked(client) == []
 
 
@@ -276,7 +276,7 @@ def test_a_strange_token_with_a_proper_lifetime_is_waited_for(client: redis.Redi
     """Another version's token, maybe: it ends by itself."""
     client.set(KEY, token, px=400)
     one = make()
-    assert one.take([PLACE]) == {PLACE}
+    assert one.acquire([PLACE]) == {PLACE}
     wait_until(lambda: not one.leased([PLACE]), 5)
 
 
@@ -288,11 +288,11 @@ def test_a_dead_runs_lease_has_one_heir(client: redis.Redis, make: Any) -> None:
 
     def look_and_be_late(places: list[Partition], within: Any) -> object:
         found = look(places, within)
-        assert two.take(places) == set()
+        assert two.acquire(places) == set()
         return found
 
     one._look = look_and_be_late
-    assert one.take([PLACE]) == {PLACE}
+    assert one.acquire([PLACE]) == {PLACE}
     assert client.get(KEY) == two._token
 
 
@@ -308,7 +308,7 @@ def test_many_at_once_never_share_a_day(client: redis.Redis, make: Any) -> None:
 
     def work(name: str, leases: Leases) -> None:
         for _ in range(60):
-            mine = set(places) - leases.take(places)
+            mine = set(places) - leases.acquire(places)
             with guard:
                 holders.update(mine)
                 taken[name] += len(mine)
@@ -336,16 +336,16 @@ def test_a_server_that_goes_away_is_an_error_and_closing_never_is() -> None:
     with started() as server:
         one = Leases(server.url, NAMESPACE, 1)
         calls = watched(one)
-        one.take([PLACE])
+        one.acquire([PLACE])
         server.stop()
         began = time.monotonic()
         with pytest.raises(IndexUnavailable):
-            one.take([PLACE])
+            one.acquire([PLACE])
         assert time.monotonic() - began < 10
         wait_until(lambda: "failed" in calls)
         server.go_on()
         wait_until(lambda: _answers(one))
-        one.take([OTHER])
+        one.acquire([OTHER])
         with client_of(server.url) as client:
             name = "noonmark:{totals}:lease:2024-01-02"
             mine = client.get(name)
@@ -354,7 +354,7 @@ def test_a_server_that_goes_away_is_an_error_and_closing_never_is() -> None:
                 assert client.get(name) == mine
         server.kill()
         began = time.monotonic()
-        for call in (one.take, one.leased, one.release):
+        for call in (one.acquire, one.leased, one.release):
             with pytest.raises(IndexUnavailable):
                 call([PLACE])
         one.close()

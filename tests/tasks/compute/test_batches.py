@@ -26,12 +26,12 @@ from tasks.compute.group import compute as compute_real
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.compute.runner import Batch, BatchFailed, BatchStopped, batches, compute_days
 from tests import redis_servers
-from tests.state.index import test_memory
+from tests.state.index import test_best_effort
 
 server_url = redis_servers.server_url
 client = redis_servers.client
 index = redis_servers.index
-told = test_memory.told
+told = test_best_effort.told
 pytestmark = pytest.mark.usefixtures("told")
 
 
@@ -122,9 +122,9 @@ class Shop:
         """All of its days."""
         return [(str(day), [Item(name, str(day), "new") for name in ("good", "risky")]) for day in range(8, 13)]
 
-    def run(self, memory: BestEffortIndex | None = None) -> list[Outcome]:
+    def run(self, index: BestEffortIndex | None = None) -> list[Outcome]:
         """The task's own code, without Prefect's engine."""
-        return compute_days.fn("8 to 12", self.workshop(), memory or BestEffortIndex(None, "none"), self.items())
+        return compute_days.fn("8 to 12", self.workshop(), index or BestEffortIndex(None, "none"), self.items())
 
     def committed(self) -> set[tuple[str, str]]:
         """What is in the output."""

@@ -49,7 +49,7 @@ def _put(project: Project, name: str) -> Path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's own peak")
-def test_memory_does_not_grow_with_what_small_files_hold(tmp_path: Path, api_url: str) -> None:
+def test_best_effort_does_not_grow_with_what_small_files_hold(tmp_path: Path, api_url: str) -> None:
     """Promise 12: some kilobytes that hold gigabytes are streamed. In memory, each of them took 1.1 GB."""
     project = Project.create(tmp_path / "project", api_url, redis_url="none")
     project.declare(PACKED)

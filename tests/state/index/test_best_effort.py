@@ -30,54 +30,54 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> p
 
 
 def failing() -> BestEffortIndex:
-    """A memory whose server is not there."""
+    """A best-effort index whose server is not there."""
     return BestEffortIndex(Index(f"redis://user:sesame@127.0.0.1:{free_port()}/0", NAMESPACE))
 
 
 def test_a_serving_index_is_used(client: redis.Redis, index: Index) -> None:
     """Where Redis serves, every call reaches it."""
-    memory = BestEffortIndex(index)
-    assert memory.belongs_to("root-id", bind=True)
-    memory.tell([news("1"), news("2")])
-    assert memory.remembers(["departures"])
-    then = memory.read(["departures"])
+    best_effort = BestEffortIndex(index)
+    assert best_effort.belongs_to("root-id", bind=True)
+    best_effort.record_commits([news("1"), news("2")])
+    assert best_effort.has_commits(["departures"])
+    then = best_effort.read(["departures"])
     assert then["departures"].days() == {"1", "2"}
-    assert memory.reconcile(then, output_of(news("1"))) == ReconcileStats(removed=1, unchanged=1)
-    assert memory.read(["departures"])["departures"].days() == {"1"}
-    assert memory.absence is None
+    assert best_effort.reconcile(then, output_of(news("1"))) == ReconcileStats(removed=1, unchanged=1)
+    assert best_effort.read(["departures"])["departures"].days() == {"1"}
+    assert best_effort.unavailable_reason is None
 
 
 def test_without_an_index_nothing_is_known_and_nothing_said(told: pytest.LogCaptureFixture) -> None:
     """NOONMARK_REDIS_URL=none is a choice: every answer is empty, and no line is logged."""
-    memory = BestEffortIndex(None, "NOONMARK_REDIS_URL=none")
+    best_effort = BestEffortIndex(None, "NOONMARK_REDIS_URL=none")
     output: dict[str, dict[str, Found]] = {"departures": {}}
-    assert not memory.belongs_to("root-id", bind=True)
-    assert not memory.remembers(["departures"])
-    assert memory.read(["departures"]) == {}
-    assert memory.reconcile({"departures": IndexSnapshot()}, output) == ReconcileStats()
-    memory.tell([news("1")])
-    assert memory.absence == "NOONMARK_REDIS_URL=none"
+    assert not best_effort.belongs_to("root-id", bind=True)
+    assert not best_effort.has_commits(["departures"])
+    assert best_effort.read(["departures"]) == {}
+    assert best_effort.reconcile({"departures": IndexSnapshot()}, output) == ReconcileStats()
+    best_effort.record_commits([news("1")])
+    assert best_effort.unavailable_reason == "NOONMARK_REDIS_URL=none"
     assert told.messages == []
 
 
-@pytest.mark.parametrize("first", ["belongs_to", "remembers", "read", "reconcile", "tell"])
+@pytest.mark.parametrize("first", ["belongs_to", "has_commits", "read", "reconcile", "record_commits"])
 def test_a_failing_index_is_given_up_and_told_of_once(told: pytest.LogCaptureFixture, first: str) -> None:
     """No call fails, whichever meets the failure first; one line says so, without any secret."""
-    memory = failing()
+    best_effort = failing()
     calls: dict[str, Callable[[], object]] = {
-        "belongs_to": lambda: memory.belongs_to("root-id", bind=True),
-        "remembers": lambda: memory.remembers(["departures"]),
-        "read": lambda: memory.read(["departures"]),
-        "reconcile": lambda: memory.reconcile({"departures": IndexSnapshot()}, output_of(news("1"))),
-        "tell": lambda: memory.tell([news("1")]),
+        "belongs_to": lambda: best_effort.belongs_to("root-id", bind=True),
+        "has_commits": lambda: best_effort.has_commits(["departures"]),
+        "read": lambda: best_effort.read(["departures"]),
+        "reconcile": lambda: best_effort.reconcile({"departures": IndexSnapshot()}, output_of(news("1"))),
+        "record_commits": lambda: best_effort.record_commits([news("1")]),
     }
     for call in (calls[first], *calls.values()):
         answer: object = call()
         assert answer in (False, None, {}, ReconcileStats())
     assert len(told.messages) == 1
     assert told.messages[0].startswith("going on without Redis: Redis at redis://127.0.0.1:")
-    assert memory.absence
-    assert "sesame" not in told.text + memory.absence
+    assert best_effort.unavailable_reason
+    assert "sesame" not in told.text + best_effort.unavailable_reason
 
 
 def test_an_index_of_another_output_is_no_index(
@@ -85,15 +85,15 @@ def test_an_index_of_another_output_is_no_index(
 ) -> None:
     """It is neither believed nor written to, and the message names the command that binds it anew."""
     BestEffortIndex(index).belongs_to("another", bind=True)
-    index.commit([news("1")])
+    index.record_commits([news("1")])
     before = dump(client)
     for bind in (True, False):
-        memory = BestEffortIndex(Index(server_url, NAMESPACE))
-        assert not memory.belongs_to("root-id", bind=bind)
-        assert memory.read(["departures"]) == {}
-        memory.tell([news("2")])
-        memory.reconcile({"departures": IndexSnapshot()}, {})
-        assert "python -m flows.repair --accept-output" in (memory.absence or "")
+        best_effort = BestEffortIndex(Index(server_url, NAMESPACE))
+        assert not best_effort.belongs_to("root-id", bind=bind)
+        assert best_effort.read(["departures"]) == {}
+        best_effort.record_commits([news("2")])
+        best_effort.reconcile({"departures": IndexSnapshot()}, {})
+        assert "python -m flows.repair --accept-output" in (best_effort.unavailable_reason or "")
     assert dump(client) == before
     assert len(told.messages) == 2
 
@@ -119,14 +119,14 @@ class _LostInBetween(BestEffortIndex):
         self._kept = index
 
 
-@pytest.mark.parametrize("call", ["tell", "read", "remembers", "reconcile"])
+@pytest.mark.parametrize("call", ["record_commits", "read", "has_commits", "reconcile"])
 def test_one_thread_may_lose_the_index_while_another_uses_it(call: str) -> None:
-    """Workers share one memory: whichever meets the failure first, no other breaks."""
+    """Workers share one index: whichever meets the failure first, no other breaks."""
     with started() as server:
-        memory = _LostInBetween(Index(server.url, NAMESPACE))
-        if call == "tell":
-            memory.tell([news("1")])
+        best_effort = _LostInBetween(Index(server.url, NAMESPACE))
+        if call == "record_commits":
+            best_effort.record_commits([news("1")])
         elif call == "reconcile":
-            memory.reconcile({"departures": IndexSnapshot()}, {})
+            best_effort.reconcile({"departures": IndexSnapshot()}, {})
         else:
-            getattr(memory, call)(["departures"])
+            getattr(best_effort, call)(["departures"])
