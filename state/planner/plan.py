@@ -128,12 +128,18 @@ def _missing(aggregation: Declared, facts: Facts) -> int:
 
 
 def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:
+    commits = (found.record for found in facts.output.get(aggregation.name, {}).values() if isinstance(found, Commit))
     return sum(
-        isinstance(found, Commit)
-        and found.record.version == aggregation.version
-        and found.record.code != aggregation.code
-        for found in facts.output.get(aggregation.name, {}).values()
+        record.version == aggregation.version
+        and record.code != aggregation.code
+        and _kind_of(record.code) == _kind_of(aggregation.code)
+        for record in commits
     )
+
+
+def _kind_of(code: str) -> str:
+    """How a fingerprint was made. Two of different kinds differ even where the code is the same."""
+    return code.rpartition(":")[0]
 
 
 def _differing(aggregation: Declared, facts: Facts, items: Iterable[Item]) -> dict[str, str]:

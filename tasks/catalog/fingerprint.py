@@ -1,179 +1,202 @@
-"""What an aggregation's code says, as one digest: so that a change of meaning without a new version is noticed.
+"""One digest of what an aggregation's code says, so that a change without a new version is noticed.
 
-Source is read, never run, so a fingerprint does not depend on what else was imported, called or patched before.
+Source files are read, never run. Seen are the function, the module-level names that it refers to (helpers, classes,
+constants, its sources), and so on through the user's own modules, also as ``module.helper`` and ``from module import
+helper``. Comments, layout, docstrings and the decorator's ``version=`` do not count.
+
+Not seen, since only a warning depends on it: what a call at import puts into a table (a registry's decorator, single
+dispatch, ``setattr``), ``getattr`` and generated code, a module passed on as a value, a package that only the running
+function imports, code without a source file, and the inside of libraries.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
-from tasks.catalog.module_source import Dotted, Module, Unit, lookup, read_module
+KIND = "2"
+"""What a fingerprint begins with. Only those of one kind may be compared; the first kind had no such beginning."""
 
-_AGGREGATION = "tasks.catalog.aggregation"
-_SILENT = {"ctx", "kind", "type_comment"}
+_NOONMARK = {"tasks", "state", "flows"}
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_MOST_REEXPORTS = 8
+"""How many modules may pass on a name. Two modules that import it from each other would go on for ever."""
+
+Dotted = tuple[str, ...]
+"""A name with its attributes: ``a.b.c``."""
+_Statement = tuple[str, list[Dotted]]
+"""A statement at the top of a module: its text, and the names of the module that it refers to."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Module:
+    """What a module binds by statements, and by imports: local name → absolute names (``*``: the star imports)."""
+
+    statements: dict[str, list[_Statement]] = field(default_factory=dict)
+    imports: dict[str, list[Dotted]] = field(default_factory=dict)
+
+
+class _Definition(NamedTuple):
+    """A module-level name: all statements that bind it or change it in place."""
+
+    module: _Module
+    name: str
 
 
 def fingerprint(function: Callable[..., object]) -> str:
-    """The SHA-256, in hex, of what ``function`` says.
-
-    That is its source and the source of every module-level name it refers to (functions, classes, constants, the
-    sources in its decorator), and so on through the user's modules; of other libraries, which name is meant. Comments,
-    layout, docstrings, places in the file and the decorator's ``version=`` do not count. Files are read as they are
-    now, so ask right after the import. docs/design.md tells what is not seen.
-
-    A function made inside another counts with its closure and defaults. One without a source file (typed at a prompt)
-    counts by its constants and names alone, helpers apart; only then the Python version may matter.
+    """The fingerprint of ``function``: ``KIND``, a colon and a SHA-256 in hex, the same under Python 3.11 to 3.13.
 
     Raises TypeError for a callable that is no Python function.
     """
     plain = inspect.unwrap(function)
     if not isinstance(plain, FunctionType):
         raise TypeError(f"a fingerprint needs a Python function, found {plain!r}")
-    starts = list(_starts(plain))
-    units: list[Unit] = []  # in the order of discovery: no path, line or module's name has a say in it
-    said = _follow(starts, units)
-    if any(unit.module.altered for unit in units):
-        said += _follow(_registered(starts), units)
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    # Definitions are numbered as they are discovered, so that the names and places of modules have no say.
+    numbers = {definition: number for number, definition in enumerate(_definitions_of(plain, function))}
+    definitions, digest = list(numbers), hashlib.sha256()
+    for definition in definitions:  # which grows meanwhile
+        for text, references in definition.module.statements[definition.name]:
+            digest.update(f"{numbers[definition]} {text}\n".encode())
+            for reference in references:
+                for meaning in _meaning(definition.module, reference):
+                    if isinstance(meaning, _Definition) and meaning not in numbers:
+                        numbers[meaning] = len(definitions)
+                        definitions.append(meaning)
+                    label = numbers[meaning] if isinstance(meaning, _Definition) else meaning
+                    digest.update(f"{'.'.join(reference)} = {label}\n".encode())
+    return f"{KIND}:{digest.hexdigest()}"
 
 
-def _follow(starts: Iterable[Unit | str], units: list[Unit]) -> list[str]:
-    """What the starts and all that they refer to say; ``units`` are those told before, and grows."""
-    numbers = {unit: number for number, unit in enumerate(units)}
-
-    def label(target: Unit | str) -> str:
-        if isinstance(target, str):
-            return target
-        if target not in numbers:
-            numbers[target] = len(units)
-            units.append(target)
-        return str(numbers[target])
-
-    first = len(units)
-    said = [label(start) for start in starts]
-    for number, unit in enumerate(islice(units, first, None), first):  # which grows meanwhile
-        said.append(f"unit {number}")
-        for text, chains, _ in _sayings(unit):
-            said.append(text)
-            for chain in chains:
-                targets = lookup(unit.module, chain)
-                said += [f"{'.'.join(chain)} = {' '.join(map(label, targets))}"] if targets else []
-    return said
+def _definitions_of(plain: FunctionType, function: object) -> Iterator[_Definition]:
+    """What the source defines the function in (it may be a factory), and the names that its module gives to it."""
+    file, package = (plain.__globals__.get(name) for name in ("__file__", "__package__"))
+    module = _read(file, package or "") if isinstance(file, str) else None
+    given = (name for name, value in plain.__globals__.items() if value is function)
+    for name in dict.fromkeys((plain.__qualname__.partition(".")[0], *sorted(given))):
+        if module and name in module.statements:
+            yield _Definition(module, name)
 
 
-def _registered(starts: Iterable[Unit | str]) -> list[Unit]:
-    """What else fills the tables that a function reads: the entries of a registry, the cases of a single dispatch.
-
-    A table that only a decorator needs (the registry that the function itself is put in, a cache) is not read by it.
-    """
-    reached = [start for start in starts if isinstance(start, Unit)]
-    seen = set(reached)
-    for unit in reached:  # which grows meanwhile
-        for chain in (chain for _, _, chains in _sayings(unit) for chain in chains):
-            units = [target for target in lookup(unit.module, chain) if isinstance(target, Unit)]
-            named = [*units, Unit(unit.module, chain[0])]  # where it stands may alter what it imports
-            units += [one._replace(altered=True) for one in named if one.name in one.module.altered]
-            reached += [one for one in dict.fromkeys(units) if one not in seen]
-            seen.update(units)
-    return [unit for unit in reached if unit.altered]
+def _meaning(module: _Module, name: Dotted, depth: int = 0) -> list[_Definition | str]:
+    """What a dotted name means at the top of a module; nothing where it is a builtin or unknown."""
+    first, *attributes = name
+    found: list[_Definition | str] = [_Definition(module, first)] if first in module.statements else []
+    for path in module.imports.get(first, ()):
+        found += _target((*path, *attributes), depth)
+    if not found and not hasattr(builtins, first):
+        for path in module.imports.get("*", ()):
+            found += _target((*path, *name), depth)
+    return found
 
 
-class _Saying(NamedTuple):
-    """What one statement says, the names that it refers to, and those among them that are not in its decorators."""
-
-    text: str
-    chains: list[Dotted]
-    body: list[Dotted]
-
-
-@lru_cache(maxsize=4096)
-def _sayings(unit: Unit) -> list[_Saying]:
-    """Kept, for many aggregations share their helpers."""
-    said = []
-    for node, free in unit.statements:
-        _forget_version(node, unit.module)
-        decorators = getattr(node, "decorator_list", ())
-        body = [part for part in ast.iter_child_nodes(node) if part not in decorators]
-        chains, within = ({chain for chain in _chains(*parts) if chain[0] in free} for parts in ([node], body))
-        said.append(_Saying(_dump(node), sorted(chains), sorted(within)))
-    return said
+def _target(path: Dotted, depth: int) -> list[_Definition | str]:
+    """What an absolute dotted name means: definitions of the user's modules, or for anything else the name itself."""
+    for length in range(len(path) - 1, 0, -1) if depth < _MOST_REEXPORTS else ():
+        module = _find(".".join(path[:length]))
+        if module and (found := _meaning(module, path[length:], depth + 1)):
+            return found
+    return [".".join(path)]
 
 
-def _starts(function: FunctionType) -> Iterator[Unit | str]:
-    """The module-level name that defines the function; and what only the live function can tell."""
-    home = _home(function)
-    yield home or _value(function)
-    if home is None or "<locals>" in function.__qualname__:
-        yield _value([function.__defaults__, *sorted((function.__kwdefaults__ or {}).items())])
-        for cell in function.__closure__ or ():
-            with suppress(ValueError):  # still empty: the function asks from within its own decorator
-                held = inspect.unwrap(cell.cell_contents)
-                yield (_home(held) if isinstance(held, FunctionType) else None) or _value(held)
+def _find(name: str) -> _Module | None:
+    """The user's module of that name, imported or not; None for a library's and for Noonmark's."""
+    parent = name.rpartition(".")[0]
+    if name.partition(".")[0] in _NOONMARK | sys.stdlib_module_names or (parent and parent not in sys.modules):
+        return None  # to find what lies in a package that is not imported yet, Python would import the package
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if spec is None or not spec.origin or not {"site-packages", "dist-packages"}.isdisjoint(Path(spec.origin).parts):
+        return None
+    return _read(spec.origin, spec.parent or "")
 
 
-def _home(function: FunctionType) -> Unit | None:
-    file, package = (function.__globals__.get(name) for name in ("__file__", "__package__"))
-    module = read_module(file, package or "") if isinstance(file, str) else None
-    name = function.__qualname__.partition(".")[0]
-    return Unit(module, name) if module and name in module.names else None
+@lru_cache(maxsize=512)
+def _read(file: str, package: str) -> _Module | None:
+    """The module in a file; None without readable Python source."""
+    module = _Module()
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+        for name, path in dict.fromkeys(_imports(tree, package)):
+            module.imports.setdefault(name, []).append(path)
+    except (OSError, SyntaxError, ValueError, ImportError):
+        return None
+    aliases = {name for name, paths in module.imports.items() if ("tasks", "catalog", "aggregation") in paths}
+    _strip(tree, aliases | {"aggregation"})
+    for node in tree.body:
+        code = compile(ast.Module([node], []), file, "exec", dont_inherit=True, optimize=0)
+        free = _globals(code).union(name for name, _ in _imports(node, package))
+        references = sorted({name for name in _dotted_names(node) if name[0] in free})
+        for name in free.intersection(_bound(node)):
+            module.statements.setdefault(name, []).append((_dump(node), references))
+    return module
 
 
-def _value(value: object) -> str:
-    """A live value without addresses or hash order; of what is no plain data, its type."""
-    code = getattr(value, "__code__", value)
-    if isinstance(code, CodeType):
-        return _value([code.co_consts, code.co_names])
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_value, value))}]"
-    if isinstance(value, set | frozenset):
-        return f"{{{','.join(sorted(map(_value, value)))}}}"
-    return ascii(value) if isinstance(value, str | bytes | int | float | complex | None) else type(value).__qualname__
+def _imports(tree: ast.AST, package: str) -> Iterator[tuple[str, Dotted]]:
+    """Local name and absolute dotted name of each import, those inside of functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                path = tuple(alias.name.split("."))
+                yield (alias.asname, path) if alias.asname else (path[0], path[:1])
+        elif isinstance(node, ast.ImportFrom):
+            path = tuple(resolve_name("." * node.level + (node.module or ""), package).split("."))
+            for alias in node.names:
+                yield (alias.asname or alias.name, (*path, alias.name) if alias.name != "*" else path)
 
 
-def _dump(node: ast.AST) -> str:
-    """The tree in prefix order, the same text under every Python.
-
-    `ast.unparse` differs between versions in its quotes, `ast.dump` in the empty fields that it shows.
-    """
-    said: list[str] = []
-    rest: list[object] = [node]  # a stack, for a chain of method calls nests deeper than Python recurses
-    while rest:
-        item = rest.pop()
-        if isinstance(item, ast.Constant):
-            said.append(ascii(item.value))
-        elif isinstance(item, ast.AST):
-            fields = {k: v for k, v in ast.iter_fields(item) if k not in _SILENT and v not in (None, [])}
-            said.append(f"{type(item).__name__}({','.join(fields)})")
-            rest += reversed(fields.values())
-        elif isinstance(item, list):
-            said.append(f"[{len(item)}]")
-            rest += reversed(item)
-        else:
-            said.append(ascii(item))
-    return " ".join(said)
+def _strip(tree: ast.Module, aliases: set[str]) -> None:
+    """Remove docstrings, ``version=`` of aggregations, and empty pieces of f-strings: Python 3.12 has more of those."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            node.values = [part for part in node.values if not isinstance(part, ast.Constant) or part.value]
+        elif isinstance(node, _DEFINITIONS):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:] or [ast.copy_location(ast.Pass(), node)]
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and {name[-1] for name in _dotted_names(call.func)} & aliases:
+                    call.keywords = [keyword for keyword in call.keywords if keyword.arg != "version"]
 
 
-def _forget_version(statement: ast.stmt, module: Module) -> None:
-    """Drop ``version=`` from the aggregation's decorator: it is the answer to a change, and not itself one."""
-    calls = [d for node in ast.walk(statement) for d in getattr(node, "decorator_list", ()) if isinstance(d, ast.Call)]
-    for call in calls:
-        if any(_AGGREGATION in lookup(module, chain) for chain in _chains(call.func)):
-            call.keywords = [keyword for keyword in call.keywords if keyword.arg != "version"]
+def _globals(code: CodeType) -> set[str]:
+    """Names that compiled code (it is never run) takes from or puts into its module; attributes are among them."""
+    return set(code.co_names).union(*(_globals(const) for const in code.co_consts if isinstance(const, CodeType)))
 
 
-def _chains(*nodes: ast.AST) -> Iterator[Dotted]:
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    """Names that a statement may bind, imports apart, or change in place: ``TABLE["x"] = 1``, ``TABLE.update(…)``."""
+    for node in [statement] if isinstance(statement, _DEFINITIONS) else ast.walk(statement):
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case (
+                ast.Expr(value=ast.Call(func=ast.Attribute(value=place)))
+                | ast.Attribute(value=place, ctx=ast.Store() | ast.Del())
+                | ast.Subscript(value=place, ctx=ast.Store() | ast.Del())
+                | (ast.Name(ctx=ast.Store() | ast.Del()) as place)
+            ):
+                while isinstance(place, ast.Attribute | ast.Subscript):
+                    place = place.value
+                if isinstance(place, ast.Name):
+                    yield place.id
+
+
+def _dotted_names(tree: ast.AST) -> Iterator[Dotted]:
     """Every ``a.b.c`` that begins with a name."""
-    rest = [*nodes]
+    rest = [tree]
     while rest:
-        item = base = rest.pop()
+        node = base = rest.pop()
         attributes: list[str] = []
         while isinstance(base, ast.Attribute):
             attributes.insert(0, base.attr)
@@ -181,4 +204,22 @@ def _chains(*nodes: ast.AST) -> Iterator[Dotted]:
         if isinstance(base, ast.Name):
             yield (base.id, *attributes)
         else:
-            rest += ast.iter_child_nodes(item)
+            rest += ast.iter_child_nodes(node)
+
+
+def _dump(tree: ast.AST) -> str:
+    """The tree as text, alike under every Python; ``ast.unparse`` and ``ast.dump`` are not."""
+    said: list[str] = []
+    rest: list[object] = [tree]  # no recursion: a long chain of method calls nests deeper than Python recurses
+    while rest:
+        item = rest.pop()
+        if isinstance(item, ast.AST) and not isinstance(item, ast.Constant):
+            fields = {name: value for name, value in ast.iter_fields(item) if value not in (None, [])}
+            said.append(f"{type(item).__name__}({','.join(fields)})")
+            rest += reversed(fields.values())
+        elif isinstance(item, list):
+            said.append(f"[{len(item)}]")
+            rest += reversed(item)
+        else:
+            said.append(ascii(item.value if isinstance(item, ast.Constant) else item))
+    return " ".join(said)

@@ -32,16 +32,12 @@ SKIPPED_NOTHING = {"done": 20}
 
 
 MEASURES = """
-MEASURES = {}
-
-
-def measure(name):
-    return lambda function: MEASURES.setdefault(name, function)
-
-
-@measure("items")
 def items():
     return pl.col("items").sum()  # all
+
+
+MEASURES = {}
+MEASURES["items"] = items
 
 
 @aggregation(sales, version=2)
@@ -122,8 +118,8 @@ def test_each_day_is_computed_for_its_own_reason_and_no_other_day(project: Proje
 def test_a_raised_version_is_computed_and_a_lowered_one_overwrites_nothing(project: Project) -> None:
     """Promise 3: old code never replaces what newer code committed, not by --force either.
 
-    Code that changed without its version is told by name, and not computed: the version is the user's word. An entry
-    that a decorator puts into a table is code of whoever reads the table.
+    Code that changed without its version is reported by name, and not computed: the version is the user's word. What
+    is in a table is code of whoever reads the table.
     """
     raised = SHOPS.replace("@aggregation(sales, version=1)\ndef totals", MEASURES + "def totals")
     raised = raised.replace('len(), items=pl.col("items").sum()', 'len(), items=MEASURES["items"]()')

@@ -412,3 +412,11 @@ def test_changed_code_is_counted_and_recomputes_nothing() -> None:
     raised = replace(world, declared=(replace(world.declared[0], code="edited", version=2),))
     assert raised.plan().changed_code == {}
     assert raised.plan().counts() == Counter(outdated=3)
+
+
+def test_a_fingerprint_of_another_kind_is_no_changed_code() -> None:
+    """An upgrade that makes fingerprints in another way warns nobody: commits before it say nothing of the code now."""
+    world = _settled(["7", "8", "9"])
+    upgraded = replace(world, declared=(replace(world.declared[0], code="2:code"),))
+    assert upgraded.plan().changed_code == {}
+    assert upgraded.plan().items == []
