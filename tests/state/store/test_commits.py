@@ -1,4 +1,4 @@
-"""Publishing a day: durable, atomic, only over what was seen; every test is an interleaving or a fault."""
+"""Publishing on a file system: locks, marks, links, flushes. What holds of every store is in ``test_conformance``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,6 @@ from tests.builders import (
     commit,
     drafts,
     fail,
-    flip,
     heard,
     kept,
     place,
@@ -114,75 +113,6 @@ def _generation(root: LocalStore) -> int:
 
 
 # What a writer may publish over
-
-
-def test_generations_rise_from_one(root: LocalStore) -> None:
-    """A day's first commit is generation 1, and each replaces the one that its writer saw."""
-    for generation in (1, 2, 3):
-        token = _token(root)
-        assert token.generation == generation
-        _publish(root, token)
-        assert _generation(root) == generation
-        assert pq.read_table(place(root)).column("generation").to_pylist() == [generation] * 3
-    assert drafts(root) == []
-
-
-def test_a_writer_whose_commit_was_replaced_is_superseded(root: LocalStore) -> None:
-    """Promise 3: a paused writer does not replace a newer commit."""
-    for _ in range(2):
-        paused = _token(root)
-        commit(root)
-        _assert_superseded(root, paused)
-
-
-def test_absent_twice_is_not_the_same_absence(root: LocalStore) -> None:
-    """A day that was committed and deleted meanwhile looks as it did; the mark knows better."""
-    paused = _token(root)
-    commit(root)
-    place(root).unlink()
-    _assert_superseded(root, paused)
-    assert commit(root).generation == 3
-
-
-def test_a_day_that_was_deleted_and_published_again_does_not_repeat_its_number(root: LocalStore) -> None:
-    """A writer paused over generation 1 does not win against a new first commit from newer input."""
-    commit(root)
-    paused = _token(root)
-    place(root).unlink()
-    commit(root)
-    assert _generation(root) == 2
-    _assert_superseded(root, paused)
-
-
-def test_the_same_number_is_not_the_same_commit(root: LocalStore) -> None:
-    """Where the mark was lost with the day (a person removed both), the nonce still tells two first commits apart."""
-    commit(root)
-    paused = _token(root)
-    place(root).unlink()
-    (root.path / layout.lock_file(NAME, DAY)).unlink()
-    commit(root)
-    assert (_generation(root), _token(root).mark) == (1, paused.mark)
-    _assert_superseded(root, paused)
-
-
-def test_damaged_twice_is_not_the_same_damage(root: LocalStore) -> None:
-    """A writer that saw one damaged file does not replace another: it could be a newer one, cut short."""
-    place(root).parent.mkdir(parents=True)
-    place(root).write_bytes(b"torn")
-    paused = _token(root)
-    place(root).write_bytes(b"torn otherwise")
-    _assert_superseded(root, paused)
-
-
-def test_a_commit_over_damage_is_not_touched_by_who_saw_the_damage(root: LocalStore) -> None:
-    """A good commit that lands between a look at damage and its repair is neither lost nor set aside."""
-    commit(root)
-    flip(place(root), 8 * (place(root).stat().st_size - 1))
-    paused = _token(root)
-    damaged = place(root).read_bytes()
-    commit(root)
-    assert list(kept(root).values()) == [damaged]
-    _assert_superseded(root, paused)
 
 
 def test_two_writers_lose_no_commit(root: LocalStore) -> None:
@@ -347,19 +277,6 @@ def test_what_is_no_result_is_set_aside_and_replaced(root: LocalStore, make: Cal
         assert (aside / "within").read_bytes() == b"somebody's"
     if make is _as_link:
         assert (place(root).parent.parent / "elsewhere").read_bytes() == b"somebody's"
-
-
-def test_what_is_damaged_is_kept_byte_for_byte(root: LocalStore) -> None:
-    """Damaged once, and once again otherwise: each is kept, and no glob over results can read it."""
-    commit(root)
-    whole = place(root).read_bytes()
-    versions = [whole[:-1], whole[: len(whole) // 2], b""]
-    for damaged in versions:
-        place(root).write_bytes(damaged)
-        commit(root)
-    assert sorted(kept(root).values()) == sorted(versions)
-    assert _generation(root) == 4
-    assert not any(name.endswith(".parquet") for name in kept(root))
 
 
 def test_a_reader_never_finds_the_place_empty_while_damage_is_set_aside(
@@ -596,19 +513,6 @@ def test_a_folder_that_cannot_be_flushed_is_told(root: LocalStore, depth: int, m
     assert _generation(root) == 2
 
 
-@pytest.mark.skipif(sys.platform == "darwin", reason="flushes through fcntl there")
-def test_a_failed_flush_leaves_the_old_commit_and_no_file(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Promise 9: what could not be made durable is dropped, and the last good day stays."""
-    commit(root)
-    before = place(root).read_bytes()
-    failed = fail(monkeypatch, "fsync", lambda *_: True)
-    with pytest.raises(OSError, match="Input/output"):
-        commit(root)
-    assert len(failed) == 1
-    assert place(root).read_bytes() == before
-    assert drafts(root) == []
-
-
 def test_a_full_disk_leaves_the_old_commit_and_no_file(root: LocalStore) -> None:
     """Promise 9, on a disk that is full: pyarrow and polars by path would have destroyed the old result."""
     commit(root)
@@ -672,16 +576,3 @@ def test_modes_follow_the_umask(tmp_path: Path, mask: int) -> None:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o666 & ~mask}
     assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o777 & ~mask}
-
-
-def test_another_days_result_is_neither_adopted_nor_destroyed(root: LocalStore) -> None:
-    """A result that was copied into another day's folder is damage there: kept, and rebuilt."""
-    commit(root)
-    other = place(root, day="2013-01-02")
-    other.parent.mkdir()
-    other.write_bytes(place(root).read_bytes())
-    found = look(root.fd, NAME, "2013-01-02")
-    assert isinstance(found, Damaged)
-    assert DAY in found.why
-    commit(root, day="2013-01-02")
-    assert list(kept(root).values()) == [place(root).read_bytes()]

@@ -155,12 +155,15 @@ def test_the_token_of_a_newer_format(given: Harness) -> None:
 
 
 def test_a_result_in_anothers_place_is_damage(given: Harness) -> None:
-    """Promise 6: a whole result, copied where it does not belong, is not adopted; it says whose it is."""
+    """Promise 6: a whole result, copied where it does not belong, is not adopted: it says whose it is, and is kept."""
     commit(given.store)
-    given.overwrite(NEXT, given.content(HERE) or b"")
+    content = given.content(HERE) or b""
+    given.overwrite(NEXT, content)
     found = given.store.token(NEXT).found
     assert isinstance(found, Damaged)
     assert DAY in found.why
+    assert_committed(given, commit(given.store, NEXT), NEXT)
+    assert given.kept() == [content]
 
 
 def test_an_error_is_no_token(given: Harness) -> None:
