@@ -8,11 +8,19 @@ from functools import partial
 
 from flows.settings import WITHOUT_REDIS, Settings
 from state.embedded.server import EmbeddedServer, running
-from state.errors import IndexUnavailable
+from state.errors import IndexUnavailable, Refused
 from state.index.best_effort import BestEffortIndex
 from state.index.index import Index
 from state.index.leases import Leases
-from state.store.local.root import open_root, see_root
+from state.store.local.root import (
+    ACCEPT,
+    create_root,
+    find_root,
+    open_root,
+    require_folders,
+    see_root,
+    set_marker_aside,
+)
 from state.store.local.store import LocalStore
 from tasks.catalog.load import Catalog
 from tasks.survey import require_input
@@ -77,3 +85,21 @@ def seen_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> L
     if root is not None:
         index.belongs_to(root.id, bind=False)
     return root
+
+
+@contextmanager
+def accepted_root(settings: Settings) -> Iterator[LocalStore]:
+    """The output root as a person accepts it: marked, with its own marker set aside where that is damaged.
+
+    Raises Refused where the marker is newer code's, or something stands in the way that a person has to move.
+    """
+    try:
+        root = find_root(settings.output) or create_root(settings.output)
+    except Refused as error:
+        if ACCEPT not in (error.command or ""):
+            raise
+        set_marker_aside(settings.output)
+        root = create_root(settings.output)
+    with root:
+        require_folders(root)
+        yield root

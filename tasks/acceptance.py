@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from state.acceptance import Accepted
 from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
@@ -30,14 +28,3 @@ def to_accept(catalog: Catalog, input_root: InputRoot, root: LocalStore, threads
     return Accepted(
         frozenset(empty & needed), fewer.to_accept(declared, facts), older.to_accept(declared, facts, root, threads)
     )
-
-
-def as_json(accepted: Accepted) -> dict[str, Any]:
-    """What was accepted, for a report: sources by their templates, days by their number."""
-    return {
-        "empty_sources": sorted(accepted.empty_sources),
-        "fewer_files": {source: len(days) for source, days in sorted(accepted.fewer_files.items())},
-        "older_results": [
-            {"aggregation": name, "day": day} for name, days in sorted(accepted.older_results.items()) for day in days
-        ],
-    }

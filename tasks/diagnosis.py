@@ -1,4 +1,4 @@
-"""What is wrong, and the command that mends it: the comparison of input, output and index as a list of problems.
+"""What is wrong, each problem with the command that fixes it: the comparison of input, output and index.
 
 Healthy means that a run would find nothing to do and that the index equals the output. Nothing is written here.
 """
@@ -6,10 +6,13 @@ Healthy means that a run would find nothing to do and that the index equals the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from state.errors import Refused
+from state.index.durability import Durability
 from state.index.index import ReconcileStats
+from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
 from state.store.local.root import ACCEPT
 
@@ -28,7 +31,10 @@ _DETAILS = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong. ``aggregation`` and ``day`` are empty where it concerns no single one."""
+    """One thing that is wrong. ``aggregation`` and ``day`` are empty where it concerns no single result.
+
+    ``command`` can be typed as it stands.
+    """
 
     kind: str
     aggregation: str
@@ -36,49 +42,102 @@ class Problem:
     detail: str
     command: str
 
+    def __str__(self) -> str:
+        place = " ".join(part for part in (self.aggregation, self.day) if part)
+        return f"{self.kind}: {place + ': ' if place else ''}{self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthWarning:
+    """What a person should know and no run would change, with what to do about it."""
+
+    detail: str
+    command: str
+
+
+def command_for(aggregation: str, day: str, *, force: bool = False) -> str:
+    """The command that computes one result."""
+    return f"{DAILY}{' --force' * force} --days {day} --only {aggregation}"
+
 
 def problems_of(plan: Plan) -> Iterator[Problem]:
-    """What a plan says is wrong: each result that a run would compute, or should, and each day in trouble."""
-    for item in plan.items:
-        one = f"{DAILY} --days {item.day} --only {item.aggregation}"
-        detail = _DETAILS[item.reason]
-        if item.failure and item.failed_alike:
-            detail += f"; when it was last computed it failed ({item.failure.kind}): {item.failure.error}"
-        yield Problem(item.reason, item.aggregation, item.day, detail, one)
+    """What a plan says is wrong: each result that a run would compute or should, and each that it cannot compute."""
+    yield from map(_problem_of_item, plan.items)
     for aggregation, days in plan.differing.items():
         for day, why in days.items():
-            yield Problem("schema", aggregation, day, why, f"{DAILY} --force --days {day} --only {aggregation}")
-    for trouble in plan.troubles:
-        # A damaged result whose input is gone can only be put away; one that the index remembers, forgotten.
-        if trouble.older:
-            yield Problem(trouble.kind, trouble.aggregation, trouble.day, trouble.why, ACCEPT)
-        elif trouble.kind == "unrecoverable":
-            yield Problem(trouble.kind, trouble.aggregation, trouble.day, trouble.why, f"{REPAIR} --deep")
-        else:
-            retired = trouble.aggregation not in plan.declared  # no run would take its name
-            one = HEALTH if retired else f"{DAILY} --days {trouble.day} --only {trouble.aggregation}"
-            yield Problem(trouble.kind, trouble.aggregation, trouble.day, f"{trouble.why}; mend that, then run", one)
+            yield Problem("schema", aggregation, day, why, command_for(aggregation, day, force=True))
+    for blocked in plan.troubles:
+        yield _problem_of_blocked(blocked, declared=blocked.aggregation in plan.declared)
+
+
+def _problem_of_item(item: Item) -> Problem:
+    detail = _DETAILS[item.reason]
+    if item.failure and item.failed_alike:
+        detail += f"; when it was last computed it failed ({item.failure.kind}): {item.failure.error}"
+    return Problem(item.reason, item.aggregation, item.day, detail, command_for(item.aggregation, item.day))
+
+
+def _problem_of_blocked(blocked: Blocked, *, declared: bool) -> Problem:
+    detail = blocked.why
+    if blocked.older:
+        command = ACCEPT
+    elif blocked.kind == "unrecoverable":
+        command = f"{REPAIR} --deep"  # sets a damaged result aside, and removes a lost one from the index
+    else:
+        detail += "; fix that, then run"
+        command = command_for(blocked.aggregation, blocked.day) if declared else HEALTH  # --only takes declared names
+    return Problem(blocked.kind, blocked.aggregation, blocked.day, detail, command)
 
 
 def problem_of_index(differences: ReconcileStats) -> Problem | None:
     """The index's differences from the output, as one problem."""
-    told = [
-        f"{number:,} {what}"
-        for number, what in (
-            (differences.added, "missing"),
-            (differences.updated, "wrong"),
-            (differences.removed, "too many"),
-        )
-        if number
-    ]
-    return Problem("index", "", "", f"the index differs from the output: {', '.join(told)}", REPAIR) if told else None
+    numbers = {"missing": differences.added, "wrong": differences.updated, "too many": differences.removed}
+    found = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
+    return Problem("index", "", "", f"the index differs from the output: {found}", REPAIR) if found else None
 
 
 def problems_of_own(counted: Sequence[str]) -> Iterator[Problem]:
-    """What below ``_noonmark/`` a reader of the output would count among the results."""
+    """Files below ``_noonmark/`` that a reader of the output would count among the results."""
     for path in counted:
-        told = f"a reader of **/*.parquet counts {path!r} among the results"
-        yield Problem("foreign", "", "", told, f"{REPAIR} --deep")
+        detail = f"readers of **/*.parquet count {path!r} among the results"
+        yield Problem("foreign", "", "", detail, f"{REPAIR} --deep")
+
+
+def problem_of_refusal(error: Refused) -> Problem:
+    """What every run refuses, as a problem. Raises the error again where no command of ours fixes it (newer code's)."""
+    if error.command is None:
+        raise error
+    command = ACCEPT if ACCEPT in error.command else HEALTH
+    return Problem("refused", "", "", f"{error.message}; {error.command}", command)
+
+
+def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) -> Problem | None:
+    """An index that belongs to another output (``foreign``), or a configured Redis that does not answer."""
+    if foreign:
+        return Problem("foreign_index", "", "", "the index belongs to another output", ACCEPT)
+    if absence and configured:
+        return Problem("redis", "", "", f"{absence}; start it, or correct NOONMARK_REDIS_URL", HEALTH)
+    return None
+
+
+def warnings_of(
+    plan: Plan, broken_links: Mapping[str, Sequence[str]], durability: Durability | None
+) -> Iterator[HealthWarning]:
+    """Code that changed without its version, broken links (by their source's template), and what Redis may lose."""
+    for name, commits in plan.changed_code.items():
+        days = f"{commits:,} day{'s' * (commits != 1)}"
+        yield HealthWarning(
+            f"{name}: its code changed since {days} of it were computed, and its version did not",
+            f"raise version= of {name}, then: {DAILY}",
+        )
+    for name, paths in broken_links.items():
+        for path in paths:
+            yield HealthWarning(
+                f"source {name!r}: {path} is a broken link, and the files behind it are not seen",
+                f"fix or remove it, then: {DAILY}",
+            )
+    for what, command in durability.shortcomings() if durability else ():
+        yield HealthWarning(f"Redis: {what}", command)
 
 
 def counts_of(plan: Plan) -> dict[str, dict[str, int]]:
@@ -86,6 +145,6 @@ def counts_of(plan: Plan) -> dict[str, dict[str, int]]:
     counts = defaultdict(Counter, {name: Counter(statuses) for name, statuses in plan.statuses.items()})
     for item in plan.items:
         counts[item.aggregation][item.reason] += 1
-    for trouble in plan.troubles:
-        counts[trouble.aggregation][trouble.kind] += 1
+    for blocked in plan.troubles:
+        counts[blocked.aggregation][blocked.kind] += 1
     return {name: dict(statuses) for name, statuses in counts.items()}

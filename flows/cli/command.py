@@ -12,26 +12,19 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn, TextIO
+from collections.abc import Callable, Iterator
+from typing import NoReturn, TextIO, TypeVar
 
 from flows.cli.signals import Ending, end_soon_when_signalled, leave, told_to_end
 from flows.cli.streams import STDERR, claim_stdout, give_up, say
+from flows.report.finish import ProblemsRemain
+from flows.report.models import Report
 from flows.settings import Settings, read_settings
 from state.errors import ConfigurationError, NoonmarkError, StorageError
 
 BROKEN = 4
 
-
-class ProblemsRemain(NoonmarkError):
-    """A run that ended with days not committed, or with problems found; ``report`` is its JSON object."""
-
-    kind = "problems"
-    exit_code = 1
-
-    def __init__(self, message: str, report: Mapping[str, Any]) -> None:
-        super().__init__(message)
-        self.report = report
+Shown = TypeVar("Shown", bound=Report)
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,14 +40,11 @@ class Parser(argparse.ArgumentParser):
 
 def run_command(
     parser: Parser,
-    act: Callable[[argparse.Namespace, Settings], Mapping[str, Any]],
-    show: Callable[[Mapping[str, Any], Settings], None],
+    act: Callable[[argparse.Namespace, Settings], Shown],
+    show: Callable[[Shown, Settings], None],
     argv: list[str] | None = None,
 ) -> NoReturn:
-    """Run a command and leave with its exit code.
-
-    ``act`` returns the JSON object that ``--json`` prints; ``show`` prints the same for a person.
-    """
+    """Parse, act, report, and leave with the exit code. ``show`` prints the report of ``act`` for a person."""
     arguments = sys.argv[1:] if argv is None else argv
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     stdout = _Stdout(claim_stdout(), as_json="--json" in arguments)
@@ -73,8 +63,8 @@ def run_command(
 
 def _run(
     parser: Parser,
-    act: Callable[[argparse.Namespace, Settings], Mapping[str, Any]],
-    show: Callable[[Mapping[str, Any], Settings], None],
+    act: Callable[[argparse.Namespace, Settings], Shown],
+    show: Callable[[Shown, Settings], None],
     arguments: list[str],
     stdout: _Stdout,
 ) -> int:
@@ -84,12 +74,12 @@ def _run(
     except SystemExit as error:  # --help; every other way out of here is ours
         return int(error.code or 0)
     settings = read_settings(strict=True)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # a print in an aggregation is no part of the report
-            report, code = act(options, settings), 0
-    except ProblemsRemain as error:
-        report, code = error.report, error.exit_code
-    return stdout.print_report(lambda: print(json.dumps(report)) if options.json else show(report, settings), code)
+    with contextlib.redirect_stdout(sys.stderr):  # a print in an aggregation is no part of the report
+        report = act(options, settings)
+    code = ProblemsRemain.exit_code if report.failure() else 0
+    return stdout.print_report(
+        lambda: print(json.dumps(report.to_json())) if options.json else show(report, settings), code
+    )
 
 
 def _code_of(error: BaseException, prog: str, stdout: _Stdout) -> int:
@@ -98,15 +88,15 @@ def _code_of(error: BaseException, prog: str, stdout: _Stdout) -> int:
         stdout.tell_ending(ending)
         return ending.code
     if isinstance(error, NoonmarkError):
-        next_step = {
+        next_steps = {
             ConfigurationError.kind: f"{prog} --help",
-            StorageError.kind: f"mend the storage, then again: {prog}",
+            StorageError.kind: f"fix the storage, then run again: {prog}",
         }
-        stdout.tell_error(error.kind, error.message, error.command or next_step.get(error.kind))
+        stdout.tell_error(error.kind, error.message, error.command or next_steps.get(error.kind))
         return error.exit_code
     if _is_prefects(error):
-        mend = "start that server, or unset PREFECT_API_URL to use a temporary one"
-        stdout.tell_error("prefect", f"Prefect does not serve: {error}", mend)
+        next_step = "start that server, or unset PREFECT_API_URL to use a temporary one"
+        stdout.tell_error("prefect", f"Prefect's server cannot be reached: {error}", next_step)
     else:
         say("".join(traceback.format_exception(error)).rstrip())
         stdout.tell_error("broken", f"the run itself broke: {type(error).__name__}: {error}", None)

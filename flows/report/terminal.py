@@ -1,176 +1,203 @@
-"""What a run tells: one plain mapping for programs, and the same as a table that a person enjoys."""
+"""Prints the report of each command for a person."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from flows.report.models import DailyReport, HealthReport, PlanReport, RepairReport
+from flows.report.words import SHOWN, counted
 from flows.settings import PROJECT, Settings
+from state.acceptance import Accepted
 from state.days import order
-from state.planner.plan import Plan
-from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
+from state.planner.decide import Item
+from tasks.compute.outcomes import Committed, Failed
+from tasks.deep_check import DeepCheck
+from tasks.diagnosis import DAILY, HEALTH, REPAIR, command_for
 
-SHOWN_FAILURES = 10
 SHOWN_ITEMS = 40
+"""A plan of more results is shown as one line for each aggregation and reason."""
+_WORDS = {"missing": "without input"}
+"""Statuses that a person reads in other words."""
 
 
-@dataclass(slots=True)
-class Summary:
-    """What a run did: ``seconds`` is the time from the beginning of the survey to the last commit."""
-
-    committed: list[Committed] = field(default_factory=list)
-    failed: list[Failed] = field(default_factory=list)
-    skipped: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-
-    @classmethod
-    def of(cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float) -> Summary:
-        """Everything that was planned, and everything that was not."""
-        summary = cls(skipped=plan.skipped(), seconds=seconds)
-        for trouble in plan.troubles:
-            summary.failed.append(Failed(trouble.aggregation, trouble.day, trouble.kind, trouble.why))
-        for outcome in outcomes:
-            if isinstance(outcome, Committed):
-                summary.committed.append(outcome)
-            elif isinstance(outcome, Failed):
-                summary.failed.append(outcome)
-            elif isinstance(outcome, Skipped):
-                summary.skipped[outcome.status] += 1
-        return summary
-
-    def failures(self) -> str:
-        """What failed, in one line: what Prefect shows as the state's message."""
-        named = [f"{one.aggregation} {one.day} ({one.kind}): {one.error}" for one in self.failed[:SHOWN_FAILURES]]
-        more = f"; and {len(self.failed) - len(named)} more" if len(self.failed) > len(named) else ""
-        return (
-            f"{counted(len(self.failed), 'result')} failed, {len(self.committed)} committed: {'; '.join(named)}{more}"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The contract's JSON object."""
-        return {
-            "committed": [
-                {
-                    "aggregation": one.aggregation,
-                    "day": one.day,
-                    "generation": one.generation,
-                    "rows": one.rows,
-                    "reason": one.reason,
-                }
-                for one in self.committed
-            ],
-            "failed": [
-                {"aggregation": one.aggregation, "day": one.day, "kind": one.kind, "error": one.error}
-                for one in self.failed
-            ],
-            "skipped": dict(self.skipped),
-            "seconds": round(self.seconds, 3),
-        }
-
-
-def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """The contract's JSON object of ``--dry-run``."""
-    return {
-        "plan": [{"aggregation": one.aggregation, "day": one.day, "reason": one.reason} for one in plan.items],
-        "counts": dict(plan.counts()),
-    }
-
-
-def counted(number: int, thing: str) -> str:
-    """A number with its noun: ``1 day``, ``1,823 results``."""
-    return f"{number:,} {thing}{'s' * (number != 1)}"
-
-
-def show_daily(report: Mapping[str, Any], settings: Settings) -> None:
-    """Print a run's report, or a plan, for a person."""
-    console = Console(highlight=False, soft_wrap=True)
-    if "plan" in report:
+def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
+    """Print a run's report, or a plan."""
+    console = _console()
+    if isinstance(report, PlanReport):
         _show_plan(console, report)
         return
-    committed, failed = report["committed"], report["failed"]
-    if committed:
-        console.print(_table(committed))
-        days = len({one["day"] for one in committed})
-        rows = sum(one["rows"] for one in committed)
-        console.print(
-            f"[bold]{counted(len(committed), 'result')}[/] of {counted(days, 'day')} committed, "
-            f"{counted(rows, 'row')}, in {report['seconds']:.1f} s"
-        )
-    elif not failed:
-        done = sum(number for status, number in report["skipped"].items() if status in ("done", "empty"))
-        console.print(f"[bold]Nothing to do[/]: {counted(done, 'result')} up to date ({report['seconds']:.1f} s)")
-    _show_failed(console, failed)
-    _show_other(console, report["skipped"])
-    if committed:
+    if report.committed:
+        _show_committed(console, report)
+    elif not report.failed:
+        done = sum(report.skipped.get(status, 0) for status in ("done", "empty"))
+        console.print(f"[bold]Nothing to do[/]: {counted(done, 'result')} up to date ({report.seconds:.1f} s)")
+    if report.failed:
+        _show_failed(console, report.failed)
+    _show_skipped(console, report.skipped)
+    if report.committed:
         where = _shown(settings.output)
         console.print(
             f"Results lie in {escape(str(where))}; in Python:",
-            escape(f'  pl.read_parquet("{where}/{committed[0]["aggregation"]}")'),
+            escape(f'  pl.read_parquet("{where}/{report.committed[0].aggregation}")'),
             sep="\n",
         )
 
 
-def _table(committed: list[dict[str, Any]]) -> Table:
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for one in committed:
-        by_name.setdefault(one["aggregation"], []).append(one)
+def show_repair(report: RepairReport, _: Settings) -> None:
+    """Print what a repair found and did."""
+    console = _console()
+    index = report.index
+    if report.unread:
+        console.print(f"Index: [bold]not available[/], so it was not repaired; {HEALTH} tells why")
+    else:
+        numbers = {"added": index.added, "updated": index.updated, "removed": index.removed}
+        changed = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
+        console.print(f"Index: [bold]{changed or 'nothing to repair'}[/], {index.unchanged:,} entries were right")
+    if report.deep:
+        _show_damaged(console, report.deep)
+    if report.accepted:
+        _show_accepted(console, report.accepted)
+    if report.deep:
+        _show_files(console, report.deep)
+    for one in report.unreadable:
+        place = f"{one.aggregation} {one.day}".strip()
+        console.print(Text(f"  {place}: {one.why}; fix that, then: {REPAIR} --deep"))
+
+
+def show_health(report: HealthReport, _: Settings) -> None:
+    """Print how many days have which status, and every problem with the command that fixes it."""
+    console = _console()
+    statuses = sorted({status for counts in report.counts.values() for status in counts})
+    table = _table("aggregation", *statuses)
+    for name, counts in sorted(report.counts.items()):
+        table.add_row(name, *(f"{counts[status]:,}" if status in counts else "" for status in statuses))
+    console.print(table)
+    problems = report.problems
+    if problems:
+        console.print(f"[bold red]{counted(len(problems), 'problem')}[/]")
+    for one in problems[:SHOWN]:
+        console.print(Text(f"  {one}\n    → {one.command}"))
+    if len(problems) > SHOWN:
+        console.print(f"  … and {len(problems) - SHOWN:,} more; --json lists all, and {DAILY} fixes most")
+    for warning in report.warnings:
+        console.print(Text(f"Warning: {warning.detail}\n    → {warning.command}"))
+    redis = report.redis
+    server = redis.durability
+    status = f"version {server.version}, append-only file: {server.append_only}" if server else redis.absence
+    console.print(Text(f"Redis: {status}; {redis.cost}"), style="dim")
+    if not problems:
+        console.print("[bold]Healthy[/]: the output agrees with the input" + (" and the index" if server else ""))
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _table(first: str, *numbers: str) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False)
-    table.add_column("aggregation")
-    for name in ("days", "rows", "first", "last"):
+    table.add_column(first)
+    for name in numbers:
         table.add_column(name, justify="right")
-    for name, some in sorted(by_name.items()):
-        days = sorted((one["day"] for one in some), key=order)
-        table.add_row(name, f"{len(some):,}", f"{sum(one['rows'] for one in some):,}", days[0], days[-1])
     return table
 
 
-def _show_plan(console: Console, report: Mapping[str, Any]) -> None:
-    if not report["plan"]:
+def _show_plan(console: Console, report: PlanReport) -> None:
+    items = report.plan.items
+    if not items:
         console.print("[bold]Nothing to do[/]")
-    if len(report["plan"]) <= SHOWN_ITEMS:
-        for one in report["plan"]:
-            console.print(f"{one['aggregation']}  {one['day']}  {one['reason']}")
+    if len(items) <= SHOWN_ITEMS:
+        for one in items:
+            console.print(f"{one.aggregation}  {one.day}  {one.reason}")
     else:
-        groups: dict[tuple[str, str], list[str]] = {}
-        for one in report["plan"]:
-            groups.setdefault((one["aggregation"], one["reason"]), []).append(one["day"])
-        for (aggregation, reason), days in sorted(groups.items()):
-            first, last = min(days, key=order), max(days, key=order)
-            console.print(f"{aggregation}  {counted(len(days), 'day')} {reason}, {first} to {last}")
-        console.print("--json names each", style="dim")
-    if report.get("index") == "unread":
+        _show_many(console, items)
+    if report.unread:
         console.print("The index was not read (no server is running), so lost results show as new", style="dim")
 
 
-def _show_failed(console: Console, failed: list[dict[str, Any]]) -> None:
-    if failed:
-        console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; what was there before is still there:")
-    for one in failed[:SHOWN_FAILURES]:
-        console.print(Text(f"  {one['aggregation']} {one['day']} ({one['kind']}): {one['error']}"))
-    if len(failed) > SHOWN_FAILURES:
-        console.print(f"  … and {len(failed) - SHOWN_FAILURES:,} more; --json names all")
-    mendable = [one for one in failed if one["kind"] not in ("unrecoverable", "unreadable")]
-    if mendable:
-        one = mendable[0]
-        console.print(
-            f"Mend them and run again; one alone: python -m flows.daily --days {one['day']} --only {one['aggregation']}"
-        )
-    if len(mendable) < len(failed):
-        console.print("What mends each that is unrecoverable or unreadable: python -m flows.health")
+def _show_many(console: Console, items: Sequence[Item]) -> None:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in items:
+        groups.setdefault((one.aggregation, one.reason), []).append(one.day)
+    for (aggregation, reason), days in sorted(groups.items()):
+        first, last = min(days, key=order), max(days, key=order)
+        console.print(f"{aggregation}  {counted(len(days), 'day')} {reason}, {first} to {last}")
+    console.print("--json lists each", style="dim")
 
 
-def _show_other(console: Console, skipped: Mapping[str, int]) -> None:
-    told = [f"{number:,} {status}" for status, number in sorted(skipped.items()) if status not in ("done", "empty")]
-    if told:
-        console.print(f"Besides: {', '.join(told)}", style="dim")
+def _show_committed(console: Console, report: DailyReport) -> None:
+    by_name: dict[str, list[Committed]] = {}
+    for one in report.committed:
+        by_name.setdefault(one.aggregation, []).append(one)
+    table = _table("aggregation", "days", "rows", "first", "last")
+    for name, some in sorted(by_name.items()):
+        days = sorted((one.day for one in some), key=order)
+        table.add_row(name, f"{len(some):,}", f"{sum(one.rows for one in some):,}", days[0], days[-1])
+    console.print(table)
+    number_of_days = len({one.day for one in report.committed})
+    rows = sum(one.rows for one in report.committed)
+    console.print(
+        f"[bold]{counted(len(report.committed), 'result')}[/] of {counted(number_of_days, 'day')} committed, "
+        f"{counted(rows, 'row')}, in {report.seconds:.1f} s"
+    )
+
+
+def _show_failed(console: Console, failed: Sequence[Failed]) -> None:
+    console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; any earlier result of theirs is kept:")
+    for one in failed[:SHOWN]:
+        console.print(Text(f"  {one.aggregation} {one.day} ({one.kind}): {one.error}"))
+    if len(failed) > SHOWN:
+        console.print(f"  … and {len(failed) - SHOWN:,} more; --json lists all")
+    retryable = [one for one in failed if one.kind not in ("unrecoverable", "unreadable")]
+    if retryable:
+        again = command_for(retryable[0].aggregation, retryable[0].day)
+        console.print(f"Fix the cause and run again. To retry the first alone: {again}")
+    if len(retryable) < len(failed):
+        console.print(f"For the command that fixes each unrecoverable or unreadable result: {HEALTH}")
+
+
+def _show_skipped(console: Console, skipped: Mapping[str, int]) -> None:
+    other = [
+        f"{number:,} {_WORDS.get(status, status)}"
+        for status, number in sorted(skipped.items())
+        if status not in ("done", "empty")
+    ]
+    if other:
+        console.print(f"Not computed: {', '.join(other)}", style="dim")
+
+
+def _show_damaged(console: Console, deep: DeepCheck) -> None:
+    for damaged in deep.set_aside:
+        kept = f"moved to {damaged.kept}" if damaged.kept else "not moved, for this is a dry run"
+        console.print(Text(f"  {damaged.aggregation} {damaged.day} is damaged: {damaged.why}; {kept}"))
+    if deep.set_aside:
+        console.print(f"To rebuild them: {DAILY}")
+    for one in deep.edited:
+        again = command_for(one.aggregation, one.day, force=True)
+        console.print(Text(f"  {one.aggregation} {one.day}: its input changed, but not its size and times: {again}"))
+
+
+def _show_accepted(console: Console, accepted: Accepted) -> None:
+    for name, days in sorted(accepted.fewer_files.items()):
+        number = counted(len(days), "day")
+        console.print(Text(f"Accepted: {number} of source {name!r} with fewer files than their commits had"))
+    for name, days in sorted(accepted.older_results.items()):
+        for day in days:
+            console.print(Text(f"Accepted: {name} {day} is an older result than was published"))
+    for name in sorted(accepted.empty_sources):
+        console.print(Text(f"Accepted: no file matches source {name!r} any more"))
+
+
+def _show_files(console: Console, deep: DeepCheck) -> None:
+    for path in deep.renamed:
+        console.print(Text(f"  {path} was renamed: readers of **/*.parquet counted it"))
+    for path in deep.foreign:
+        console.print(Text(f"  {path} is not Noonmark's, and readers of the folder may count it: move it away"))
 
 
 def _shown(path: Path) -> Path:

@@ -22,6 +22,7 @@ from flows.daily import preview
 from flows.report.terminal import show_daily
 from flows.settings import read_settings
 from tasks.catalog.load import load
+from tests.flows.reports import daily_report
 from tests.project import CHECKOUT, SHOPS, Finished, Project, Running, dates, dump, reasons, wait_until
 
 pytestmark = pytest.mark.timeout(300)  # whole runs, on machines that may be busy
@@ -268,7 +269,7 @@ def test_a_bad_day_is_named_and_the_others_are_committed(project: Project, capsy
     assert bad in states[bad]["message"]
     assert "no such luck" in states[DAYS[7]]["message"]
 
-    show_daily(run.json, read_settings(strict=False))
+    show_daily(daily_report(run.json), read_settings(strict=False))
     told = capsys.readouterr().out
     for name, day in failed:
         assert f"{name} {day}" in told
@@ -395,7 +396,7 @@ def test_options_narrow_the_plan(
     settings = read_settings(strict=True)
     catalog = load(settings.aggregations)
     selection = selection_of(catalog, **vars(parser.parse_args(["--force", *options])))
-    plan = preview(settings, catalog, selection)["plan"]
+    plan = preview(settings, catalog, selection).to_json()["plan"]
     assert set(reasons(plan).values()) <= {"forced"}
     assert list(dict.fromkeys(one["day"] for one in plan)) == days
 

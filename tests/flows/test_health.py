@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import redis
 
-from flows.health import _show, check_health
-from flows.repair import mend
+from flows.health import check_health
+from flows.repair import repair_output
+from flows.report.terminal import show_health
 from flows.settings import Settings, read_settings
 from state.errors import Refused
 from tasks.catalog.load import Catalog, load
@@ -47,13 +48,13 @@ def inside(project: Project, **env: str) -> Iterator[tuple[Settings, Catalog]]:
 def examined(project: Project, **env: str) -> dict[str, Any]:
     """What health reports, without Prefect."""
     with inside(project, **env) as (settings, catalog):
-        return check_health(settings, catalog)
+        return check_health(settings, catalog).to_json()
 
 
 def mended(project: Project, *, deep: bool = False, accept: bool = False, dry_run: bool = False) -> dict[str, Any]:
     """What repair does and reports, without Prefect."""
     with inside(project) as (settings, catalog):
-        return mend(settings, catalog, deep=deep, accept=accept, dry_run=dry_run)
+        return repair_output(settings, catalog, deep=deep, accept=accept, dry_run=dry_run).to_json()
 
 
 def command(project: Project, name: str, *arguments: str, env: Mapping[str, str] | None = None) -> Running:
@@ -161,7 +162,7 @@ def test_health_says_how_durable_redis_is_and_what_losing_it_would_cost(project:
             "redis-cli CONFIG SET maxmemory-policy noeviction",
         ]
         assert all(one["detail"].startswith("Redis: ") for one in report["warnings"])
-        assert report["redis"]["cost"].startswith("losing it costs a scan of 20 commits, about ")
+        assert report["redis"]["cost"].startswith("if it is lost, a scan of 20 commits rebuilds it, in about ")
         with client_of(server.url) as client:
             for one in report["warnings"]:
                 client.execute_command(*one["command"].split()[1:])
@@ -213,15 +214,15 @@ def test_an_output_that_may_not_be_created_is_refused_before_its_days_are_called
 def test_a_person_reads_the_problems_with_their_commands(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     """At most some of them; hundreds would hide the rest. Names are shown as they are, not as markup."""
     _harm(project)
-    report = examined(project)
-    with inside(project) as (settings, _):
-        _show(report, settings)
+    with inside(project) as (settings, catalog):
+        report = check_health(settings, catalog)
+        show_health(report, settings)
         told = capsys.readouterr().out
-        for one in report["problems"]:
-            assert f"→ {one['command']}" in told
-            assert one["detail"] in told
-        many = {**report, "problems": [{**report["problems"][0], "day": "[bold]"}] * 400}
-        _show(many, settings)
+        for one in report.problems:
+            assert f"→ {one.command}" in told
+            assert one.detail in told
+        many = (replace(report.problems[0], day="[bold]"),) * 400
+        show_health(replace(report, problems=many), settings)
         told = capsys.readouterr().out
     assert "400 problems" in told
     assert "390 more" in told

@@ -15,10 +15,15 @@ from pathlib import Path
 import pytest
 import redis
 
-from flows.repair import _show
+from flows.repair import repair_output
+from flows.report.models import RepairReport
+from flows.report.terminal import show_repair
 from state.errors import IndexUnavailable, Refused
+from state.index.index import ReconcileStats
 from state.store.local.store import LocalStore
 from state.store.local.verify import Broken, set_aside_damaged
+from tasks.deep_check import DeepCheck
+from tasks.inputs.edited import Edited
 from tests.flows.test_health import at, command, examined, inside, kinds, mended
 from tests.project import Project, dates, dump, wait_until
 from tests.redis_servers import Server, client_of, started
@@ -115,12 +120,13 @@ def test_without_redis_nothing_is_called_repaired(project: Project, capsys: pyte
     """The damage is still set aside; of the index it is said that it was not there."""
     project.result("totals", DAYS[0]).write_bytes(b"mine")
     lost = replace(project, redis_url="unix:///nowhere/at/all")
-    report = mended(lost, deep=True)
-    assert [one["day"] for one in report["set_aside"]] == [DAYS[0]]
-    assert report["index"] == "unread"
-    with inside(lost) as (settings, _):
-        _show(report, settings)
-    assert "not there" in capsys.readouterr().out
+    with inside(lost) as (settings, catalog):
+        report = repair_output(settings, catalog, deep=True, accept=False, dry_run=False)
+        show_repair(report, settings)
+    assert "not available" in capsys.readouterr().out
+    assert [one["day"] for one in report.to_json()["set_aside"]] == [DAYS[0]]
+    assert report.to_json()["index"] == "unread"
+    assert "the index was not repaired" in str(report.failure())
 
 
 # Every byte
@@ -187,7 +193,7 @@ def test_a_commit_that_lands_during_the_deep_look_is_indexed(
         rebuilt.rename(result)
         return set_aside_damaged(root, broken)
 
-    monkeypatch.setattr("flows.repair.set_aside_damaged", rebuild_first)
+    monkeypatch.setattr("tasks.deep_check.set_aside_damaged", rebuild_first)
     report = mended(indexed, deep=True)
     assert (report["set_aside"], numbers(report)) == ([], (1, 0, 0, 19))
     assert dump(client) == good
@@ -209,7 +215,7 @@ def test_a_foreign_file_among_the_results_is_named(indexed: Project) -> None:
     named = [str(path.relative_to(indexed.output)) for path in (beside, alone, above)]
     assert "totals 2031-01-02 is damaged: its folder is a file, not a folder" in end.stdout
     assert not instead.exists()
-    assert all(f"{name} is none of Noonmark's" in end.stdout for name in named)
+    assert all(f"{name} is not Noonmark's" in end.stdout for name in named)
     assert "README" not in end.stdout
     assert mended(indexed, deep=True)["foreign"] == sorted(named)
     assert beside.read_text() == "mine"
@@ -251,19 +257,14 @@ def test_an_input_that_was_edited_without_a_trace_is_found(api_url: str) -> None
 
 def test_a_person_reads_what_to_do(finished: Project, capsys: pytest.CaptureFixture[str]) -> None:
     """What was found, where it is kept, and the command for it."""
-    report = {
-        "added": 1,
-        "updated": 0,
-        "removed": 1200,
-        "unchanged": 3,
-        "set_aside": [{"aggregation": "totals", "day": DAYS[0], "why": "torn", "kept": "_noonmark/set_aside/x"}],
-        "edited": [{"aggregation": "totals", "day": DAYS[1], "source": "s"}],
-    }
+    damaged = Broken("totals", DAYS[0], "torn", "_noonmark/set_aside/x")
+    deep = DeepCheck(set_aside=(damaged,), edited=(Edited("totals", DAYS[1], "s"),))
+    report = RepairReport(ReconcileStats(1, 0, 1200, 3), unread=False, index_required=True, deep=deep)
     with inside(finished) as (settings, _):
-        _show(report, settings)
+        show_repair(report, settings)
     told = capsys.readouterr().out
     assert "1 added, 1,200 removed" in told
-    assert "kept as _noonmark/set_aside/x" in told
+    assert "moved to _noonmark/set_aside/x" in told
     assert "python -m flows.daily\n" in told
     assert f"python -m flows.daily --force --days {DAYS[1]} --only totals" in told
 

@@ -24,6 +24,7 @@ from flows.cli import command
 from flows.report.terminal import show_daily
 from flows.settings import read_settings
 from tests.builders import child, heard
+from tests.flows.reports import daily_report
 from tests.project import SHOPS, Finished, Project, dates
 from tests.redis_servers import client_of, started
 
@@ -450,12 +451,12 @@ def test_bad_days_harm_nothing_but_themselves(told: Told, capsys: pytest.Capture
     assert told.project.drafts == []
     assert "Traceback" not in told.run.stderr
 
-    show_daily(told.run.json, read_settings(strict=False))
+    show_daily(daily_report(told.run.json), read_settings(strict=False))
     out = capsys.readouterr().out
-    assert "what was there before is still there" in out
+    assert "any earlier result of theirs is kept" in out
     first = next(one for one in told.run.json["failed"] if one["kind"] not in ("unreadable", "unrecoverable"))
     assert f"python -m flows.daily --days {first['day']} --only {first['aggregation']}" in out
-    assert "unrecoverable or unreadable: python -m flows.health" in out
+    assert "unrecoverable or unreadable result: python -m flows.health" in out
 
 
 def _key(path: Path) -> tuple[str, str]:

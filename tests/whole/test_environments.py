@@ -19,7 +19,7 @@ from flows import settings as settings_module
 from flows.daily import preview
 from flows.health import check_health
 from flows.opening import opened_index, opened_root
-from flows.repair import mend
+from flows.repair import repair_output
 from flows.settings import PROJECT, read_settings
 from state.errors import ConfigurationError, Refused
 from state.planner.plan import Selection
@@ -87,10 +87,10 @@ def test_a_foreign_index_is_left_alone_until_one_command_binds_it_anew(
         assert ACCEPT in line
         assert dump(client) == before
 
-        sick = check_health(settings, catalog)
+        sick = check_health(settings, catalog).to_json()
         [problem] = sick["problems"]
         assert (sick["healthy"], problem["kind"], problem["command"]) == (False, "foreign_index", ACCEPT)
-        assert mend(settings, catalog, deep=False, accept=False, dry_run=False)["added"] == 0
+        assert repair_output(settings, catalog, deep=False, accept=False, dry_run=False).to_json()["added"] == 0
         assert dump(client) == before
 
         [interpreter, *words] = problem["command"].split()
@@ -100,7 +100,7 @@ def test_a_foreign_index_is_left_alone_until_one_command_binds_it_anew(
         ).finish()
         assert repair.code == 0, repair
         assert repair.json["added"] == 20
-        healthy = check_health(settings, catalog)
+        healthy = check_health(settings, catalog).to_json()
         assert healthy["problems"] == []
         assert healthy["redis"]["append_only"] is True
         after = dump(client)
@@ -121,17 +121,17 @@ def test_a_missing_output_is_refused_where_it_must_not_be_made(
     env = {"NOONMARK_CREATE_OUTPUT": "false", "NOONMARK_REDIS_URL": "none"}
     _set(monkeypatch, project, **env)
     settings = read_settings(strict=True)
-    assert check_health(settings, catalog)["problems"] == []
+    assert check_health(settings, catalog).to_json()["problems"] == []
     shutil.rmtree(project.output)
     for _ in ("missing", "empty"):
         before = project.tree()
         with pytest.raises(Refused, match="NOONMARK_CREATE_OUTPUT is false") as caught:
-            mend(settings, catalog, deep=False, accept=False, dry_run=False)
+            repair_output(settings, catalog, deep=False, accept=False, dry_run=False)
         with pytest.raises(Refused, match="NOONMARK_CREATE_OUTPUT is false"):
             preview(settings, catalog, Selection())  # what a run would refuse has no plan
         assert str(project.output) in caught.value.message
         assert "mount it, correct NOONMARK_OUTPUT" in (caught.value.command or "")
-        [problem] = check_health(settings, catalog)["problems"]
+        [problem] = check_health(settings, catalog).to_json()["problems"]
         assert problem["kind"] == "refused"
         assert "NOONMARK_CREATE_OUTPUT is false" in problem["detail"]
         assert project.tree() == before
@@ -261,4 +261,4 @@ def test_relative_roots_start_at_the_project(
     _set(monkeypatch, finished, NOONMARK_INPUT="raw", NOONMARK_OUTPUT="output", NOONMARK_REDIS_URL="none")
     for folder in (tmp_path, finished.raw, Path("/")):
         monkeypatch.chdir(folder)
-        assert preview(read_settings(strict=True), catalog, Selection())["plan"] == []
+        assert preview(read_settings(strict=True), catalog, Selection()).to_json()["plan"] == []

@@ -13,7 +13,7 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from flows.repair import mend
+from flows.repair import repair_output
 from state.errors import IndexUnavailable
 from state.index.index import Index
 from state.index.leases import Leases
@@ -81,9 +81,9 @@ def _whole_life(guarded: Guarded) -> list[str]:
     run(scene)
     admin.hset("noonmark:{totals}:commits", DAYS[1], "a wrong entry")
     admin.set("noonmark:{items_by_shop}:processed_days", "of a wrong type")
-    report = mend(scene.settings(), catalog(), deep=True, accept=False, dry_run=False)
+    report = repair_output(scene.settings(), catalog(), deep=True, accept=False, dry_run=False).to_json()
     wrong += ["the repair had no index"] * ("index" in report) + inspect(scene)
-    mend(scene.settings(), catalog(), deep=False, accept=True, dry_run=False)
+    repair_output(scene.settings(), catalog(), deep=False, accept=True, dry_run=False)
     return wrong + inspect(scene)
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from flows.repair import mend
+from flows.repair import repair_output
 from state.days import is_day
 from state.embedded.server import EmbeddedServer
 from state.store.local import layout
@@ -312,9 +312,9 @@ def test_no_name_leads_out_of_the_roots(tmp_path: Path) -> None:
         (scene.raw / "sales" / "2024-02-30.csv").write_text("shop,items\nshop0,1\n")
         before = sorted(path for path in tmp_path.rglob("*") if not path.is_relative_to(scene.output))
 
-        mend(scene.settings(), catalog(), deep=True, accept=False, dry_run=False)
+        repair_output(scene.settings(), catalog(), deep=True, accept=False, dry_run=False)
         assert run(scene).to_json()["failed"] == []
-        mend(scene.settings(), catalog(), deep=False, accept=False, dry_run=False)
+        repair_output(scene.settings(), catalog(), deep=False, accept=False, dry_run=False)
 
         assert sorted(path for path in tmp_path.rglob("*") if not path.is_relative_to(scene.output)) == before
         assert {path.parent.name.removeprefix("day=") for path in scene.output.rglob("*.parquet")} == set(DAYS)

@@ -32,7 +32,7 @@ def run_briefly(scene: Scene, options: Mapping[str, Any], told: Told) -> dict[st
 def repair_deep(scene: Scene, options: Mapping[str, Any], _: Told) -> dict[str, Any]:
     """``python -m flows.repair --deep``, less Prefect's engine."""
     catalog = scenes.catalog(options.get("version", 1))
-    return repair.mend(scene.settings(), catalog, deep=True, accept=False, dry_run=False)
+    return repair.repair_output(scene.settings(), catalog, deep=True, accept=False, dry_run=False).to_json()
 
 
 def _repair_briefly(scene: Scene, options: Mapping[str, Any], told: Told) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from flows.repair import mend
+from flows.repair import repair_output
 from state import outputs
 from state.errors import Refused, StorageError
 from state.result.classify import Damaged, look
@@ -35,7 +35,7 @@ PLACES = [(name, day) for name in ("items_by_shop", "totals") for day in DAYS]
 
 
 def _repaired(scene: Scene, *, deep: bool = True, accept: bool = False) -> dict[str, Any]:
-    return mend(scene.settings(), catalog(), deep=deep, accept=accept, dry_run=False)
+    return repair_output(scene.settings(), catalog(), deep=deep, accept=accept, dry_run=False).to_json()
 
 
 def _look(scene: Scene, aggregation: str, day: str) -> object:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.health import check_health
-from flows.repair import mend
+from flows.repair import repair_output
 from state.errors import NoonmarkError, Refused
 from state.filesystem.file_locks import open_lockable
 from state.filesystem.folder import FOLDER, Parent
@@ -155,7 +155,7 @@ class _Trial:
         kept = [self.scene.output / layout.data_file(name, DAYS[1]) for name in NAMES if name != self.name]
         untouched = {path: path.read_bytes() for path in kept}
         refused: list[Refused] = []
-        deep = lambda: mend(self.scene.settings(), catalog(), deep=True, accept=False, dry_run=False)  # noqa: E731
+        deep = lambda: repair_output(self.scene.settings(), catalog(), deep=True, accept=False, dry_run=False).to_json()  # noqa: E731
         for number, command in enumerate((lambda: run(self.scene).to_json(), deep, lambda: run(self.scene).to_json())):
             report, error = _outcome(command)
             if isinstance(error, Refused):
@@ -206,7 +206,7 @@ class _Trial:
                 yield f"{self.what}: it was moved away, and {wrong}"
 
     def _health(self, *, refused: bool) -> Iterator[str]:
-        report, error = _outcome(lambda: check_health(self.scene.settings(), catalog()))
+        report, error = _outcome(lambda: check_health(self.scene.settings(), catalog()).to_json())
         if error is not None:
             yield f"{self.what}: health ends with {error}"
         elif refused and report["healthy"]:
@@ -221,7 +221,7 @@ class _Trial:
         elif in_place:
             shutil.rmtree(self.place)
         if refused and ACCEPT in (refused[-1].command or ""):
-            mend(self.scene.settings(), catalog(), deep=False, accept=True, dry_run=False)
+            repair_output(self.scene.settings(), catalog(), deep=False, accept=True, dry_run=False)
         done, error = _outcome(lambda: run(self.scene).to_json())
         if error or done["failed"]:
             yield f"{self.what}: once it is moved away: {error or done['failed']}"
@@ -237,7 +237,7 @@ class _Trial:
 
     def _foreign(self) -> list[Path]:
         """What ``--deep`` names beside results."""
-        report = mend(self.scene.settings(), catalog(), deep=True, accept=False, dry_run=False)
+        report = repair_output(self.scene.settings(), catalog(), deep=True, accept=False, dry_run=False).to_json()
         return [self.scene.output / path for path in report["foreign"]]
 
 

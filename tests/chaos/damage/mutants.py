@@ -106,7 +106,7 @@ def _links_followed() -> Any:
 
 
 def _inputs_not_rehashed() -> Any:
-    return replaced("flows.repair.edited_inputs", lambda *_: iter(()))
+    return replaced("tasks.deep_check.edited_inputs", lambda *_: iter(()))
 
 
 MUTANTS: dict[str, Mutant] = {

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from unittest.mock import patch
 
 from flows import daily
-from flows.report.terminal import Summary
+from flows.report.models import DailyReport
 from state.filesystem import flushing
 from tasks.catalog.load import Catalog
 from tasks.compute import isolation
@@ -66,7 +66,7 @@ def run(
     force: bool = False,
     told: Told | None = None,
     catalog: Callable[[int], Catalog] = scenes.catalog,
-) -> Summary:
+) -> DailyReport:
     """One whole run in this process, of the code of a version. Raises what a run raises."""
     settle = Attempt.settle
 

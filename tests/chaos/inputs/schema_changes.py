@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from polars.exceptions import PolarsError
 
-from flows.report.terminal import Summary
+from flows.report.models import DailyReport
 from state.result.schemas import Schemas, VersionSchemas
 from state.store.footer_cache import Footers
 from tasks.catalog.declare import Source, aggregation, declared
@@ -69,7 +69,7 @@ def _results(scene: Scene) -> dict[str, Result]:
 
 
 def _judged(
-    scene: Scene, version: int, drawn: Mapping[str, tuple[str, object]], before: Mapping[str, Result], done: Summary
+    scene: Scene, version: int, drawn: Mapping[str, tuple[str, object]], before: Mapping[str, Result], done: DailyReport
 ) -> Iterator[str]:
     """What is wrong with an output after a run of ``version``; ``drawn`` are the days' types and values."""
     after = _results(scene)

@@ -209,7 +209,7 @@ PUBLISHING: dict[str, Mutant] = {
     # Removes the look under the lock before a damaged file is moved away by a writer, who then takes a new token.
     "set-aside without re-check": _set_aside_before_looking,
     # Removes the same look from `repair --deep`.
-    "deep set-aside without re-check": without({"flows.repair.set_aside_damaged": _take_away_unseen}),
+    "deep set-aside without re-check": without({"tasks.deep_check.set_aside_damaged": _take_away_unseen}),
     # Removes the keeping of a damaged file: the new result is renamed over it.
     "damaged file overwritten": without({"state.store.local.commit.set_aside": nothing}),
     # Removes the exclusive creation of the marker: the last of two first runs wins.

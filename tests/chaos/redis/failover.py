@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flows.repair import mend
+from flows.repair import repair_output
 from tests.chaos.campaign import Report
 from tests.chaos.harness import tracing
 from tests.chaos.harness.inspection import inspect
@@ -110,7 +110,7 @@ def trial(folder: Path, point: tracing.Point | None, report: Report) -> Iterator
         if servers.primary.process.poll() is None:
             servers.replica.go_on()
         servers.wait_serving()
-        mend(scene.settings(), catalog(), deep=False, accept=False, dry_run=False)
+        repair_output(scene.settings(), catalog(), deep=False, accept=False, dry_run=False)
         servers.wait_serving()
         yield from (f"after one repair: {wrong}" for wrong in inspect(scene))
 

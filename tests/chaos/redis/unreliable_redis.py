@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flows.repair import mend
+from flows.repair import repair_output
 from tests.chaos.campaign import NOT_STRUCK, NotStruck, Report
 from tests.chaos.harness.inspection import inspect
 from tests.chaos.harness.runs import Told, run
@@ -137,7 +137,7 @@ def trial(
         yield from _inspected(replace(stage.scene, redis_url="none"))
         stage.proxy.undisturbed()
         fault.heal(stage)
-        mend(stage.scene.settings(), catalog(), deep=False, accept=fault.foreign, dry_run=False)
+        repair_output(stage.scene.settings(), catalog(), deep=False, accept=fault.foreign, dry_run=False)
         yield from (f"after one repair: {wrong}" for wrong in _inspected(stage.scene))
 
 

@@ -122,7 +122,9 @@ class Stage:
         """Run ``repair --deep`` once, beside the others."""
         process.seen = {"foreign": self._foreign(), "tokens": {}}
         with suppress(*_EXPECTED):
-            flows.repair.mend(self.settings, self.catalogs[process.version], deep=True, accept=False, dry_run=False)
+            flows.repair.repair_output(
+                self.settings, self.catalogs[process.version], deep=True, accept=False, dry_run=False
+            )
         self.storage.close_all(process)
 
     def _foreign(self) -> bytes:
@@ -235,7 +237,7 @@ class Stage:
             "state.store.local.verify.broken_seal": nothing,
             "state.store.local.verify.is_still": lambda *_: False,
             "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
-            "flows.repair.edited_inputs": none_of,
+            "tasks.deep_check.edited_inputs": none_of,
             "state.filesystem.durable._syncfs": lambda: storage.syncfs,
             "state.filesystem.file_locks._open_here": set(),
             "state.store.local.day_lock._POLL_SECONDS": 5.0,
@@ -247,7 +249,7 @@ class Stage:
             "state.index.leases.new_token": self.new_token,
             "flows.opening.open_root": self.opened_root,
             "flows.daily.InputRoot": HeldInput,
-            "flows.repair.InputRoot": HeldInput,
+            "tasks.deep_check.InputRoot": HeldInput,
             "flows.daily.survey": self.survey,
             "flows.daily.compute_all": self.compute_all,
             "tasks.survey.list_source": self.inputs.list_source,

@@ -15,7 +15,7 @@ import pytest
 
 from flows.health import check_health
 from flows.opening import opened_root, seen_root
-from flows.repair import mend
+from flows.repair import repair_output
 from state import outputs
 from state.errors import Refused, StorageError
 from state.index.best_effort import BestEffortIndex
@@ -246,12 +246,12 @@ def test_a_link_in_the_place_of_our_own_folders_is_refused_by_name(project: Proj
         for command in (
             lambda: seen_root(settings, catalog, BestEffortIndex(None)),
             lambda: opened_root(settings, catalog, BestEffortIndex(None)),
-            lambda: mend(settings, catalog, deep=False, accept=True, dry_run=False),
+            lambda: repair_output(settings, catalog, deep=False, accept=True, dry_run=False),
         ):
             with pytest.raises(Refused, match=f"{folder} is a link to") as refused:
                 command()
             assert refused.value.exit_code == 3
-        [problem] = check_health(settings, catalog)["problems"]
+        [problem] = check_health(settings, catalog).to_json()["problems"]
     assert problem["kind"] == "refused"
     assert {path: content for path, content in project.tree().items() if not path.startswith("redis")} == {
         path: content for path, content in before.items() if not path.startswith("redis")

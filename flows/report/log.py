@@ -1,0 +1,38 @@
+"""Logs what a run is about to do, and what a person should know of its plan."""
+
+from __future__ import annotations
+
+from flows.report.words import counted
+from state.index.best_effort import log
+from state.planner.plan import Plan
+from tasks.diagnosis import HEALTH
+
+
+def log_plan(plan: Plan) -> None:
+    """Log warnings about code and schemas, then what is planned."""
+    for name, commits in plan.changed_code.items():
+        log.warning(
+            "%s: its code changed since %d of its days were computed, and its version did not; "
+            "raise version= to recompute them",
+            name,
+            commits,
+        )
+    for name, differing in plan.differing.items():
+        log.warning(
+            "%s: committed days whose schema is not that of the others, so that readers of all days may fail: %d, "
+            "among them %s: %s; %s lists each, with the command that fixes it",
+            name,
+            len(differing),
+            *next(iter(differing.items())),
+            HEALTH,
+        )
+    if plan.items:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(plan.counts().items()))
+        days = len({item.day for item in plan.items})
+        log.info("planned %s of %s: %s", counted(len(plan.items), "result"), counted(days, "day"), reasons)
+
+
+def log_blocked(plan: Plan) -> None:
+    """Log the days that a run would report as failed without computing them."""
+    for one in plan.troubles:
+        log.warning("%s %s (%s): %s; a run would report it as failed", one.aggregation, one.day, one.kind, one.why)

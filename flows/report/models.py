@@ -1,0 +1,213 @@
+"""The report of each command as a typed value. Everything that shows, stores or sends a report reads these.
+
+``to_json`` gives the contract's JSON object, ``failure`` the message of a run that did not end well.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from flows.report.words import counted, enumerated
+from state.acceptance import Accepted
+from state.index.durability import Durability
+from state.index.index import ReconcileStats
+from state.planner.plan import Plan
+from state.store.local.verify import Broken, Unread
+from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.deep_check import DeepCheck
+from tasks.diagnosis import HEALTH, HealthWarning, Problem
+from tasks.inputs.edited import Edited
+
+
+class Report(Protocol):
+    """What every command ends with."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's JSON object."""
+
+    def failure(self) -> str | None:
+        """What failed or was found, in one line: the message of Prefect's state. None where all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class DailyReport:
+    """What a run did. ``seconds`` is the time from the beginning of the survey to the last commit."""
+
+    committed: tuple[Committed, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float) -> DailyReport:
+        """Everything that was planned, and everything that was not."""
+        committed: list[Committed] = []
+        failed = [Failed(one.aggregation, one.day, one.kind, one.why) for one in plan.troubles]
+        skipped = Counter(plan.skipped())
+        for outcome in outcomes:
+            match outcome:
+                case Committed():
+                    committed.append(outcome)
+                case Failed():
+                    failed.append(outcome)
+                case Skipped():
+                    skipped[outcome.status] += 1
+        return cls(tuple(committed), tuple(failed), skipped, seconds)
+
+    def failure(self) -> str | None:
+        """Which results failed."""
+        if not self.failed:
+            return None
+        named = [f"{one.aggregation} {one.day} ({one.kind}): {one.error}" for one in self.failed]
+        return f"{counted(len(named), 'result')} failed, {len(self.committed)} committed: {enumerated(named)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's JSON object."""
+        return {
+            "committed": [
+                {
+                    "aggregation": one.aggregation,
+                    "day": one.day,
+                    "generation": one.generation,
+                    "rows": one.rows,
+                    "reason": one.reason,
+                }
+                for one in self.committed
+            ],
+            "failed": [
+                {"aggregation": one.aggregation, "day": one.day, "kind": one.kind, "error": one.error}
+                for one in self.failed
+            ],
+            "skipped": dict(self.skipped),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """What a run would compute. ``unread``: no index was read, so lost results count as new."""
+
+    plan: Plan
+    unread: bool
+
+    def failure(self) -> None:
+        """None: a plan is no verdict."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's JSON object of ``--dry-run``."""
+        items = [{"aggregation": one.aggregation, "day": one.day, "reason": one.reason} for one in self.plan.items]
+        return {"plan": items, "counts": dict(self.plan.counts())} | _unread(self.unread)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair did, or in a dry run would do.
+
+    ``index`` counts index entries. ``unread``: there was no index to repair; ``index_required``: that is a failure.
+    ``deep`` is None where not every byte was checked, ``accepted`` where nothing was to be accepted. ``unreachable``
+    are aggregations whose folder could not be entered.
+    """
+
+    index: ReconcileStats
+    unread: bool
+    index_required: bool
+    deep: DeepCheck | None = None
+    unreachable: tuple[Unread, ...] = ()
+    accepted: Accepted | None = None
+
+    @property
+    def unreadable(self) -> tuple[Unread, ...]:
+        """Everything that could not be read."""
+        return (*(self.deep.unreadable if self.deep else ()), *self.unreachable)
+
+    def failure(self) -> str | None:
+        """What is not in order after the repair."""
+        deep = self.deep or DeepCheck()
+        found = []
+        if self.index_required and self.unread:
+            found.append(f"the index was not repaired; {HEALTH} tells why")
+        bad: list[Broken | Edited | Unread] = [*deep.set_aside, *deep.edited, *self.unreadable]
+        if bad:
+            names = enumerated([f"{one.aggregation} {one.day}".strip() for one in bad], ", ")
+            found.append(f"{counted(len(bad), 'result')} damaged, unreadable or computed from other bytes: {names}")
+        if deep.foreign:
+            paths = enumerated(deep.foreign, ", ")
+            found.append(f"{counted(len(deep.foreign), 'foreign file')} beside results: {paths}")
+        return "; ".join(found) or None
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's JSON object."""
+        found: dict[str, Any] = asdict(self.index) | {"set_aside": []}
+        if self.deep:
+            found |= {name: list(some) for name, some in asdict(self.deep).items()}
+        if self.deep or self.unreachable:
+            found["unreadable"] = [asdict(one) for one in self.unreadable]
+        found |= _unread(self.unread)
+        return found | ({"accepted": _accepted(self.accepted)} if self.accepted else {})
+
+
+@dataclass(frozen=True, slots=True)
+class RedisReport:
+    """How durable the index is, or why there is none (``absence``), and what a scan costs that rebuilds it.
+
+    The scan of ``commits`` took ``seconds``.
+    """
+
+    durability: Durability | None
+    absence: str | None
+    commits: int
+    seconds: float
+
+    @property
+    def cost(self) -> str:
+        """What its loss would cost."""
+        return f"if it is lost, a scan of {counted(self.commits, 'commit')} rebuilds it, in about {self.seconds:.1f} s"
+
+    def to_json(self) -> dict[str, Any]:
+        """What a server says of itself, or why there is none, and the cost of losing it."""
+        return (asdict(self.durability) if self.durability else {"absence": self.absence}) | {"cost": self.cost}
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """What is wrong, and what could be better. ``counts`` maps an aggregation to its days of each status or reason."""
+
+    problems: tuple[Problem, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    warnings: tuple[HealthWarning, ...]
+    redis: RedisReport
+
+    def failure(self) -> str | None:
+        """What was found, with the commands that fix it."""
+        if not self.problems:
+            return None
+        named = [f"{one} ({one.command})" for one in self.problems]
+        return f"{counted(len(named), 'problem')} found: {enumerated(named)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's JSON object."""
+        return {
+            "healthy": not self.problems,
+            "problems": [asdict(one) for one in self.problems],
+            "counts": {name: dict(counts) for name, counts in self.counts.items()},
+            "warnings": [asdict(one) for one in self.warnings],
+            "redis": self.redis.to_json(),
+        }
+
+
+def _unread(unread: bool) -> dict[str, str]:
+    return {"index": "unread"} if unread else {}
+
+
+def _accepted(accepted: Accepted) -> dict[str, Any]:
+    """What was accepted: sources by their templates, days by their number."""
+    return {
+        "empty_sources": sorted(accepted.empty_sources),
+        "fewer_files": {source: len(days) for source, days in sorted(accepted.fewer_files.items())},
+        "older_results": [
+            {"aggregation": name, "day": day} for name, days in sorted(accepted.older_results.items()) for day in days
+        ],
+    }

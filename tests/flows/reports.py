@@ -1,0 +1,24 @@
+"""Reports made from the JSON objects that commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from flows.report.models import DailyReport
+from state.index.index import IndexUpdate
+from tasks.compute.outcomes import Committed, Failed
+
+
+def daily_report(found: Mapping[str, Any]) -> DailyReport:
+    """The report of a run; of its commits all but what the index was told."""
+    committed = tuple(
+        Committed(
+            one["aggregation"], one["day"], one["generation"], one["rows"], one["reason"], cast("IndexUpdate", None)
+        )
+        for one in found["committed"]
+    )
+    failed = tuple(Failed(one["aggregation"], one["day"], one["kind"], one["error"]) for one in found["failed"])
+    report = DailyReport(committed, failed, found["skipped"], found["seconds"])
+    assert report.to_json() == found
+    return report
