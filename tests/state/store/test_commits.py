@@ -1,4 +1,4 @@
-"""Publishing on a file system: locks, marks, links, flushes. What holds of every store is in ``test_conformance``."""
+"""Publishing on a file system: locks, marks, links, flushes. What holds of every store is in ``conformance``."""
 
 from __future__ import annotations
 

@@ -15,8 +15,10 @@ from state.result.classify import Commit, Damaged, Newer
 from state.result.record import CommitRecord
 from state.store.base import Staged, Store, Token
 from tests.memory_store import SET_ASIDE, STAGED, Bucket, InMemory, MemoryStore, data_key
-from tests.state.store import test_conformance as suite
-from tests.state.store.harness import Harness, in_memory
+from tests.state.store.conformance import test_damage, test_durability, test_fencing, test_staging, test_tokens
+from tests.state.store.conformance.harness import Harness
+from tests.state.store.conformance.in_memory import in_memory
+from tests.state.store.conformance.steps import accept
 
 # Buckets
 
@@ -167,14 +169,14 @@ class _VerifiesFirst(MemoryStore):
     def commit(self, group: Sequence[Staged], verify: Callable[[Staged], None]) -> list[Commit | Exception]:
         for one in group:
             verify(one)
-        return super().commit(group, suite.accept)
+        return super().commit(group, accept)
 
 
 class _VerifiesLast(MemoryStore):
     """Verifies what readers see already."""
 
     def commit(self, group: Sequence[Staged], verify: Callable[[Staged], None]) -> list[Commit | Exception]:
-        answers = super().commit(group, suite.accept)
+        answers = super().commit(group, accept)
         for one in group:
             verify(one)
         return answers
@@ -253,38 +255,42 @@ class _SyncsNothing(MemoryStore):
 
 
 MUTANTS: list[tuple[type[Bucket], Callable[[Bucket], Store], Callable[[Harness], None]]] = [
-    (_Unconditional, MemoryStore, suite.test_a_commit_at_the_last_instant_loses_nothing),
-    (_FlushesNoContent, MemoryStore, suite.test_nothing_is_seen_before_its_content_is_durable),
+    (_Unconditional, MemoryStore, test_staging.test_a_commit_at_the_last_instant_loses_nothing),
+    (_FlushesNoContent, MemoryStore, test_durability.test_nothing_is_seen_before_its_content_is_durable),
     (
         _FlushesNoPublication,
         MemoryStore,
-        partial(suite.test_a_reported_commit_survives_a_power_cut, before="nothing", names_stay=False),
+        partial(test_durability.test_a_reported_commit_survives_a_power_cut, before="nothing", names_stay=False),
     ),
-    (_FlushesNothingSetAside, MemoryStore, partial(suite.test_damage_is_kept_before_it_is_replaced, names_stay=True)),
-    (_HidesFailedFlushes, MemoryStore, suite.test_what_cannot_be_made_durable_is_not_published),
-    (_HidesFailedFlushes, MemoryStore, suite.test_a_publication_that_cannot_be_made_durable_is_told),
-    (_ErrorIsAbsence, MemoryStore, suite.test_an_error_is_no_token),
-    (Bucket, _BlindPut, suite.test_another_writers_commit_supersedes),
-    (Bucket, _NumberAlone, suite.test_the_same_number_is_not_the_same_commit),
-    (Bucket, _IdentityAlone, suite.test_an_absence_that_was_filled_meanwhile_supersedes),
-    (Bucket, _NoHighWater, suite.test_a_deleted_day_repeats_no_number),
-    (Bucket, _DamageIsDamage, suite.test_other_damage_supersedes),
-    (Bucket, _NewerIsDamage, suite.test_the_token_of_a_newer_format),
-    (Bucket, _NoReadBack, suite.test_a_lost_reply_is_settled_by_reading_back),
-    (Bucket, _TrustsLostReplies, suite.test_a_request_that_did_not_land_is_an_error),
-    (Bucket, _SetsNothingAside, suite.test_damage_is_set_aside_byte_for_byte),
-    (Bucket, _TakesDamageAway, suite.test_a_failed_publication_over_damage_destroys_nothing),
-    (Bucket, _IgnoresVerify, suite.test_what_verify_raises_is_the_answer),
-    (Bucket, _VerifiesFirst, suite.test_what_cannot_be_made_durable_is_not_published),
-    (Bucket, _VerifiesLast, suite.test_verify_comes_before_publication),
-    (Bucket, _AllOrNone, partial(suite.test_an_error_of_one_is_no_others, step="publish")),
-    (Bucket, _OrdersAnswers, suite.test_answers_stand_in_the_groups_order),
-    (Bucket, _KeepsNonces, suite.test_every_commit_has_its_own_nonce),
-    (Bucket, _StagesInSight, suite.test_a_staged_result_is_invisible),
-    (Bucket, _LeavesStaged, suite.test_what_was_committed_stays_when_it_is_left),
-    (Bucket, _RemovesAll, suite.test_stale_results_are_removed_and_living_ones_kept),
-    (Bucket, _RemovesNothing, suite.test_stale_results_are_removed_and_living_ones_kept),
-    (Bucket, _SyncsNothing, suite.test_sync_makes_durable_what_others_left),
+    (
+        _FlushesNothingSetAside,
+        MemoryStore,
+        partial(test_damage.test_damage_is_kept_before_it_is_replaced, names_stay=True),
+    ),
+    (_HidesFailedFlushes, MemoryStore, test_durability.test_what_cannot_be_made_durable_is_not_published),
+    (_HidesFailedFlushes, MemoryStore, test_durability.test_a_publication_that_cannot_be_made_durable_is_told),
+    (_ErrorIsAbsence, MemoryStore, test_tokens.test_an_error_is_no_token),
+    (Bucket, _BlindPut, test_fencing.test_another_writers_commit_supersedes),
+    (Bucket, _NumberAlone, test_fencing.test_the_same_number_is_not_the_same_commit),
+    (Bucket, _IdentityAlone, test_fencing.test_an_absence_that_was_filled_meanwhile_supersedes),
+    (Bucket, _NoHighWater, test_fencing.test_a_deleted_day_repeats_no_number),
+    (Bucket, _DamageIsDamage, test_fencing.test_other_damage_supersedes),
+    (Bucket, _NewerIsDamage, test_tokens.test_the_token_of_a_newer_format),
+    (Bucket, _NoReadBack, test_fencing.test_a_lost_reply_is_settled_by_reading_back),
+    (Bucket, _TrustsLostReplies, test_fencing.test_a_request_that_did_not_land_is_an_error),
+    (Bucket, _SetsNothingAside, test_damage.test_damage_is_set_aside_byte_for_byte),
+    (Bucket, _TakesDamageAway, test_damage.test_a_failed_publication_over_damage_destroys_nothing),
+    (Bucket, _IgnoresVerify, test_staging.test_what_verify_raises_is_the_answer),
+    (Bucket, _VerifiesFirst, test_durability.test_what_cannot_be_made_durable_is_not_published),
+    (Bucket, _VerifiesLast, test_staging.test_verify_comes_before_publication),
+    (Bucket, _AllOrNone, partial(test_staging.test_an_error_of_one_is_no_others, step="publish")),
+    (Bucket, _OrdersAnswers, test_staging.test_answers_stand_in_the_groups_order),
+    (Bucket, _KeepsNonces, test_fencing.test_every_commit_has_its_own_nonce),
+    (Bucket, _StagesInSight, test_staging.test_a_staged_result_is_invisible),
+    (Bucket, _LeavesStaged, test_staging.test_what_was_committed_stays_when_it_is_left),
+    (Bucket, _RemovesAll, test_staging.test_stale_results_are_removed_and_living_ones_kept),
+    (Bucket, _RemovesNothing, test_staging.test_stale_results_are_removed_and_living_ones_kept),
+    (Bucket, _SyncsNothing, test_durability.test_sync_makes_durable_what_others_left),
 ]
 
 

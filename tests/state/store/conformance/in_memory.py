@@ -1,0 +1,72 @@
+"""The harness of the store in memory, which shares its bucket with whoever interferes."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from state.partition import Partition
+from state.store.base import Store
+from tests.memory_store import SET_ASIDE, STAGED, Blob, Bucket, MemoryStore, data_key, undisturbed
+from tests.state.store.conformance.harness import Harness
+
+
+@contextmanager
+def in_memory(make: Callable[[Bucket], Store] = MemoryStore, bucket: Bucket | None = None) -> Iterator[Harness]:
+    """A store in memory, or a variant of one."""
+    yield _InMemory(make, bucket or Bucket())
+
+
+class _InMemory(Harness):
+    def __init__(self, make: Callable[[Bucket], Store], bucket: Bucket) -> None:
+        self._make = make
+        self.bucket = self.hook = bucket
+        self.store = self.another()
+
+    def another(self) -> Store:
+        return self._make(self.bucket)
+
+    def content(self, partition: Partition) -> bytes | None:
+        blob = self.bucket.objects.get(data_key(partition))
+        return blob.content if blob else None
+
+    def overwrite(self, partition: Partition, content: bytes) -> None:
+        self.bucket.set(data_key(partition), Blob(content))
+        self.bucket.flush(data_key(partition))
+
+    def delete(self, partition: Partition) -> None:
+        self.bucket.set(data_key(partition), None)
+        self.bucket.flush(data_key(partition))
+
+    def forget(self, partition: Partition) -> None:
+        self.delete(partition)
+        del self.bucket.versions[data_key(partition)], self.bucket.generations[data_key(partition)]
+
+    def readable(self) -> list[str]:
+        return [key for key in self.bucket.objects if key.endswith(".parquet")]
+
+    def kept(self) -> list[bytes]:
+        return [blob.content for key, blob in self.bucket.objects.items() if key.startswith(SET_ASIDE)]
+
+    def staged(self) -> int:
+        return sum(key.startswith(STAGED) for key in self.bucket.objects)
+
+    def left_by_a_dead_writer(self) -> None:
+        self.bucket.set(f"{STAGED}/{'a' * 32}", Blob(b"half a result"))
+
+    @contextmanager
+    def lost_reply(self, *, landed: bool, meanwhile: Callable[[], object] = int) -> Iterator[None]:
+        def interfere(operation: str, key: str) -> None:
+            if operation == ("moved" if landed else "move"):
+                self.hook.interfere = undisturbed
+                meanwhile()
+                raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+        with self._interfering(interfere):
+            yield
+
+    def power_cut(self, *, names_stay: bool) -> None:
+        self.bucket.power_cut(names_stay=names_stay)
+        self.store = self.another()
