@@ -26,5 +26,5 @@ def to_accept(catalog: Catalog, input_root: InputRoot, root: LocalStore, threads
     needed = {source for one in committed for source in one.sources.values()}
     empty = {name for name, listing in listings.items() if not listing.days and not listing.unreadable}
     return Accepted(
-        frozenset(empty & needed), fewer.to_accept(declared, facts), older.to_accept(declared, facts, root, threads)
+        frozenset(empty & needed), fewer.acceptable(declared, facts), older.acceptable(declared, facts, root, threads)
     )

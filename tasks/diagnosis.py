@@ -66,20 +66,20 @@ def problems_of(plan: Plan) -> Iterator[Problem]:
     for aggregation, days in plan.differing.items():
         for day, why in days.items():
             yield Problem("schema", aggregation, day, why, command_for(aggregation, day, force=True))
-    for blocked in plan.troubles:
+    for blocked in plan.blocked:
         yield _problem_of_blocked(blocked, declared=blocked.aggregation in plan.declared)
 
 
 def _problem_of_item(item: Item) -> Problem:
     detail = _DETAILS[item.reason]
-    if item.failure and item.failed_alike:
+    if item.failure and item.repeats_failure:
         detail += f"; when it was last computed it failed ({item.failure.kind}): {item.failure.error}"
     return Problem(item.reason, item.aggregation, item.day, detail, command_for(item.aggregation, item.day))
 
 
 def _problem_of_blocked(blocked: Blocked, *, declared: bool) -> Problem:
     detail = blocked.why
-    if blocked.older:
+    if blocked.regressed:
         command = ACCEPT
     elif blocked.kind == "unrecoverable":
         command = f"{REPAIR} --deep"  # sets a damaged result aside, and removes a lost one from the index
@@ -145,6 +145,6 @@ def counts_of(plan: Plan) -> dict[str, dict[str, int]]:
     counts = defaultdict(Counter, {name: Counter(statuses) for name, statuses in plan.statuses.items()})
     for item in plan.items:
         counts[item.aggregation][item.reason] += 1
-    for blocked in plan.troubles:
+    for blocked in plan.blocked:
         counts[blocked.aggregation][blocked.kind] += 1
     return {name: dict(statuses) for name, statuses in counts.items()}

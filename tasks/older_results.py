@@ -13,7 +13,8 @@ from dataclasses import replace
 from state.acceptance import Accepted, Entries
 from state.errors import StorageError
 from state.partition import Partition
-from state.planner.decide import Declared, Facts, irreplaceable, older_trouble
+from state.planner.current import Declared
+from state.planner.decide import Facts, irreplaceable, regression
 from state.planner.plan import Selection
 from state.result.classify import Commit
 from state.store.local.day_lock import published_of, read_mark
@@ -31,7 +32,7 @@ def published(
     root: LocalStore,
     threads: int,
 ) -> dict[Partition, int]:
-    """The highest generation that surely stood in the place of each commit that cannot be computed anew.
+    """The highest generation that surely was published for each commit that cannot be recomputed.
 
     Without those that a person accepted as they are, and those that are not asked for.
     """
@@ -43,20 +44,20 @@ def published(
     return _read(places, root, threads)
 
 
-def to_accept(declared: Sequence[Declared], facts: Facts, root: LocalStore, threads: int) -> Entries:
+def acceptable(declared: Sequence[Declared], facts: Facts, root: LocalStore, threads: int) -> Entries:
     """What a person accepts who says that the newer results are gone for good."""
     there = {(name, day): nonce for name, day, nonce in _irreplaceable(declared, facts, retired=True)}
     facts = replace(facts, published=_read(list(there), root, threads))
     entries: dict[str, dict[str, str]] = {}
     for (name, day), nonce in there.items():
         found = facts.output[name][day]
-        if isinstance(found, Commit) and older_trouble(name, day, found, facts, ""):
+        if isinstance(found, Commit) and regression(name, day, found, facts, ""):
             entries.setdefault(name, {})[day] = nonce
     return entries
 
 
-def outdated(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> Entries:
-    """What was accepted to no use any more: another commit stands there, or its input is back."""
+def expired(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> Entries:
+    """Accepted entries that apply no longer: there is another commit, or its input is back."""
     if not accepted.older_results:
         return {}
     needed = set(_irreplaceable(declared, facts, retired=True))
@@ -67,7 +68,7 @@ def outdated(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> 
 
 
 def _irreplaceable(declared: Sequence[Declared], facts: Facts, *, retired: bool) -> Iterator[tuple[str, str, str]]:
-    """Aggregation, day and nonce of each commit that no run can compute anew."""
+    """Aggregation, day and nonce of each commit that no run can recompute."""
     for one in declared:
         yield from ((one.name, day, _nonce(facts, one.name, day)) for day in irreplaceable(one, facts))
     for name in facts.output.keys() - {one.name for one in declared} if retired else ():

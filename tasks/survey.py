@@ -20,8 +20,9 @@ from state.index.index import IndexSnapshot
 from state.inputs.files import DayFiles, day_files
 from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
-from state.planner.decide import Declared, Facts
-from state.planner.plan import Plan, Selection, doubts, plan
+from state.planner.current import Declared
+from state.planner.decide import Facts
+from state.planner.plan import Plan, Selection, needs_hash, plan
 from state.result.classify import Commit
 from state.store.accepted import read_accepted
 from state.store.digest_cache import Digests
@@ -89,13 +90,13 @@ def survey(
         failures=read_failures(root.fd) if root else {},
     )
     digests = None
-    if doubted := sorted(doubts(declared, facts, selection)):
+    if unknown := sorted(needs_hash(declared, facts, selection)):
         digests = Digests(root.fd) if root else None
-        facts = _settle_doubts(doubted, facts, sources, input_root, digests, threads)
+        facts = _with_contents(unknown, facts, sources, input_root, digests, threads)
     if root:
         facts = replace(facts, published=older.published(declared, facts, selection, accepted, root, threads))
     made = plan(declared, facts, selection)
-    if why := fewer.refused(declared, facts, made, accepted):
+    if why := fewer.refusal(declared, facts, made, accepted):
         raise Refused(
             f"{why}; below {input_root.path} a part of the input looks unmounted, moved or deleted",
             command=f"mount it or correct NOONMARK_INPUT; if these are all the files that there are: {ACCEPT}",
@@ -103,8 +104,8 @@ def survey(
     present = frozenset(name for name, listing in listings.items() if listing.days)
     outdated = Accepted(accepted.empty_sources & present)
     if not selection.only:  # of aggregations that were not looked at nothing is known
-        needless = fewer.outdated(declared, facts, accepted), older.outdated(declared, facts, accepted)
-        outdated = Accepted(outdated.empty_sources, *needless)
+        unneeded = fewer.expired(declared, facts, accepted), older.expired(declared, facts, accepted)
+        outdated = Accepted(outdated.empty_sources, *unneeded)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
     return Survey(made, remembered, output, outdated, broken, digests)
 
@@ -120,7 +121,7 @@ def listed_facts(
         inputs={name: {day: day_files(files) for day, files in one.days.items()} for name, one in listings.items()},
         unreadable={name: one.unreadable for name, one in listings.items()},
         output=output.days,
-        blocked=output.blocked,
+        unreachable=output.blocked,
     )
     for name, listing in listings.items():
         if listing.broken:
@@ -153,8 +154,8 @@ def _without(facts: Facts, source: str, hidden: Mapping[str, str]) -> Facts:
     return replace(facts, inputs={**facts.inputs, source: known}, unreadable={**facts.unreadable, source: unreadable})
 
 
-def _settle_doubts(
-    doubted: list[tuple[str, str]],
+def _with_contents(
+    unknown: list[tuple[str, str]],
     facts: Facts,
     sources: Mapping[str, Sequence[Source]],
     input_root: InputRoot,
@@ -170,21 +171,21 @@ def _settle_doubts(
                 digests.learn(name, day, files, found)
         return found
 
-    def read(doubt: tuple[str, str]) -> frozenset[str] | StorageError:
-        name, day = doubt
+    def read(one: tuple[str, str]) -> frozenset[str] | StorageError:
+        name, day = one
         try:
             found = {digest(source, day, facts.inputs[name][day]) for source in sources[name]}
-            # What changes at this moment has no digest: the day is planned, and looked at anew as it is computed.
+            # What changes at this moment has no digest: the day is planned, and checked again when it is computed.
             return frozenset(one for one in found if one)
         except StorageError as error:
             return error
 
-    answers = dict(zip(doubted, map_in_threads(read, doubted, threads), strict=True))
+    answers = dict(zip(unknown, map_in_threads(read, unknown, threads), strict=True))
     unreadable = {name: dict(days) for name, days in facts.unreadable.items()}
     for (name, day), answer in answers.items():
         if isinstance(answer, StorageError):
             unreadable[name][day] = answer.message
-    contents = {doubt: answer for doubt, answer in answers.items() if not isinstance(answer, StorageError)}
+    contents = {one: answer for one, answer in answers.items() if not isinstance(answer, StorageError)}
     return replace(facts, contents=contents, unreadable=unreadable)
 
 

@@ -34,5 +34,5 @@ def log_plan(plan: Plan) -> None:
 
 def log_blocked(plan: Plan) -> None:
     """Log the days that a run would report as failed without computing them."""
-    for one in plan.troubles:
+    for one in plan.blocked:
         log.warning("%s %s (%s): %s; a run would report it as failed", one.aggregation, one.day, one.kind, one.why)

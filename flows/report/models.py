@@ -45,7 +45,7 @@ class DailyReport:
     def of(cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float) -> DailyReport:
         """Everything that was planned, and everything that was not."""
         committed: list[Committed] = []
-        failed = [Failed(one.aggregation, one.day, one.kind, one.why) for one in plan.troubles]
+        failed = [Failed(one.aggregation, one.day, one.kind, one.why) for one in plan.blocked]
         skipped = Counter(plan.skipped())
         for outcome in outcomes:
             match outcome:

@@ -1,6 +1,6 @@
-"""Days that have fewer files than their commits were computed from: few are a change like any other, many are none.
+"""Days that have fewer files than their commits were computed from: a few are a change like any other, many are not.
 
-Where one of several mounts below a wildcard is gone, every day would be computed anew from what the others hold. Pure.
+Where one of several mounts below a wildcard is gone, every day would be recomputed from what the others hold. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from state.acceptance import Accepted, Entries
 from state.inputs.files import DayFiles
-from state.planner.decide import Declared, Facts
+from state.planner.current import Declared
+from state.planner.decide import Facts
 from state.planner.plan import Plan
 from state.result.classify import Commit
 
@@ -22,7 +23,7 @@ _SHARE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Shrunk:
+class FewerFiles:
     """A committed day that has fewer files of a source than its commit was computed from (``then``)."""
 
     day: str
@@ -41,48 +42,50 @@ class Shrunk:
         return self.source in accepted.fewer_files and accepted.fewer_files[self.source].get(self.day) == self.digest
 
 
-def shrunk(aggregation: Declared, facts: Facts, days: Iterable[str]) -> Iterator[Shrunk]:
+def days_with_fewer(aggregation: Declared, facts: Facts, days: Iterable[str]) -> Iterator[FewerFiles]:
     """Which of these days have a commit and fewer files than it says; once for each source."""
     for day in days:
         found = facts.found(aggregation, day)
         if isinstance(found, Commit):
-            for name, source in aggregation.sources.items():
-                then, now = found.record.inputs.get(name), facts.inputs.get(source, {}).get(day)
+            for name, source, read_day in aggregation.reads(day):
+                then, now = found.record.inputs.get(name), facts.inputs.get(source, {}).get(read_day)
                 if then and now and len(now.files) < then.files:
-                    yield Shrunk(day, source, then.files, now)
+                    yield FewerFiles(read_day, source, then.files, now)
 
 
-def refused(declared: Sequence[Declared], facts: Facts, plan: Plan, accepted: Accepted) -> str | None:
+def refusal(declared: Sequence[Declared], facts: Facts, plan: Plan, accepted: Accepted) -> str | None:
     """Why a plan is not to be computed, or None."""
     planned: dict[str, list[str]] = {}
     for item in plan.items:
         planned.setdefault(item.aggregation, []).append(item.day)
     for one in declared:
-        found = [some for some in shrunk(one, facts, planned.get(one.name, ())) if not some.accepted_by(accepted)]
+        found = [
+            some for some in days_with_fewer(one, facts, planned.get(one.name, ())) if not some.accepted_by(accepted)
+        ]
         if _too_many(one, facts, found):
-            return _told(one, facts, found)
+            return _message(one, facts, found)
     return None
 
 
-def to_accept(declared: Sequence[Declared], facts: Facts) -> Entries:
+def acceptable(declared: Sequence[Declared], facts: Facts) -> Entries:
     """What a person accepts who says that the files which are left are all that there are."""
     entries: dict[str, dict[str, str]] = {}
     for one in declared:
-        found = list(shrunk(one, facts, facts.output.get(one.name, ())))
+        found = list(days_with_fewer(one, facts, facts.output.get(one.name, ())))
         if _too_many(one, facts, found):
             for some in found:
                 entries.setdefault(some.source, {})[some.day] = some.digest
     return entries
 
 
-def outdated(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> Entries:
-    """What was accepted to no use any more: the day has other files, or a commit that was computed from these."""
+def expired(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> Entries:
+    """Accepted entries that apply no longer: the day has other files, or a commit that was computed from these."""
     if not accepted.fewer_files:
         return {}
     needed = {
         (some.source, some.day)
         for one in declared
-        for some in shrunk(one, facts, facts.output.get(one.name, ()))
+        for some in days_with_fewer(one, facts, facts.output.get(one.name, ()))
         if some.accepted_by(accepted)
     }
     return {
@@ -91,7 +94,7 @@ def outdated(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> 
     }
 
 
-def _too_many(aggregation: Declared, facts: Facts, found: Sequence[Shrunk]) -> bool:
+def _too_many(aggregation: Declared, facts: Facts, found: Sequence[FewerFiles]) -> bool:
     days = len({one.day for one in found})
     return days >= _LEAST and days * _SHARE > _commits(aggregation, facts)
 
@@ -100,7 +103,7 @@ def _commits(aggregation: Declared, facts: Facts) -> int:
     return sum(isinstance(found, Commit) for found in facts.output.get(aggregation.name, {}).values())
 
 
-def _told(aggregation: Declared, facts: Facts, found: Sequence[Shrunk]) -> str:
+def _message(aggregation: Declared, facts: Facts, found: Sequence[FewerFiles]) -> str:
     one = found[0]
     of_source = [some for some in found if some.source == one.source]
     then, now = sum(some.then for some in of_source), sum(len(some.now.files) for some in of_source)

@@ -13,7 +13,8 @@ from itertools import chain
 
 from state.days import DayRange, order, ordinal
 from state.partition import Partition
-from state.planner.decide import Blocked, Declared, Facts, Item, doubted, retired_trouble, verdict
+from state.planner.current import Declared, unknown_reads
+from state.planner.decide import Blocked, Facts, Item, decide, decide_retired
 from state.result.classify import Commit, Newer
 from state.result.schemas import differing_days
 
@@ -32,17 +33,21 @@ class Selection:
         """Whether a day is among those asked for."""
         return not self.days or any(day in asked for asked in self.days)
 
+    def among(self, days: Iterable[str]) -> Iterable[str]:
+        """Those of the days that are asked for."""
+        return filter(self.covers, days) if self.days else days
+
 
 @dataclass(slots=True)
 class Plan:
-    """``items`` in the order of computing, ``statuses[aggregation]`` of all days that are not in it, ``troubles``.
+    """``items`` in the order of computing, ``statuses[aggregation]`` of all days that are not in it, and ``blocked``.
 
-    ``declared`` are the aggregations that the plan is made for; a trouble may be about another one.
+    ``declared`` are the aggregations that the plan is made for; a blocked day may be one of another.
     """
 
     items: list[Item] = field(default_factory=list)
     statuses: dict[str, Counter[str]] = field(default_factory=dict)
-    troubles: list[Blocked] = field(default_factory=list)
+    blocked: list[Blocked] = field(default_factory=list)
     declared: frozenset[str] = frozenset()
     changed_code: dict[str, int] = field(default_factory=dict)
     """Aggregation to the number of its commits that have its version but were computed by other code."""
@@ -56,44 +61,44 @@ class Plan:
         return Counter(item.reason for item in self.items)
 
     def skipped(self) -> Counter[str]:
-        """How many days have each status, over all aggregations; days in trouble are not among them."""
+        """How many days have each status, over all aggregations; blocked days are not among them."""
         return sum(self.statuses.values(), Counter())
 
 
-def doubts(declared: Sequence[Declared], facts: Facts, selection: Selection) -> set[tuple[str, str]]:
-    """The (source, day) pairs whose contents must be read before ``plan`` can decide."""
-    return {
-        doubt
-        for aggregation in declared
-        for day in facts.output.get(aggregation.name, ())
-        if selection.covers(day) and not selection.force
-        for doubt in doubted(aggregation, day, facts)
-    }
+def needs_hash(declared: Sequence[Declared], facts: Facts, selection: Selection) -> set[tuple[str, str]]:
+    """The (source, day) pairs whose contents must be read before ``plan`` can decide: listings alone cannot tell."""
+    needed = set()
+    for one in declared if not selection.force else ():
+        commits = {} if one.name in facts.unreachable else facts.output.get(one.name, {})
+        for day, found in commits.items():
+            if isinstance(found, Commit) and selection.covers(day):
+                for _, source, read_day in unknown_reads(found.record, one, one.reads(day), facts.inputs):
+                    needed.add((source, read_day))
+    return needed
 
 
 def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Plan:
     """What to compute, in which order and why, and the status of every other day.
 
-    ``facts.contents`` must answer all ``doubts``. The reasons and statuses are the contract's, and of several reasons
+    ``facts.contents`` must answer ``needs_hash``. The reasons and statuses are the contract's, and of several reasons
     the first that holds.
     """
     result = Plan(declared=frozenset(one.name for one in declared))
     suspected = {name for (name, _), failure in facts.failures.items() if failure.is_suspicion}
     for aggregation in declared:
         statuses = result.statuses[aggregation.name] = Counter()
-        troubles = []
-        for day in _known_days(aggregation, facts):
-            if selection.covers(day):
-                found = verdict(aggregation, day, facts, force=selection.force)
-                if isinstance(found, Item):
-                    result.items.append(replace(found, suspected=True) if aggregation.name in suspected else found)
-                elif isinstance(found, Blocked):
-                    troubles.append(found)
-                else:
-                    statuses[found] += 1
-                    if (aggregation.name, day) in facts.failures:
-                        result.recovered.append((aggregation.name, day))
-        result.troubles += sorted(troubles, key=lambda one: order(one.day))
+        blocked = []
+        for day in selection.among(_known_days(aggregation, facts)):
+            found = decide(aggregation, day, facts, force=selection.force)
+            if isinstance(found, Item):
+                result.items.append(replace(found, suspected=True) if aggregation.name in suspected else found)
+            elif isinstance(found, Blocked):
+                blocked.append(found)
+            else:
+                statuses[found] += 1
+                if facts.failures and (aggregation.name, day) in facts.failures:
+                    result.recovered.append((aggregation.name, day))
+        result.blocked += sorted(blocked, key=lambda one: order(one.day))
         if not selection.days and (missing := _missing(aggregation, facts)):
             statuses["missing"] = missing
         if other := _computed_by_other_code(aggregation, facts):
@@ -147,7 +152,7 @@ def _differing(aggregation: Declared, facts: Facts, items: Iterable[Item]) -> di
     planned = {item.day for item in items if item.aggregation == aggregation.name} if days else ()
     gone = "; its input is gone, so restore that first"
     return {
-        day: told if facts.has_input(aggregation, day) else told + gone
+        day: told if facts.has_input(aggregation.reads(day)) else told + gone
         for day, told in days.items()
         if day not in planned
     }
@@ -158,19 +163,19 @@ def _add_retired(declared: Sequence[Declared], facts: Facts, selection: Selectio
     for name, days in facts.output.items():
         if name in names:
             continue
-        covered = sorted(filter(selection.covers, days), key=order)
-        troubles = [trouble for day in covered if (trouble := retired_trouble(name, day, days[day], facts))]
+        covered = sorted(selection.among(days), key=order)
+        blocked = [one for day in covered if (one := decide_retired(name, day, days[day], facts))]
         commits = sum(isinstance(found, Commit | Newer) for found in days.values())
-        if kept := commits - sum(trouble.older for trouble in troubles):
+        if kept := commits - sum(one.regressed for one in blocked):
             result.statuses[name] = Counter(retired=kept)
-        result.troubles += troubles
+        result.blocked += blocked
 
 
 def _arrange(result: Plan, selection: Selection) -> None:
     """Day by day; what failed on the same input and code comes last, so that it keeps nothing else waiting."""
     result.items.sort(key=lambda item: item.aggregation)
     result.items.sort(key=lambda item: order(item.day), reverse=selection.newest_first)
-    result.items.sort(key=lambda item: (item.failed_alike, item.may_kill))
+    result.items.sort(key=lambda item: (item.repeats_failure, item.may_kill))
     if selection.limit is not None:
         first = set(list(dict.fromkeys(item.day for item in result.items))[: selection.limit])
         result.items = [item for item in result.items if item.day in first]

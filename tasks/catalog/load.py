@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from state.errors import ConfigurationError, DeclarationError, Interrupted, NoonmarkError
-from state.planner.decide import Declared
+from state.planner.current import Declared
 from tasks.catalog.declare import Aggregation, Source, declared
 from tasks.user_code import contained, told
 

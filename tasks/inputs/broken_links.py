@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from state.planner.decide import Declared, Facts
+from state.planner.current import Declared
+from state.planner.decide import Facts
 from state.result.classify import Commit
 from state.result.record import SourceRecord
 from tasks.catalog.template import Template

@@ -10,6 +10,7 @@ from functools import partial
 from state.errors import StorageError
 from state.inputs.files import DayFiles, day_files
 from state.inputs.root import InputRoot
+from state.planner.current import Current, input_is_current
 from state.result.classify import Commit
 from state.result.record import SourceRecord
 from state.store.local.scan import Output
@@ -38,16 +39,20 @@ def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threa
             digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
             digests = dict(zip(files, digested, strict=True))
             for aggregation, day, recorded in _recorded(catalog, output, source):
-                if day not in files or recorded.stat != files[day].stat:
+                if day not in files or input_is_current(recorded, files[day]) is not Current.YES:
                     continue  # every run sees that
                 found = digests[day]
-                if found not in (recorded.contents, None) and source.shows_paths:
+                if source.shows_paths and _is_edited(recorded, found):
                     # Before where they lie was a part of it, commits had the digest of files by their own names.
                     found = _digest(source, input_root, files[day], os.path.basename)
                 if isinstance(found, StorageError):
                     yield Unread(aggregation, day, f"its input cannot be read: {found.message}")
-                elif found not in (recorded.contents, None):
+                elif _is_edited(recorded, found):
                     yield Edited(aggregation, day, name)
+
+
+def _is_edited(recorded: SourceRecord, digest: str | StorageError | None) -> bool:
+    return isinstance(digest, str) and input_is_current(recorded, None, (digest,)) is Current.NO
 
 
 def _digest(

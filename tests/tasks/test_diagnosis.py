@@ -194,7 +194,7 @@ def test_every_kind_that_the_planner_can_give_has_its_words() -> None:
     plan = Plan(
         items=[Item("totals", day, reason) for day, reason in zip(DAYS, _DETAILS, strict=False)],
         statuses={},
-        troubles=[Blocked("totals", "10", "unreadable", "why"), Blocked("totals", "11", "unrecoverable", "why")],
+        blocked=[Blocked("totals", "10", "unreadable", "why"), Blocked("totals", "11", "unrecoverable", "why")],
     )
     found = list(problems_of(plan))
     assert [one.kind for one in found] == [*_DETAILS, "unreadable", "unrecoverable"]
@@ -207,7 +207,7 @@ def test_counts_add_statuses_reasons_and_troubles() -> None:
     """Every known day of an aggregation counts once."""
     plan = Plan(
         items=[Item("totals", "1", "new"), Item("totals", "2", "new")],
-        troubles=[Blocked("totals", "3", "unreadable", "why")],
+        blocked=[Blocked("totals", "3", "unreadable", "why")],
     )
     plan.statuses = {"totals": Counter(done=4), "old": Counter(retired=2)}
     assert counts_of(plan) == {"totals": {"done": 4, "new": 2, "unreadable": 1}, "old": {"retired": 2}}

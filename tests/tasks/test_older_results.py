@@ -6,12 +6,13 @@ import shutil
 
 import pytest
 
-from state.planner.decide import Blocked, Declared, Facts, Item, verdict
+from state.planner.current import Declared
+from state.planner.decide import Blocked, Facts, Item, decide
 from state.planner.plan import Selection, plan
 from state.result.classify import Commit
 from tests.flows.test_health import command, examined
 from tests.project import SHOPS, Project, dates
-from tests.state.planner.test_verdict import commit, listed
+from tests.state.planner.test_decide import commit, listed
 
 DAY, OTHER = dates(10)[4], dates(10)[5]
 DECLARED = Declared("departures", 2, "code", {"flights": "raw"})
@@ -30,12 +31,12 @@ def _facts(found: Commit, published: int, *, with_input: bool = False) -> Facts:
 )
 def test_a_commit_below_what_was_published_is_a_loss(stands: int, published: int, is_older: bool) -> None:
     """Where the input is gone; a mark that says nothing (0) is no evidence."""
-    found = verdict(DECLARED, DAY, _facts(commit(day=DAY, generation=stands), published), force=False)
+    found = decide(DECLARED, DAY, _facts(commit(day=DAY, generation=stands), published), force=False)
     if not is_older:
         assert found == "orphaned"
         return
     assert isinstance(found, Blocked)
-    assert (found.kind, found.older) == ("unrecoverable", True)
+    assert (found.kind, found.regressed) == ("unrecoverable", True)
     assert found.why == (
         f"generation {stands} stands where generation {published} was published, and its input is gone; "
         f"expected generation {published}, restored from a backup"
@@ -44,17 +45,17 @@ def test_a_commit_below_what_was_published_is_a_loss(stands: int, published: int
 
 def test_what_can_be_computed_anew_is_no_loss() -> None:
     """With its input the day is done, or changed and computed anew; a newer version's commit is left alone."""
-    assert verdict(DECLARED, DAY, _facts(commit(day=DAY), 9, with_input=True), force=False) == "done"
-    assert isinstance(verdict(DECLARED, DAY, _facts(commit(day=DAY), 9, with_input=True), force=True), Item)
-    assert verdict(DECLARED, DAY, _facts(commit(day=DAY, version=3), 9), force=False) == "ahead"
+    assert decide(DECLARED, DAY, _facts(commit(day=DAY), 9, with_input=True), force=False) == "done"
+    assert isinstance(decide(DECLARED, DAY, _facts(commit(day=DAY), 9, with_input=True), force=True), Item)
+    assert decide(DECLARED, DAY, _facts(commit(day=DAY, version=3), 9), force=False) == "ahead"
 
 
 def test_a_retired_result_is_looked_at_too() -> None:
     """Nobody declares it any more, so no run can compute it; it is not counted as kept."""
     facts = _facts(commit(day=DAY, generation=3), 5)
     made = plan([], facts, Selection())
-    assert [(one.day, one.older) for one in made.troubles] == [(DAY, True)]
-    assert "its aggregation is no longer declared" in made.troubles[0].why
+    assert [(one.day, one.regressed) for one in made.blocked] == [(DAY, True)]
+    assert "its aggregation is no longer declared" in made.blocked[0].why
     assert made.skipped()["retired"] == 0
 
 

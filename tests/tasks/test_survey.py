@@ -127,7 +127,7 @@ def test_the_first_and_the_second_survey(house: House) -> None:
     assert [(item.day, item.reason) for item in house.plan().items] == [(day, "new") for day in DAYS]
     house.commit()
     found = house.plan()
-    assert (found.items, found.troubles, found.statuses) == ([], [], {"rows": Counter(done=3)})
+    assert (found.items, found.blocked, found.statuses) == ([], [], {"rows": Counter(done=3)})
     assert house.read == []
 
 
@@ -272,8 +272,8 @@ def test_a_doubt_that_cannot_be_settled_is_trouble(house: House, monkeypatch: py
     monkeypatch.setattr(module, "contents_digest", failing)
     found = house.plan()
     assert found.items == []
-    assert [(one.day, one.kind) for one in found.troubles] == [("9", "unreadable")]
-    assert "Input/output error" in found.troubles[0].why
+    assert [(one.day, one.kind) for one in found.blocked] == [("9", "unreadable")]
+    assert "Input/output error" in found.blocked[0].why
     assert found.statuses["rows"] == Counter(done=2)
 
 
@@ -401,4 +401,4 @@ def test_a_file_that_changes_while_it_is_doubted_is_planned(house: House, monkey
     monkeypatch.setattr(module, "contents_digest", lambda *_: None)
     found = house.plan()
     assert [(item.day, item.reason) for item in found.items] == [("9", "changed")]
-    assert found.troubles == []
+    assert found.blocked == []

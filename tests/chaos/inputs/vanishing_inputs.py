@@ -361,7 +361,7 @@ MUTANTS: dict[str, Mutant] = {
     # Removes that look alone: a reader that is given paths reads what took the root's place.
     "input root not looked at again": without({"state.inputs.root.InputRoot.check": _nothing}),
     # Removes the refusal of plans that would compute many days from fewer files.
-    "fewer files accepted": without({"state.planner.fewer_files.refused": _nothing}),
+    "fewer files accepted": without({"state.planner.fewer_files.refusal": _nothing}),
     # Removes the look at what once stood where no run can compute it anew.
     "older result believed": without({"tasks.older_results._read": lambda *_: {}}),
     # Removes the difference between what was to be published and what was.

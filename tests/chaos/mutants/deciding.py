@@ -13,7 +13,7 @@ from state.index import client as index_client
 from state.index import leases
 from state.index.scripts import COMMIT, RECONCILE
 from state.inputs import files as inputs
-from state.planner import decide as verdict
+from state.planner import decide as deciding
 from state.result import classify as found
 from state.result.classify import Commit, Damaged, Unreadable
 from state.result.seal import read_footer
@@ -97,12 +97,12 @@ def _token_last() -> Iterator[None]:
 @contextmanager
 def _other_version_is_older() -> Iterator[None]:
     """A result of any other version is outdated, a higher one too."""
-    judge, read = verdict.verdict, Attempt._read_token
+    judge, read = deciding.decide, Attempt._read_token
 
     def judge_by_difference(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
         stands = facts.found(aggregation, day)
         if isinstance(stands, Commit) and stands.record.version > aggregation.version:
-            return verdict.Item(aggregation.name, day, "outdated", stands.record.nonce)
+            return deciding.Item(aggregation.name, day, "outdated", stands.record.nonce)
         return judge(aggregation, day, facts, force=force)
 
     def read_anyway(self: Any, item: Any) -> bool:
@@ -111,19 +111,19 @@ def _other_version_is_older() -> Iterator[None]:
             self._tokens[item.aggregation] = read_token(self._shop.root.fd, item.aggregation, self.day)
         return item.aggregation in self._tokens
 
-    with patch("state.planner.plan.verdict", judge_by_difference), patch.object(Attempt, "_read_token", read_anyway):
+    with patch("state.planner.plan.decide", judge_by_difference), patch.object(Attempt, "_read_token", read_anyway):
         yield
 
 
 @contextmanager
 def _index_believed() -> Iterator[None]:
-    judge = verdict.verdict
+    judge = deciding.decide
 
     def judge_by_index(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
         remembered = day in facts.index.get(aggregation.name, ())
         return "done" if remembered and not force else judge(aggregation, day, facts, force=force)
 
-    with patch("state.planner.plan.verdict", judge_by_index):
+    with patch("state.planner.plan.decide", judge_by_index):
         yield
 
 
@@ -227,7 +227,7 @@ DECIDING: dict[str, Mutant] = {
     # Removes what a run that died tells the next one.
     "note of a dead run not read": without({"flows.daily.record_deaths": nothing}),
     # Removes the order of what failed: it is computed first again.
-    "failed days first": without({"state.planner.decide.Item.failed_alike": False}),
+    "failed days first": without({"state.planner.decide.Item.repeats_failure": False}),
     # Removes the names under which polars reads files on disk in pieces.
     "polars maps the input": without({"tasks.catalog.formats.scan_files": _scan_paths}),
     # Removes the comparison of a footer's names with the place where it lies.

@@ -16,8 +16,9 @@ from state.index import lease_owner as holder
 from state.index import leases
 from state.index.index import Index, IndexSnapshot
 from state.index.replies import Call, of_any_type, texts
-from state.planner import decide as verdict
-from state.planner.decide import Declared, Facts
+from state.planner import decide as deciding
+from state.planner.current import Declared
+from state.planner.decide import Facts
 from state.store.local import layout
 from tasks import survey
 from tests.chaos.campaign import Mutant, replaced, replaced_all
@@ -28,12 +29,12 @@ Judge = Callable[[Declared, str, Facts], str | None]
 @contextmanager
 def _first_asked(judge: Judge) -> Iterator[None]:
     """Ask ``judge`` for a day's status before the planner does."""
-    real = verdict.verdict
+    real = deciding.decide
 
     def asked(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Any:
         return judge(aggregation, day, facts) or real(aggregation, day, facts, force=force)
 
-    with replaced("state.planner.plan.verdict", asked):
+    with replaced("state.planner.plan.decide", asked):
         yield
 
 

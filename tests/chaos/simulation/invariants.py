@@ -152,10 +152,10 @@ class Watch:
         call, path = unread
         place = place_of(path) or place_of(f"{path}/{layout.DATA}")  # a day's folder is opened before its file
         # On the way to a file, an aggregation's folder may be the one that cannot be opened: then its day is named.
-        on_the_way = call == "open" and place is None and is_aggregation_name(path) and found.plan.troubles
+        on_the_way = call == "open" and place is None and is_aggregation_name(path) and found.plan.blocked
         if call in ("listdir", "list input") or (call == "open" and place is None and not on_the_way):
             self.say(5, f"{self.scheduler.current.name} plans although it could not {call} {path}")
-        elif call == "pread" and not found.plan.troubles:
+        elif call == "pread" and not found.plan.blocked:
             self.say(5, f"{self.scheduler.current.name} plans over a result that it could not read")
         elif any((item.aggregation, item.day) == place for item in found.plan.items):
             self.say(5, f"{self.scheduler.current.name} plans {path} that it could not open")

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import flows.daily  # noqa: F401 its names are patched
 from state.errors import StorageError
 from state.index.scripts import COMMIT, RECONCILE
-from state.planner.decide import Item, verdict
+from state.planner.decide import Item, decide
 from state.result.classify import Commit, Damaged, Unreadable
 from state.store.base import Superseded
 from state.store.digest_cache import Digests
@@ -92,9 +92,13 @@ def _flushing(chosen: Callable[[str], bool]) -> Callable[[int, str], None]:
 
 def _planned_if_different(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
     found = facts.found(aggregation, day)
-    if isinstance(found, Commit) and found.record.version > aggregation.version and facts.has_input(aggregation, day):
+    if (
+        isinstance(found, Commit)
+        and found.record.version > aggregation.version
+        and facts.has_input(aggregation.reads(day))
+    ):
         return Item(aggregation.name, day, "outdated", found.record.nonce)
-    return verdict(aggregation, day, facts, force=force)
+    return decide(aggregation, day, facts, force=force)
 
 
 def _read_any_token(self: Any, item: Item) -> bool:
@@ -105,7 +109,7 @@ def _read_any_token(self: Any, item: Item) -> bool:
 def _done_by_redis(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
     if facts.found(aggregation, day) is None and day in facts.index.get(aggregation.name, ()):
         return "done"
-    return verdict(aggregation, day, facts, force=force)
+    return decide(aggregation, day, facts, force=force)
 
 
 def _input_first(self: Any, _: int) -> None:
@@ -202,14 +206,14 @@ MUTANTS: dict[str, Mutant] = {
     "unlinked lock file": _patched(state__store__local__commit__day_lock=_unlinking),
     "deadline frees the lock": _patched(state__store__local__day_lock___wait=_impatient),
     "version differs": _patched(
-        state__planner__plan__verdict=_planned_if_different, tasks__compute__job__Attempt___read_token=_read_any_token
+        state__planner__plan__decide=_planned_if_different, tasks__compute__job__Attempt___read_token=_read_any_token
     ),
     "token read after the input, no re-check": _held(
         Attempt, read_tokens=_nothing, take_in=_input_first, _still_holds=_always
     ),
     "no ctime": _held(Inputs, ctime=False),
     "recent times trusted": _patched(tasks__inputs__reading__RECENT_NS=-(1 << 62)),
-    "Redis believed": _patched(state__planner__plan__verdict=_done_by_redis),
+    "Redis believed": _patched(state__planner__plan__decide=_done_by_redis),
     "lease blocks for ever": _patched(
         state__index__leases__Leases___judged=_every_lease_counts,
         state__index__lease_wait__Patience__lasts=lambda *_: True,

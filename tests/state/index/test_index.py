@@ -21,7 +21,7 @@ from state.index.index import Index, IndexUpdate, ReconcileStats, entry
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from tests import redis_servers
 from tests.redis_servers import NAMESPACE, client_of, dump
-from tests.state.planner.test_verdict import made_commit
+from tests.state.planner.test_decide import made_commit
 
 server_url = redis_servers.server_url
 client = redis_servers.client

@@ -11,12 +11,13 @@ import pytest
 
 from state.acceptance import Accepted
 from state.inputs.files import DayFiles, FileStat
-from state.planner.decide import Declared, Facts
-from state.planner.fewer_files import outdated, refused, to_accept
+from state.planner.current import Declared
+from state.planner.decide import Facts
+from state.planner.fewer_files import acceptable, expired, refusal
 from state.planner.plan import Selection, plan
 from tests.flows.test_health import command, examined, kinds
 from tests.project import SHOPS, Project, dates
-from tests.state.planner.test_verdict import commit, recorded
+from tests.state.planner.test_decide import commit, recorded
 
 DECLARED = Declared("departures", 2, "code", {"flights": "raw"})
 FORTY = [str(day) for day in range(40)]
@@ -38,7 +39,7 @@ def _facts(fewer: int, days: list[str] = FORTY, left: str = "us.csv") -> Facts:
 
 def _refused(facts: Facts, accepted: Accepted | None = None, **selection: object) -> str | None:
     made = plan([DECLARED], facts, Selection(**selection))  # type: ignore[arg-type]
-    return refused([DECLARED], facts, made, accepted or Accepted())
+    return refusal([DECLARED], facts, made, accepted or Accepted())
 
 
 @pytest.mark.parametrize(
@@ -67,30 +68,30 @@ def test_only_what_would_be_computed_counts() -> None:
     older = replace(DECLARED, version=3)
     made = plan([older], facts, Selection())
     assert made.counts() == {"outdated": 40}
-    assert refused([older], facts, made, Accepted())
-    assert refused([older], _facts(0), plan([older], _facts(0), Selection()), Accepted()) is None
+    assert refusal([older], facts, made, Accepted())
+    assert refusal([older], _facts(0), plan([older], _facts(0), Selection()), Accepted()) is None
 
 
 def test_just_what_was_accepted_may_be_computed() -> None:
     """Touched or edited files are what was accepted; other files, or yet fewer, are asked about again."""
     facts = _facts(40)
-    accepted = Accepted(fewer_files=to_accept([DECLARED], facts))
+    accepted = Accepted(fewer_files=acceptable([DECLARED], facts))
     assert _refused(facts, accepted) is None
     edited = {day: replace(files, stat="edited") for day, files in facts.inputs["raw"].items()}
     assert _refused(replace(facts, inputs={"raw": edited}), accepted) is None
     assert _refused(_facts(40, left="eu.csv"), accepted)
-    assert to_accept([DECLARED], _facts(9)) == {}
+    assert acceptable([DECLARED], _facts(9)) == {}
 
 
 def test_what_was_accepted_is_taken_back_once_it_is_of_no_use() -> None:
     """Computed days and days whose files came back: the next loss is a question again."""
     facts = _facts(40)
-    accepted = Accepted(fewer_files=to_accept([DECLARED], facts))
-    assert outdated([DECLARED], facts, accepted) == {"raw": {}}
-    assert accepted.without(Accepted(fewer_files=outdated([DECLARED], _facts(12), accepted))).fewer_files == {
+    accepted = Accepted(fewer_files=acceptable([DECLARED], facts))
+    assert expired([DECLARED], facts, accepted) == {"raw": {}}
+    assert accepted.without(Accepted(fewer_files=expired([DECLARED], _facts(12), accepted))).fewer_files == {
         "raw": {day: digest for day, digest in accepted.fewer_files["raw"].items() if int(day) < 12}
     }
-    assert accepted.without(Accepted(fewer_files=outdated([DECLARED], _facts(0), accepted))) == Accepted()
+    assert accepted.without(Accepted(fewer_files=expired([DECLARED], _facts(0), accepted))) == Accepted()
 
 
 REGIONS = ("asia", "eu", "us")

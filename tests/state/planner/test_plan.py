@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from state.days import order, parse_range
 from state.inputs.files import DayFiles
-from state.planner.decide import Declared, Facts, Item
-from state.planner.plan import Plan, Selection, doubts, plan
+from state.planner.current import Declared
+from state.planner.decide import Facts, Item
+from state.planner.plan import Plan, Selection, needs_hash, plan
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from tasks.diagnosis import counts_of, problems_of
-from tests.state.planner.test_verdict import listed, made_commit, recorded
+from tests.state.planner.test_decide import listed, made_commit, recorded
 
 DAYS = [str(number) for number in range(7, 13)]  # over the step from 9 to 10
 SIZES = {"x": 10, "y": 10, "z": 11}  # x and y can be told apart by their bytes alone
@@ -59,9 +60,9 @@ class World:
         )
 
     def answered(self, selection: Selection = ALL) -> Facts:
-        """What a survey finds, with the contents of exactly what the planner doubts."""
+        """What a survey finds, with the contents of exactly what the planner asks for."""
         facts = self.facts()
-        asked = doubts(self.declared, facts, selection)
+        asked = needs_hash(self.declared, facts, selection)
         return replace(facts, contents={(name, day): self.raw[name][day].contents for name, day in asked})
 
     def plan(self, selection: Selection = ALL) -> Plan:
@@ -170,7 +171,7 @@ def expected(world: World, one: Declared, day: str) -> str:
 
 def said(found_plan: Plan) -> tuple[list[Item], list[tuple[str, str, str]], dict[str, Counter[str]]]:
     """A plan as plain values."""
-    troubles = [(one.aggregation, one.day, one.kind) for one in found_plan.troubles]
+    troubles = [(one.aggregation, one.day, one.kind) for one in found_plan.blocked]
     return found_plan.items, troubles, {name: +counts for name, counts in found_plan.statuses.items()}
 
 
@@ -182,7 +183,7 @@ def test_every_known_day_is_exactly_once_an_item_a_trouble_or_a_status(world: Wo
     words: dict[str, Counter[str]] = {}
     for one in world.declared:
         named = [(item.day, item.reason) for item in made.items if item.aggregation == one.name]
-        named += [(trouble.day, trouble.kind) for trouble in made.troubles if trouble.aggregation == one.name]
+        named += [(trouble.day, trouble.kind) for trouble in made.blocked if trouble.aggregation == one.name]
         assert len({day for day, _ in named}) == len(named)
         assert dict(named) == {day: expected(world, one, day) for day in {day for day, _ in named}}
         words[one.name] = Counter(expected(world, one, day) for day in world.known(one))
@@ -262,8 +263,8 @@ def test_no_index_removes_an_item_or_calls_a_day_done(world: World, index: dict[
     for one, other in zip(without.items, with_it.items, strict=True):
         lost = other.day in index.get(other.aggregation, ())
         assert other.reason == ("lost" if one.reason == "new" and lost else one.reason)
-    added = [one for one in with_it.troubles if one not in without.troubles]
-    assert all(one in with_it.troubles for one in without.troubles)
+    added = [one for one in with_it.blocked if one not in without.blocked]
+    assert all(one in with_it.blocked for one in without.blocked)
     assert all(one.kind == "unrecoverable" and one.day in index[one.aggregation] for one in added)
     assert with_it.statuses == without.statuses
 
@@ -304,13 +305,13 @@ def test_a_narrowed_run_plans_and_reads_nothing_outside(world: World, text: str)
     asked = parse_range(text)
     selection = Selection(days=(asked,))
     narrow, whole = world.plan(selection), world.plan()
-    assert all(day in asked for _, day in doubts(world.declared, world.facts(), selection))
+    assert all(day in asked for _, day in needs_hash(world.declared, world.facts(), selection))
     assert narrow.items == [item for item in whole.items if item.day in asked]
-    assert narrow.troubles == [one for one in whole.troubles if one.day in asked]
+    assert narrow.blocked == [one for one in whole.blocked if one.day in asked]
     inside = sum(len({day for day in world.known(one) if day in asked}) for one in world.declared)
     statuses = sum(sum(narrow.statuses[one.name].values()) for one in world.declared)
     declared = {one.name for one in world.declared}
-    troubles = sum(one.aggregation in declared for one in narrow.troubles)
+    troubles = sum(one.aggregation in declared for one in narrow.blocked)
     assert len(narrow.items) + troubles + statuses == inside
 
 
@@ -331,11 +332,11 @@ def test_one_late_file_among_many_days() -> None:
     """Promise 8: one day is planned, and no byte of any other is read."""
     world = _settled([str(number) for number in range(1000)])
     assert world.plan().items == []
-    assert doubts(world.declared, world.facts(), ALL) == set()
+    assert needs_hash(world.declared, world.facts(), ALL) == set()
     late = replace(world, raw={"flights": {**world.raw["flights"], "999": Raw("z", "now")}})
     assert [(item.day, item.reason) for item in late.plan().items] == [("999", "changed")]
     touched = replace(world, raw={"flights": {**world.raw["flights"], "10": Raw("x", "now")}})
-    assert doubts(touched.declared, touched.facts(), ALL) == {("flights", "10")}
+    assert needs_hash(touched.declared, touched.facts(), ALL) == {("flights", "10")}
     assert touched.plan().items == []
 
 
@@ -388,12 +389,12 @@ def test_damage_is_found_where_nobody_would_rebuild_it() -> None:
     world = replace(_settled(["7"]), output={"departures": {}, "old": old})
     plan = world.plan()
     assert plan.statuses["old"] == Counter(retired=1)
-    assert [(one.aggregation, one.day, one.kind) for one in plan.troubles] == [
+    assert [(one.aggregation, one.day, one.kind) for one in plan.blocked] == [
         ("old", "8", "unrecoverable"),
         ("old", "9", "unreadable"),
     ]
-    assert plan.troubles[0].why == "its result is damaged (torn) and its aggregation is no longer declared"
-    assert world.plan(Selection(only={"departures"})).troubles == []
+    assert plan.blocked[0].why == "its result is damaged (torn) and its aggregation is no longer declared"
+    assert world.plan(Selection(only={"departures"})).blocked == []
     alone = replace(world, output={"departures": {}, "old": {"8": Damaged("torn")}}).plan()
     assert counts_of(alone)["old"] == {"unrecoverable": 1}
     assert [(one.kind, one.command) for one in problems_of(plan) if one.aggregation == "old"] == [

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from state.inputs.files import DayFiles, FileStat
-from state.planner.decide import Declared, Facts
+from state.planner.current import Declared
+from state.planner.decide import Facts
 from state.result.classify import Commit, Damaged, Found
 from state.result.record import SourceRecord
 from tasks.catalog.template import Template

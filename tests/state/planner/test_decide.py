@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 
 from state.inputs.files import DayFiles, FileStat
-from state.planner.decide import Blocked, Declared, Facts, Item, doubted, verdict
+from state.planner.current import Declared
+from state.planner.decide import Blocked, Facts, Item, decide
+from state.planner.plan import Selection, needs_hash
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from state.result.record import CommitRecord, SourceRecord
 
 DAY = "2013-01-01"
+
+
+def _needed(declared: Declared, facts: Facts) -> set[tuple[str, str]]:
+    return needs_hash([declared], facts, Selection())
 
 
 def made_commit(
@@ -66,8 +72,8 @@ class Day:
     unreadable: str = ""
     force: bool = False
 
-    def verdict(self) -> Item | Blocked | str:
-        """The verdict, with the contents read exactly where they are asked for."""
+    def decided(self) -> Item | Blocked | str:
+        """The decision, with the contents read exactly where they are asked for."""
         declared = Declared("departures", 2, "code", {"flights": "flights/{day}/*.csv"})
         source = declared.sources["flights"]
         facts = Facts(
@@ -77,9 +83,9 @@ class Day:
             index={"departures": {DAY} if self.remembered else set()},
             contents={} if self.contents is None else {(source, DAY): self.contents},
         )
-        doubts = doubted(declared, DAY, facts)
-        assert doubts == ({(source, DAY)} if self.contents is not None else set())
-        return verdict(declared, DAY, facts, force=self.force)
+        asked = needs_hash([declared], facts, Selection())
+        assert asked == ({(source, DAY)} if self.contents is not None else set())
+        return decide(declared, DAY, facts, force=self.force)
 
 
 def commit(**changes: Any) -> Commit:
@@ -151,19 +157,19 @@ def test_a_planned_day_has_the_first_reason_that_holds(day: Day, reason: str) ->
     """forced, corrupt, lost, new, outdated, changed: in this order. The plan remembers how many files there were."""
     over = day.found.record.nonce if isinstance(day.found, Commit) else ""
     assert day.files is not None
-    assert day.verdict() == Item("departures", DAY, reason, over, files=(len(day.files.files),))
+    assert day.decided() == Item("departures", DAY, reason, over, files=(len(day.files.files),))
 
 
 @pytest.mark.parametrize(("day", "status"), STATUSES)
 def test_a_day_that_needs_nothing_has_a_status(day: Day, status: str) -> None:
     """done, empty, ahead, orphaned: none of them is computed, by force neither where that could only harm."""
-    assert day.verdict() == status
+    assert day.decided() == status
 
 
 @pytest.mark.parametrize(("day", "kind", "why"), TROUBLES)
 def test_a_day_in_trouble_is_neither_planned_nor_done(day: Day, kind: str, why: str) -> None:
     """Unknown is not absent, and what cannot be computed again is said, with the cause."""
-    found = day.verdict()
+    found = day.decided()
     assert isinstance(found, Blocked)
     assert (found.aggregation, found.day, found.kind) == ("departures", DAY, kind)
     assert why in found.why
@@ -174,7 +180,7 @@ def test_one_source_that_lacks_the_day_makes_it_no_day() -> None:
     declared = Declared("departures", 2, "code", {"flights": "f", "weather": "w"})
     found = commit(inputs={"flights": recorded(), "weather": recorded()})
     facts = Facts(inputs={"f": {DAY: listed()}, "w": {}}, output={"departures": {DAY: found}})
-    assert verdict(declared, DAY, facts, force=False) == "orphaned"
+    assert decide(declared, DAY, facts, force=False) == "orphaned"
 
 
 def test_each_source_is_compared_with_its_own_record() -> None:
@@ -184,10 +190,10 @@ def test_each_source_is_compared_with_its_own_record() -> None:
     for touched in ("f", "w"):
         inputs = {source: {DAY: listed("touched" if source == touched else "stat")} for source in ("f", "w")}
         facts = Facts(inputs=inputs, output={"departures": {DAY: found}})
-        assert doubted(declared, DAY, facts) == {(touched, DAY)}
+        assert _needed(declared, facts) == {(touched, DAY)}
         for contents, expected in (("contents" if touched == "f" else "rain", "done"), ("other", None)):
             answered = Facts(inputs=inputs, output=facts.output, contents={(touched, DAY): contents})
-            outcome = verdict(declared, DAY, answered, force=False)
+            outcome = decide(declared, DAY, answered, force=False)
             assert outcome == expected or (isinstance(outcome, Item) and outcome.reason == "changed" and not expected)
 
 
@@ -204,6 +210,6 @@ def test_contents_are_read_only_where_they_can_decide() -> None:
         (Newer(2), listed("touched")),
     ]
     for found, files in settled:
-        assert doubted(declared, DAY, Facts({"f": {DAY: files}}, {"departures": {DAY: found}})) == set()
+        assert _needed(declared, Facts({"f": {DAY: files}}, {"departures": {DAY: found}})) == set()
     touched = Facts({"f": {DAY: listed("touched")}}, {"departures": {DAY: commit()}})
-    assert doubted(declared, DAY, touched) == {("f", DAY)}
+    assert _needed(declared, touched) == {("f", DAY)}

@@ -1,0 +1,93 @@
+"""Whether a commit is current: the one question that planner, computation and deep check ask.
+
+Pure. Who asks gives what is known of the inputs: what a listing shows, the digests of what was read, or both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from state.inputs.files import DayFiles
+from state.result.record import CommitRecord, SourceRecord
+
+Files = Mapping[str, Mapping[str, DayFiles]]
+"""Source to day to what a listing shows of it."""
+Contents = Mapping[tuple[str, str], Collection[str]]
+"""(source, day) to the digests of its files: one for each way in which a file's name counts."""
+
+
+Read = tuple[str, str, str]
+"""One input of a result: its name in the commit record, the source, and the day of that source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An aggregation as the planner sees it. ``sources`` maps the name in the record to the key in ``Facts.inputs``."""
+
+    name: str
+    version: int
+    code: str
+    sources: Mapping[str, str]
+
+    def reads(self, day: str) -> list[Read]:
+        """All that a day of it is computed from, in the order of its sources."""
+        return [(name, source, day) for name, source in self.sources.items()]
+
+
+class Current(Enum):
+    """The answer to the question. ``UNKNOWN``: only the contents can tell."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+def is_current(
+    record: CommitRecord, aggregation: Declared, reads: Sequence[Read], files: Files, contents: Contents
+) -> Current:
+    """Whether a commit is what this aggregation would make of these inputs. ``reads`` are those of the commit's day."""
+    recorded = record.inputs
+    if record.version != aggregation.version or recorded.keys() != aggregation.sources.keys():
+        return Current.NO
+    answer = Current.YES
+    for name, source, day in reads:
+        then, now = recorded[name], files[source].get(day) if source in files else None
+        if now is not None and now.stat == then.stat:
+            continue  # as nearly always: a plan asks for 100,000 days
+        one = input_is_current(then, now, contents.get((source, day)))
+        if one is Current.NO:
+            return one
+        if one is Current.UNKNOWN:
+            answer = one
+    return answer
+
+
+def unknown_reads(record: CommitRecord, aggregation: Declared, reads: Sequence[Read], files: Files) -> list[Read]:
+    """The inputs whose contents must be read to answer; none where the listing answers."""
+    if is_current(record, aggregation, reads, files, {}) is not Current.UNKNOWN:
+        return []
+    inputs = record.inputs
+    return [
+        (name, source, day)
+        for name, source, day in reads
+        if (now := files.get(source, {}).get(day)) and input_is_current(inputs[name], now) is Current.UNKNOWN
+    ]
+
+
+def input_is_current(
+    recorded: SourceRecord, files: DayFiles | None, contents: Collection[str] | None = None
+) -> Current:
+    """Whether one input is what a commit was computed from.
+
+    Names, sizes and times decide first, where they can. Without ``files`` the contents alone do.
+    """
+    if files is not None:
+        if recorded.stat == files.stat:
+            return Current.YES
+        if recorded.files != len(files.files) or recorded.bytes != files.bytes:
+            return Current.NO
+    if contents is None:
+        return Current.UNKNOWN
+    return Current.YES if recorded.contents in contents else Current.NO
