@@ -9,8 +9,10 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from tests.project import CHECKOUT, Finished, Project, dates, wait_until
 
@@ -27,6 +29,21 @@ finally:
     except ProcessLookupError:
         pass
 """
+
+
+class _ByFileAndCampaign(LoadFileScheduling):  # type: ignore[misc] # xdist ships no types
+    """``--dist loadfile``, but the one file about all campaigns is cut into campaigns: each is as long as a file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        campaign, _, form = test.partition("[")[2].partition(":")
+        return f"{file} {campaign}" if form and file.endswith("/test_campaigns.py") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Choose who distributes the tests over the workers."""
+    return _ByFileAndCampaign(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.chaos.campaign import Caught, Figures, Report
-from tests.chaos.campaigns import ENTRIES, Entry
+from tests.chaos.campaign import Campaign, Caught, Figures, Report
+from tests.chaos.campaigns import CAMPAIGNS
 
 PARTS = 2
 """How many processes share a campaign, each with a seed of its own."""
@@ -30,7 +30,7 @@ TOLD = 12
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    parser.add_argument("--only", action="append", metavar="NAME", choices=[one.name for one in ENTRIES])
+    parser.add_argument("--only", action="append", metavar="NAME", choices=[one.name for one in CAMPAIGNS])
     parser.add_argument("--trials", type=int, metavar="N", help="of each campaign, instead of its long form")
     parser.add_argument("--seed", type=int, metavar="N", help="replays what another run did with it")
     parser.add_argument("--no-mutants", action="store_true", help="run the campaigns alone")
@@ -39,11 +39,11 @@ def main() -> int:
     parser.add_argument("--part", nargs=3, metavar=("NAME", "MUTANT", "TRIALS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
-    entries = [one for one in ENTRIES if not options.only or one.name in options.only]
+    campaigns = [one for one in CAMPAIGNS if not options.only or one.name in options.only]
     if options.part:
         logging.disable(logging.CRITICAL)
         name, mutant, trials = options.part
-        report = run_part(next(one for one in ENTRIES if one.name == name), mutant, int(trials), seed)
+        report = run_part(next(one for one in CAMPAIGNS if one.name == name), mutant, int(trials), seed)
         print(json.dumps(report.to_json()))
         return 0
     if options.write and (options.only or options.trials or options.no_mutants or options.no_campaigns):
@@ -51,7 +51,7 @@ def main() -> int:
     figures = Figures(seed=seed, began=time.time())
     print(f"seed {seed}", flush=True)
     # Those that mostly wait for a lease or a server run beside those that compute: the cores stay busy.
-    lanes = [[one for one in entries if one.waits is waits] for waits in (False, True)]
+    lanes = [[one for one in campaigns if one.waits is waits] for waits in (False, True)]
     with ThreadPoolExecutor(len(lanes)) as pool:
         list(pool.map(lambda lane: _run_lane(lane, options, figures), lanes))
     figures.seconds = time.time() - figures.began
@@ -68,58 +68,63 @@ def main() -> int:
     return 1 if lived or idle or any(report.violations for report in figures.reports.values()) else 0
 
 
-def _run_lane(entries: list[Entry], options: argparse.Namespace, figures: Figures) -> None:
+def _run_lane(campaigns: list[Campaign], options: argparse.Namespace, figures: Figures) -> None:
     """Run campaigns one after the other, and then let each catch its mutants."""
-    for entry in () if options.no_campaigns else entries:
-        figures.reports[entry.name] = attack(entry, options.trials or entry.trials, figures.seed)
-    for entry in () if options.no_mutants else entries:
-        for mutant, caught in hunt(entry, figures.seed):
-            figures.caught.setdefault(mutant, {})[entry.name] = caught
+    for campaign in () if options.no_campaigns else campaigns:
+        figures.reports[campaign.name] = attack(campaign, options.trials or campaign.trials, figures.seed)
+    for campaign in () if options.no_mutants else campaigns:
+        for mutant, caught in hunt(campaign, figures.seed):
+            figures.caught.setdefault(mutant, {})[campaign.name] = caught
 
 
-def attack(entry: Entry, trials: int, seed: int) -> Report:
+def attack(campaign: Campaign, trials: int, seed: int) -> Report:
     """Run a campaign in several processes; prints what it did."""
     report = Report()
     with ThreadPoolExecutor(PARTS) as pool:
         seeds = [seed + 1_000_000 * at for at in range(PARTS)]
-        for part in pool.map(lambda one: _run_part(entry, "", -(-trials // PARTS), one), seeds):
+        for part in pool.map(lambda one: _run_part(campaign, "", -(-trials // PARTS), one), seeds):
             report.add(part)
     skipped = "".join(f"; SKIPPED {number:,}: {why}" for why, number in report.skipped.items())
     told = f"{report.trials:,} trials in {report.seconds:.0f} s, {len(report.violations)} violations{skipped}"
-    print(f"{entry.name}: {told}", flush=True)
+    print(f"{campaign.name}: {told}", flush=True)
     for violation in report.violations[:TOLD]:
         print(f"  {violation}", flush=True)
     return report
 
 
-def hunt(entry: Entry, seed: int) -> list[tuple[str, Caught]]:
+def hunt(campaign: Campaign, seed: int) -> list[tuple[str, Caught]]:
     """Let a campaign catch its mutants; prints what became of each."""
     found = []
     with ThreadPoolExecutor(PARTS) as pool:
-        reports = pool.map(lambda mutant: _run_part(entry, mutant, entry.mutants[mutant], seed), entry.mutants)
-        for name, report in zip(entry.mutants, reports, strict=True):
+        reports = pool.map(
+            lambda mutant: _run_part(campaign, mutant, campaign.mutants[mutant].trials, seed), campaign.mutants
+        )
+        for name, report in zip(campaign.mutants, reports, strict=True):
             caught = Caught(report.trials if report.violations else 0, report.trials)
             told = f"caught in trial {caught.trials:,}" if caught.trials else f"not caught in {caught.of:,} trials"
             why = "".join(f" (skipped: {one})" for one in report.skipped)
-            print(f"{entry.name}: mutant {name!r} {told}{why}", flush=True)
+            print(f"{campaign.name}: mutant {name!r} {told}{why}", flush=True)
             found.append((name, caught))
     return found
 
 
-def run_part(entry: Entry, mutant: str, trials: int, seed: int) -> Report:
+def run_part(campaign: Campaign, mutant: str, trials: int, seed: int) -> Report:
     """One process's part of a campaign, in a folder of its own."""
     where = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="noonmark-chaos-", dir=where, ignore_cleanup_errors=True) as folder:
         began = time.monotonic()
-        report = entry.run(trials, seed, Path(folder), mutant or None)
+        if mutant:
+            report = campaign.hunt(mutant, trials, seed, Path(folder))
+        else:
+            report = campaign.run(trials, seed, Path(folder))
         report.seconds = time.monotonic() - began
         return report
 
 
-def _run_part(entry: Entry, mutant: str, trials: int, seed: int) -> Report:
+def _run_part(campaign: Campaign, mutant: str, trials: int, seed: int) -> Report:
     """Run a part in a process of its own: what it leaves behind is no other's."""
     process = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--part", entry.name, mutant, str(trials)],
+        [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--part", campaign.name, mutant, str(trials)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL if mutant else None,
         text=True,

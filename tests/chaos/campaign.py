@@ -1,17 +1,21 @@
-"""What every campaign is and reports: a number of seeded trials, and what they broke.
+"""What a campaign is: a number of seeded trials against some promises, what they broke, and the mutants it must catch.
 
-A trial that the machine does not permit is skipped with its reason, and never counted as passed.
+Each campaign's module declares one ``CAMPAIGN``: how long its long form is (``make chaos``), what its short forms are
+(tests/chaos/test_campaigns.py), and in how many trials it must notice that a protection is gone. A trial that the
+machine does not permit is skipped with its reason, and never counted as passed.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -55,6 +59,84 @@ class Report:
     def of(cls, told: Mapping[str, Any]) -> Report:
         """A report as another process told it."""
         return cls(**{**told, **{name: Counter(told[name]) for name in ("skipped", "details", "sizes")}})
+
+
+@dataclass(frozen=True)
+class Short:
+    """A form of a campaign that the tests run. ``options`` narrow it.
+
+    ``at_least`` trials must not have been skipped; by default, all. ``met`` are the details that must have been counted
+    at least so often: a form that meets no fault proves nothing.
+    """
+
+    trials: int
+    at_least: int | None = None
+    met: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    slow: bool = False
+    timeout: int | None = None
+
+    def lacking(self, report: Report) -> list[str]:
+        """What the form did not reach."""
+        wanted = self.trials if self.at_least is None else self.at_least
+        few = [f"{report.trials} trials, expected {wanted}"] if report.trials < wanted else []
+        return few + [
+            f"{what}: {report.details[what]}, expected {least} or more"
+            for what, least in self.met.items()
+            if report.details[what] < least
+        ]
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """How a campaign catches a mutant: in how many trials at most, in its long form and in the tests.
+
+    ``options`` narrow both forms, ``tests_options`` the one of the tests alone. ``slow``: ``make test`` leaves it out.
+    """
+
+    trials: int
+    short: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tests_options: Mapping[str, Any] = field(default_factory=dict)
+    slow: bool = False
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign. ``run(trials, seed, folder, **options)`` attacks; ``trials`` is its long form.
+
+    ``protections`` removes a mutant's protection around ``run``. Where it is None, the workers are other processes and
+    remove it themselves: ``run`` takes their names as ``mutants``. ``seed`` is that of the short forms. ``waits``: it
+    spends its time waiting for leases and servers more than computing. ``timeout`` is in seconds, for each test.
+    """
+
+    name: str
+    attacks: str
+    promises: str
+    run: Callable[..., Report]
+    trials: int
+    seed: int
+    shorts: Mapping[str, Short]
+    mutants: Mapping[str, Hunt] = field(default_factory=dict)
+    protections: Mapping[str, Mutant] | None = None
+    waits: bool = False
+    timeout: int = 120
+
+    def hunt(self, mutant: str, trials: int, seed: int, folder: Path, **options: Any) -> Report:
+        """Attack without a protection, until that is noticed."""
+        options = {**self.mutants[mutant].options, **options, "stop_at": 1}
+        if self.protections is None:
+            report = self.run(trials, seed, folder, mutants=(mutant,), **options)
+        else:
+            with self.protections[mutant]():
+                report = self.run(trials, seed, folder, **options)
+        if outdated := [one for one in report.violations if _OUTDATED.search(one)]:
+            raise TypeError(f"the mutant {mutant!r} does not fit the code any more: {outdated[0]}")
+        return report
+
+
+_OUTDATED = re.compile(r"TypeError.*(required positional argument|positional arguments? but|unexpected keyword)", re.S)
+"""What breaks where a mutant replaces a function whose parameters have changed since: it proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)

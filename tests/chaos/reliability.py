@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.machine import commit, cores
 from tests.chaos.campaign import Figures
-from tests.chaos.campaigns import ENTRIES
-from tests.chaos.history import FOUND, LATER, OTHERWISE
+from tests.chaos.campaigns import CAMPAIGNS
+from tests.chaos.history import FOUND, LATER
 
 PLACE = Path(__file__).resolve().parents[2] / "docs/reliability.md"
 _HEAD = """\
@@ -47,14 +47,14 @@ def _page(figures: Figures) -> Iterator[str]:
     yield f"- Machine: {_machine()}\n\n"
     yield "## Campaigns\n\n"
     yield "| campaign | what is attacked | promises | trials | violations | seconds |\n|---|---|---|---|---|---|\n"
-    for entry in ENTRIES:
-        report = figures.reports.get(entry.name)
+    for campaign in CAMPAIGNS:
+        report = figures.reports.get(campaign.name)
         if report is None:
-            yield f"| {entry.name} | {entry.attacks} | {entry.promises} | not run | | |\n"
+            yield f"| {campaign.name} | {campaign.attacks} | {campaign.promises} | not run | | |\n"
             continue
         skipped = "".join(f"; {number:,} skipped: {why}" for why, number in report.skipped.items())
         yield (
-            f"| {entry.name} | {entry.attacks} | {entry.promises} | {report.trials:,}{skipped} "
+            f"| {campaign.name} | {campaign.attacks} | {campaign.promises} | {report.trials:,}{skipped} "
             f"| {len(report.violations)} | {report.seconds:.0f} |\n"
         )
     yield "\n" + _HOW.format(seed=figures.seed)
@@ -67,7 +67,7 @@ def _page(figures: Figures) -> Iterator[str]:
 
 def _met(figures: Figures) -> Iterator[str]:
     yield "## What the trials met\n\n"
-    for name in (entry.name for entry in ENTRIES if entry.name in figures.reports):
+    for name in (campaign.name for campaign in CAMPAIGNS if campaign.name in figures.reports):
         report = figures.reports[name]
         some = [*sorted(report.sizes.items()), *sorted(report.details.items())]
         if some:
@@ -86,7 +86,6 @@ def _mutants(figures: Figures) -> Iterator[str]:
         for campaign, caught in by.items():
             told = f"{caught.trials:,}" if caught.trials else f"not in {caught.of:,}"
             yield f"| {mutant} | {campaign} | {told} |\n"
-    yield from (f"| {mutant} | `{test}` | always |\n" for mutant, test in sorted(OTHERWISE.items()))
     yield "\n" + "".join(f"- Not taken away: {mutant}. {why}.\n" for mutant, why in LATER.items()) + "\n"
 
 

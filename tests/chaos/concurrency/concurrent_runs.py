@@ -7,13 +7,13 @@ older result over the newer.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from state.store.local import layout
-from tests.chaos import mutants as registry
-from tests.chaos.campaign import Mutant, Report, run_trials, shuffled
+from tests.chaos.campaign import Campaign, Hunt, Report, Short, run_trials, shuffled
 from tests.chaos.concurrency.races import eight_at_once, foreign_lease, hanging_holder, two_threads, two_versions
 from tests.chaos.concurrency.successors import OUTPUTS, VARIANTS, Meanwhile, Variant
 from tests.chaos.harness.invariants import generations, whole
@@ -22,27 +22,6 @@ from tests.chaos.harness.situations import Bases, Partition, bases
 from tests.chaos.harness.tracing import Point, lacking, list_calls, stop_and_wake
 from tests.chaos.harness.worker import Worker, call, inspect_in_child, mend_in_child
 
-CAUGHT = (
-    "number-only token",
-    "no high-water mark",
-    "no lock",
-    "lockf",
-    "unlinked lock file",
-    "deadline frees the lock",
-    "unconditional publish",
-    "token read after the input",
-    'version "differs"',
-    "set-aside without re-check",
-    "deep set-aside without re-check",
-    "temporary file not exclusive",
-    "marker overwritten",
-    "no second decision under the lease",
-    "lease released without token",
-    "hanging holder waited for",
-    "renewal without progress",
-    "index set without compare",
-)
-MUTANTS: dict[str, Mutant] = {name: registry.MUTANTS[name] for name in CAUGHT}
 _IDLE = frozenset({
     "brk", "clock_nanosleep", "clone3", "epoll_create1", "epoll_ctl", "eventfd2", "exit_group", "fcntl", "futex",
     "getrandom", "gettid", "ioctl", "lseek", "madvise", "mmap", "mprotect", "mremap", "munmap", "prctl", "prlimit64",
@@ -52,7 +31,7 @@ _IDLE = frozenset({
 _CRITICAL = frozenset({"flock", "linkat", "pwrite64", "rename", "renameat", "unlinkat"})
 """Calls that change what others see: each round begins with them and others in turn."""
 _ON_LEASES = (foreign_lease, hanging_holder)
-_MEETINGS = (two_threads, *_ON_LEASES, eight_at_once, two_versions)
+_RACES = (two_threads, *_ON_LEASES, eight_at_once, two_versions)
 
 
 @dataclass
@@ -62,7 +41,7 @@ class _ConcurrentRuns:
     folder: Path
     mutants: tuple[str, ...]
     variants: Sequence[Variant]
-    meetings: Sequence[Callable[[Bases, tuple[str, ...]], list[str]]]
+    races: Sequence[Callable[[Bases, tuple[str, ...]], list[str]]]
     met: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -75,13 +54,13 @@ class _ConcurrentRuns:
                 self.points += [(variant, point) for point in calls if point.call not in _IDLE]
 
     def trial(self, number: int) -> Iterator[str]:
-        """A meeting of each kind first, then one stop after the other."""
-        if number < len(self.meetings):
-            meeting = self.meetings[number]
-            for wrong in meeting(self.bases, self.mutants):
-                yield f"seed {self.seed}, {meeting.__name__}: {wrong}"
+        """Every race first, then one stop after the other."""
+        if number < len(self.races):
+            race = self.races[number]
+            for wrong in race(self.bases, self.mutants):
+                yield f"seed {self.seed}, {race.__name__}: {wrong}"
             return
-        variant, point = self.points[self._at(number - len(self.meetings))]
+        variant, point = self.points[self._at(number - len(self.races))]
         for wrong in self.stop(variant, point):
             yield f"seed {self.seed}, {variant.name}, {point}: {wrong} [{point.line[:120]}]"
 
@@ -143,24 +122,30 @@ def _not_rising(told: Sequence[tuple[str, str, int]], now: dict[Partition, int])
     ]
 
 
-def campaign(
+def attack(
     trials: int,
     seed: int,
     workdir: Path,
     mutants: tuple[str, ...] = (),
     with_redis: bool = True,
-    variants: Sequence[Variant] = VARIANTS,
+    variants: Sequence[str] = (),
+    races: Sequence[str] = (),
     stop_at: int | None = 20,
 ) -> Report:
-    """One meeting of each kind, then ``trials`` stops in all, their points in an order drawn from ``seed``."""
+    """Every race once, then one stop after the other, their points in an order drawn from ``seed``.
+
+    ``variants`` and ``races`` narrow it to those of these names.
+    """
     if why := lacking():
         return Report.of_none(trials, why)
     with bases(workdir, OUTPUTS, with_redis=with_redis) as built:
-        chosen = [one for one in _MEETINGS if with_redis or one not in _ON_LEASES]
-        crowds = _ConcurrentRuns(built, seed, workdir, mutants, variants, chosen)
-        report = run_trials(range(trials), crowds.trial, stop_at)
-        report.details += crowds.met
-        report.sizes["system calls at which a writer can be stopped"] = len(crowds.points)
+        some = [one for one in VARIANTS if not variants or one.name in variants]
+        able = [one for one in _RACES if with_redis or one not in _ON_LEASES]
+        chosen = [one for one in able if not races or one.__name__ in races]
+        runs = _ConcurrentRuns(built, seed, workdir, mutants, some, chosen)
+        report = run_trials(range(trials), runs.trial, stop_at)
+        report.details += runs.met
+        report.sizes["system calls at which a writer can be stopped"] = len(runs.points)
         return report
 
 
@@ -169,3 +154,52 @@ def replay(variant: str, call_name: str, nth: int, workdir: Path, *, with_redis:
     [chosen] = [one for one in VARIANTS if one.name == variant]
     with bases(workdir, OUTPUTS, with_redis=with_redis) as built:
         return _ConcurrentRuns(built, 0, workdir, (), [], []).stop(chosen, Point(call_name, nth))
+
+
+_REPUBLISHED = {"variants": ("deleted and published again",), "with_redis": False}
+_HANGING = {"races": ("hanging_holder",), "variants": ("input changed",)}
+
+
+def _hunt(**options: Any) -> Hunt:
+    return Hunt(1_000, 400, tests_options=options, slow=True)
+
+
+def _quick(short: int, options: Mapping[str, Any]) -> Hunt:
+    return Hunt(1_000, short, tests_options=options)
+
+
+CAMPAIGN = Campaign(
+    "concurrent-runs",
+    "A writer stopped at a system call for longer than its lease, and woken after a successor: the calls that "
+    "change anything first, then others drawn by seed; eight processes at once; two versions of the code at once",
+    "2, 3, 8",
+    attack,
+    trials=300,
+    seed=1,
+    shorts={  # a run that is shorter than the one that was listed ends before its stop
+        "redis": Short(14, at_least=7),
+        "without redis": Short(27, at_least=13, options={"with_redis": False}),
+    },
+    mutants={
+        "number-only token": _quick(150, _REPUBLISHED),
+        "no high-water mark": _hunt(**_REPUBLISHED),
+        "no lock": _quick(150, _REPUBLISHED),
+        "lockf": _hunt(**_REPUBLISHED),
+        "unlinked lock file": _hunt(**_REPUBLISHED),
+        "deadline frees the lock": _hunt(**_REPUBLISHED),
+        "unconditional publish": _hunt(**_REPUBLISHED),
+        "token read after the input": _hunt(variants=("input changed",), with_redis=False),
+        'version "differs"': _quick(150, _REPUBLISHED),
+        "set-aside without re-check": _hunt(variants=("damage repaired",), with_redis=False),
+        "deep set-aside without re-check": _hunt(variants=("deep check stopped",), with_redis=False),
+        "temporary file not exclusive": _hunt(),
+        "marker overwritten": _hunt(variants=("first runs at once",), with_redis=False),
+        "no second decision under the lease": _hunt(),
+        "lease released without token": _hunt(variants=("input changed",)),
+        "hanging holder waited for": _quick(1, _HANGING),
+        "renewal without progress": _quick(1, _HANGING),
+        "index set without compare": _hunt(),
+    },
+    waits=True,
+    timeout=300,
+)

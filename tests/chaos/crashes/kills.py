@@ -15,27 +15,13 @@ from typing import Any
 from unittest.mock import patch
 
 from state.store.local import commit as commits
-from tests.chaos import mutants as registry
-from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials, shuffled
+from tests.chaos.campaign import Campaign, Hunt, NotStruck, Report, Short, run_trials, shuffled
 from tests.chaos.harness.invariants import judged
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
-from tests.chaos.harness.situations import SITUATIONS, Base, Bases, Situation, bases
+from tests.chaos.harness.situations import SITUATIONS, Base, Bases, bases
 from tests.chaos.harness.tracing import KILL, Point, lacking, let_go_until, list_calls
 from tests.chaos.harness.worker import Worker, run_in_child
-
-CAUGHT = (
-    "written in place",
-    "temporary file in the day's folder",
-    "drafts not swept",
-    "damaged file overwritten",
-    "child keeps the lock",
-    "lease blocks for ever",
-    "Redis believed about done",
-    "names from a footer believed",
-)
-MUTANTS: dict[str, Mutant] = {name: registry.MUTANTS[name] for name in CAUGHT}
-"""What this campaign is to catch. Whatever a power cut alone shows, a kill never does."""
 
 
 @dataclass
@@ -116,18 +102,19 @@ def die_under_the_lock(scene: Scene, version: int, told: Any) -> None:
         run(scene, version=version, told=told)
 
 
-def campaign(
+def attack(
     trials: int,
     seed: int,
     workdir: Path,
     mutants: tuple[str, ...] = (),
-    situations: Sequence[Situation] = SITUATIONS,
+    situations: Sequence[str] = (),
     stop_at: int | None = 20,
 ) -> Report:
-    """Kill ``trials`` times. Each round goes through all points in an order of its own, drawn from ``seed``."""
+    """Kill ``trials`` times, in all situations or some. Each round takes all points in another order of ``seed``."""
     if why := lacking():
         return Report.of_none(trials, why)
-    with bases(workdir, situations) as built:
+    chosen = [one for one in SITUATIONS if not situations or one.name in situations]
+    with bases(workdir, chosen) as built:
         kills = _Kills(built, seed, workdir, mutants)
         report = run_trials(range(trials), kills.trial, stop_at)
         report.details += kills.met
@@ -140,3 +127,30 @@ def replay(situation: str, call: str, nth: int, workdir: Path, mutants: tuple[st
     chosen = [one for one in SITUATIONS if one.name == situation]
     with bases(workdir, chosen) as built:
         return _Kills(built, 0, workdir, mutants).kill(built.built[situation], Point(call, nth))
+
+
+def _hunt(*situations: str, slow: bool = False) -> Hunt:
+    return Hunt(6_000, 300, tests_options={"situations": situations}, slow=slow)
+
+
+CAMPAIGN = Campaign(
+    "kills",
+    "SIGKILL at every system call of a real worker, in six situations",
+    "1, 2, 6, 7",
+    attack,
+    trials=5_100,  # some runs end before the call that a kill waits for
+    seed=1,
+    shorts={"": Short(60, at_least=50)},  # likewise
+    mutants={
+        "written in place": _hunt("damaged results"),
+        "temporary file in the day's folder": _hunt("changed day"),
+        "drafts not swept": _hunt("changed day", slow=True),
+        "damaged file overwritten": _hunt("damaged results", slow=True),
+        "child keeps the lock": _hunt("first run", slow=True),
+        "lease blocks for ever": _hunt("changed day", slow=True),
+        "Redis believed about done": _hunt("first run", "new day", slow=True),
+        "names from a footer believed": _hunt("damaged results", slow=True),
+    },
+    timeout=300,
+)
+"""What a power cut alone shows is none of its mutants: the kernel keeps what a killed process wrote."""

@@ -21,7 +21,8 @@ from state.store.local.root import create_root
 from state.store.local.store import LocalStore
 from state.store.local.verify import judge_deep
 from tests.builders import DAY, commit, place, rows_of
-from tests.chaos.campaign import Report
+from tests.chaos.campaign import Campaign, Hunt, Report, Short
+from tests.chaos.damage.mutants import MUTANTS
 
 SHAPES = {
     "small": rows_of(1),
@@ -132,7 +133,10 @@ def broken_rules(root: LocalStore, target: Target, harm: Harm, report: Report) -
         if part == "record" and by != "every run" and not isinstance(everyday, Newer):
             yield f"{what}: a changed record is found by {by}"
     else:
-        report.details[f"{harm.what.partition(' ')[0]}, found by {by}"] += 1
+        kind = harm.what.partition(" ")[0]
+        report.details[f"{kind}, found by {by}"] += 1
+        if kind == "cut" and by != "every run":
+            yield f"{what}: a file that ends too early is found by {by}"
     if not why:
         yield f"{what}: --deep does not find it, every run takes it for {type(everyday).__name__}"
     if served:
@@ -141,7 +145,7 @@ def broken_rules(root: LocalStore, target: Target, harm: Harm, report: Report) -
         yield f"{what}: every run believes a changed record"
 
 
-def campaign(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int | None = 20) -> Report:
+def attack(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int | None = 20) -> Report:
     """The first trials cut the smallest result to every length; all others are random. Replay one with ``first``."""
     report = Report()
     began = time.monotonic()
@@ -162,3 +166,22 @@ def campaign(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int
                 break
     report.seconds = time.monotonic() - began
     return report
+
+
+BYTES = ("no seal", "no record digest")
+"""The mutants that show in a file's bytes; all others of this folder show in whole runs."""
+
+CAMPAIGN = Campaign(
+    "damaged-bytes",
+    "A result cut at every length, flipped bits, foreign bytes: judged by the everyday look, --deep and a reader",
+    "6",
+    attack,
+    trials=100_000,
+    seed=20261123,
+    shorts={
+        "": Short(2_000, met={"cut, found by every run": 1_001}),
+        "long": Short(100_000, slow=True, timeout=600),
+    },
+    mutants=dict.fromkeys(BYTES, Hunt(20_000, 4_000)),
+    protections=MUTANTS,
+)

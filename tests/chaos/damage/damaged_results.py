@@ -24,9 +24,10 @@ from state.result.classify import Damaged, look
 from state.result.record import is_token
 from state.store.local import layout
 from state.store.local.root import find_root
-from tests.chaos.campaign import Report, run_trials
+from tests.chaos.campaign import Campaign, Hunt, Report, Short, run_trials
 from tests.chaos.damage import damaged_bytes
 from tests.chaos.damage.foreign_files import FOREIGN, kept, seen
+from tests.chaos.damage.mutants import MUTANTS
 from tests.chaos.harness.inspection import inspect
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import DAYS, Scene, catalog, settle
@@ -193,7 +194,7 @@ def edited_trial(workdir: Path) -> tuple[str | None, list[str]]:
         return None, wrong + inspect(scene)
 
 
-def campaign(trials: int, seed: int, workdir: Path, first: int = 0) -> Report:
+def attack(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int = 1) -> Report:
     """Every trial harms a result; one in eight harms the marker too, one in sixteen the disk. One edits an input."""
     scene = Scene(workdir / "raw", workdir / "output")
     for day in DAYS:
@@ -212,7 +213,7 @@ def campaign(trials: int, seed: int, workdir: Path, first: int = 0) -> Report:
             yield f"seed {seed}: {type(error).__name__}: {error}"
 
     began = time.monotonic()
-    report = run_trials(range(first, first + trials), trial, stop_at=1)  # the next one would find the scene harmed
+    report = run_trials(range(first, first + trials), trial, stop_at)  # the next one would find the scene harmed
     why, wrong = edited_trial(workdir)
     if why:
         report.skipped[why] += 1
@@ -221,3 +222,16 @@ def campaign(trials: int, seed: int, workdir: Path, first: int = 0) -> Report:
         report.violations += [f"input edited without a trace: {one}" for one in wrong]
     report.seconds = time.monotonic() - began
     return report
+
+
+CAMPAIGN = Campaign(
+    "damaged-results",
+    "Foreign files and damage in the place of results, marker and input: --deep, a run, and nothing is lost",
+    "6, 5",
+    attack,
+    trials=1_000,
+    seed=20261123,
+    shorts={"": Short(36), "long": Short(1_000, slow=True, timeout=600)},
+    mutants={name: Hunt(500, 64, slow=True) for name in MUTANTS if name not in damaged_bytes.BYTES},
+    protections=MUTANTS,
+)

@@ -22,7 +22,7 @@ from state.filesystem.file_locks import open_lockable
 from state.filesystem.folder import FOLDER, Parent
 from state.store.local import layout
 from state.store.local.root import ACCEPT
-from tests.chaos.campaign import Mutant, Report, run_trials, without
+from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, run_trials, without
 from tests.chaos.damage.foreign_files import FOREIGN, seen
 from tests.chaos.harness.inspection import inspect
 from tests.chaos.harness.runs import run
@@ -241,7 +241,7 @@ class _Trial:
         return [self.scene.output / path for path in report["foreign"]]
 
 
-def campaign(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
+def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
     """Each trial puts one thing at one place of a good output, one day of which has a new input."""
     good = Scene(workdir / "raw", workdir / "good")
     for day in DAYS:
@@ -296,3 +296,16 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "O_NOFOLLOW dropped for folders": without({"state.filesystem.folder.FOLDER": FOLDER & ~os.O_NOFOLLOW}),
 }
+
+CAMPAIGN = Campaign(
+    "foreign-objects",
+    "Links in and out of the output, folders, plain files, sockets, pipes, other programs' files at every place of "
+    "its tree: folders, results, locks, drafts, marker, caches",
+    "5, 6, 7, 9, 10",
+    attack,
+    trials=600,
+    seed=20261126,
+    shorts={"": Short(38, met=dict.fromkeys(_places(NAMES[0], DAYS[0]), 1))},
+    mutants={name: Hunt(400, 400, slow="folders" not in name) for name in MUTANTS},
+    protections=MUTANTS,
+)

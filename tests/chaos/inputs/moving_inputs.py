@@ -24,7 +24,7 @@ from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
 from tasks.compute.evaluate import evaluate
 from tasks.inputs import shared_folders
-from tests.chaos.campaign import Mutant, Report, run_trials, without
+from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, run_trials, without
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
 
@@ -208,7 +208,7 @@ def _unmount(scene: Scene, tree: _Tree, chance: random.Random) -> Iterator[str]:
     disk.rename(region)
 
 
-def campaign(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
+def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
     """So many trials, each in a tree of its own."""
 
     def trial(number: int) -> Iterator[str]:
@@ -242,3 +242,16 @@ MUTANTS: dict[str, Mutant] = {
     # Removes the difference between a link to nowhere and nothing.
     "broken link as absent": without({"tasks.survey.hidden_days": lambda *_: {}}),
 }
+
+CAMPAIGN = Campaign(
+    "moving-inputs",
+    "Files and folders that come, go and change names before the plan, after the tokens were read and while polars "
+    "computes, on clocks that tick every two seconds; links to a disk that is gone",
+    "3, 5, 7, 8",
+    attack,
+    trials=1_000,
+    seed=5,
+    shorts={"": Short(18)},
+    mutants=dict.fromkeys(MUTANTS, Hunt(1_000, 60)),
+    protections=MUTANTS,
+)

@@ -23,7 +23,7 @@ from state.result.schemas import Schemas, VersionSchemas
 from state.store.footer_cache import Footers
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
-from tests.chaos.campaign import Mutant, Report, replaced, run_trials, without
+from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, replaced, run_trials, without
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
 
@@ -125,7 +125,7 @@ def trial(workdir: Path, seed: int, number: int, report: Report | None = None) -
             report.details["results refused"] += len(done.failed)
 
 
-def campaign(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int | None = 20) -> Report:
+def attack(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int | None = 20) -> Report:
     """Every trial has an output of its own; footers are known from the second run on."""
     met = Report()
     with replaced("state.store.footer_cache.RECENT_NS", -(10**10)):
@@ -162,3 +162,16 @@ MUTANTS: dict[str, Mutant] = {
     # Removes the exception of the day itself: the only day of a version can never change its type.
     "a day held against itself": without({"state.result.schemas.VersionSchemas.settled": _settled_by_all}),
 }
+
+CAMPAIGN = Campaign(
+    "schema-changes",
+    "Days whose values change their type or are all null, forced runs, raised versions: judged by other readers of "
+    "the same files",
+    "9, 10",
+    attack,
+    trials=1_000,
+    seed=20261126,
+    shorts={"": Short(10, met={"results committed": 11, "results refused": 11})},
+    mutants=dict.fromkeys(MUTANTS, Hunt(200, 60)),
+    protections=MUTANTS,
+)

@@ -24,13 +24,9 @@ from flows.settings import Settings
 from state.planner.plan import Selection
 from state.store.local import layout
 from tasks.catalog.load import load
-from tests.chaos import mutants as registry
-from tests.chaos.campaign import Mutant, Report, run_trials, shuffled
+from tests.chaos.campaign import Campaign, Hunt, Report, Short, run_trials, shuffled
 from tests.chaos.harness.runs import without_prefect
 from tests.chaos.harness.worker import Worker
-
-CAUGHT = ("only Exception caught", "os._exit let through", "note of a dead run not read", "failed days first")
-MUTANTS: dict[str, Mutant] = {name: registry.MUTANTS[name] for name in CAUGHT}
 
 RAISING = {
     "SystemExit(0)": "sys.exit(0)",
@@ -169,7 +165,7 @@ def _run(folder: Path, limit: int | None, _: object) -> dict[str, Any]:
     return dict(ended[0]) if ended else {}
 
 
-def campaign(trials: int, seed: int, workdir: Path, mutants: tuple[str, ...] = (), stop_at: int | None = 20) -> Report:
+def attack(trials: int, seed: int, workdir: Path, mutants: tuple[str, ...] = (), stop_at: int | None = 20) -> Report:
     """Each trial is a way to end, a place in the user's code and some days, drawn from ``seed``: all ways in turn."""
 
     def trial(number: int) -> Iterator[str]:
@@ -226,3 +222,26 @@ def _must_end(yard: Yard, worker: Worker, *, failed: Sequence[int], kind: str | 
     wanted = yard.others() if failed else {day: day for day in range(yard.days)}
     if yard.committed() != wanted:
         yield f"committed is {yard.committed()}, expected {wanted}"
+
+
+CAMPAIGN = Campaign(
+    "user-code",
+    "Aggregations and readers that raise, exit, crash and kill their process in every way, on the oldest days and "
+    "others, with and without --limit: the other days are committed, and the bad ones named",
+    "10, 7",
+    attack,
+    trials=160,
+    seed=1,
+    shorts={"": Short(7)},
+    mutants={
+        name: Hunt(60, 60)
+        for name in (
+            "only Exception caught",
+            "os._exit let through",
+            "note of a dead run not read",
+            "failed days first",
+        )
+    },
+    waits=True,
+    timeout=300,
+)

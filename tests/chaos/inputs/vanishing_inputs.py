@@ -29,7 +29,7 @@ from state.store.local.day_lock import generation_of
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
 from tasks.compute.job import Attempt
-from tests.chaos.campaign import Mutant, NotStruck, Report, run_trials, without
+from tests.chaos.campaign import Campaign, Hunt, Mutant, NotStruck, Report, Short, run_trials, without
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
 from tests.chaos.storage.mounts import forbidden
@@ -318,7 +318,7 @@ def _restored(scene: Scene, tree: _Tree, *, killed: bool) -> Iterator[str]:
     yield from _converges(scene, tree)
 
 
-def campaign(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
+def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
     """So many trials."""
     one = _Campaign(seed, workdir)
     report = run_trials(range(trials), one.trial, stop_at)
@@ -367,3 +367,16 @@ MUTANTS: dict[str, Mutant] = {
     # Removes the difference between what was to be published and what was.
     "mark taken for published": without({"tasks.older_results.published_of": generation_of}),
 }
+
+CAMPAIGN = Campaign(
+    "vanishing-inputs",
+    "The input root renamed, replaced by an empty folder or half a copy, mounted over and unmounted, a region or "
+    "the source gone, at any call of a run; older results restored from a backup",
+    "3, 5, 7, 10",
+    attack,
+    trials=300,
+    seed=8,
+    shorts={"": Short(21, at_least=15, met={"failed days": 1})},
+    mutants=dict.fromkeys(MUTANTS, Hunt(150, 150)),
+    protections=MUTANTS,
+)

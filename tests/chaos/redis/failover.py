@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.repair import repair_output
-from tests.chaos.campaign import Report
+from tests.chaos.campaign import Campaign, Report, Short
 from tests.chaos.harness import tracing
 from tests.chaos.harness.inspection import inspect
 from tests.chaos.harness.scene import DAYS, Scene, catalog
@@ -115,7 +115,7 @@ def trial(folder: Path, point: tracing.Point | None, report: Report) -> Iterator
         yield from (f"after one repair: {wrong}" for wrong in inspect(scene))
 
 
-def campaign(trials: int, seed: int, workdir: Path) -> Report:
+def attack(trials: int, seed: int, workdir: Path) -> Report:
     """The first trial fails over before its run, each other one at a random call of it."""
     report = Report()
     began = time.monotonic()
@@ -135,3 +135,15 @@ def campaign(trials: int, seed: int, workdir: Path) -> Report:
         report.trials += 1
     report.seconds = time.monotonic() - began
     return report
+
+
+CAMPAIGN = Campaign(
+    "failover",
+    "A failover to a replica that lags, at the start and at a random call",
+    "4, 12",
+    attack,
+    trials=16,
+    seed=20261123,
+    shorts={"": Short(8, slow=True, timeout=300)},
+    waits=True,
+)

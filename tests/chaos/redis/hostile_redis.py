@@ -27,7 +27,7 @@ from state.index.replies import Call, Unexpected, page
 from state.partition import Partition, is_aggregation_name
 from state.result.classify import Commit, Found
 from tests.builders import RECORD
-from tests.chaos.campaign import Mutant, Report, replaced, replaced_all, run_trials
+from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, replaced, replaced_all, run_trials
 from tests.chaos.redis.hostile_server import (
     ENDLESS,
     NO_VALUE,
@@ -243,7 +243,7 @@ class HostileServers:
         return list(use.wrong), use, stranger.sent
 
 
-def campaign(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
+def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
     """So many trials on the server that Noonmark brings along."""
     log = logging.getLogger("noonmark")
     before, log.disabled = log.disabled, True
@@ -278,3 +278,20 @@ MUTANTS: dict[str, Mutant] = {
     "deadline of each read alone": lambda: replaced("state.index.connection.Limits.seconds", 3600.0),
 }
 """What this campaign must notice."""
+
+_ENDLESS = ("SCAN unbounded", "deadline of each read alone")
+"""Mutants that show by never coming to an end."""
+
+CAMPAIGN = Campaign(
+    "hostile-redis",
+    "Replies of every type, nested, broken, cut, dribbled and endless, to any call or to all that daily, repair "
+    "and health make; scans that never end",
+    "4, 12",
+    attack,
+    trials=3_000,
+    seed=20261126,
+    shorts={"": Short(60)},
+    mutants={name: Hunt(400, 2, slow=True) if name in _ENDLESS else Hunt(400, 40) for name in MUTANTS},
+    protections=MUTANTS,
+    waits=True,
+)

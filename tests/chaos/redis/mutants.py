@@ -157,17 +157,3 @@ MUTANTS: dict[str, Mutant] = {
     "index set without compare": _set_without_compare,
     "a lost Redis fails the run": _failure_of_redis_fails_the_run,
 }
-CAUGHT_BY: dict[str, str] = {
-    "Redis believed about done": "lies",
-    "index stat trusted": "an index that vouches for a foreign file",
-    "failures believed from Redis": "lies",
-    "lease blocks for ever": "lies",
-    "root id ignored": "another output's index",
-    "no deadline on a call": "stopped",
-    "lost reply retried": "stopped",
-    "lease released without token": "a lease taken over",
-    "boot id ignored": "leases of another host of this name",
-    "index set without compare": "a commit meanwhile",
-    "a lost Redis fails the run": "killed",
-}
-"""The fault that shows each mutant, struck before the run or where it says."""

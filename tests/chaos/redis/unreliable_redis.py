@@ -5,19 +5,21 @@ Each trial is one fault at one moment of one run on one kind of server. ``trial`
 
 from __future__ import annotations
 
+import atexit
 import random
 import shutil
+import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from flows.repair import repair_output
-from tests.chaos.campaign import NOT_STRUCK, NotStruck, Report
+from tests.chaos.campaign import NOT_STRUCK, Campaign, Hunt, NotStruck, Report, Short
 from tests.chaos.harness.inspection import inspect
 from tests.chaos.harness.runs import Told, run
 from tests.chaos.harness.scene import DAYS, Scene, catalog
@@ -176,16 +178,29 @@ def matrix(calls: int, seed: int) -> list[tuple[str, Moment]]:
     return found
 
 
-def campaign(
+@cache
+def _ground(binary: str) -> Ground:
+    """The one of this process for a kind of server."""
+    folder = tempfile.mkdtemp(prefix="noonmark-ground-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Ground(binary, Path(folder))
+
+
+def attack(
     trials: int,
     seed: int,
     workdir: Path,
-    names: tuple[str, ...] = (),
     kinds: tuple[str, ...] = (),
     mutants: tuple[str, ...] = (),
+    points: Sequence[tuple[str, int]] = (),
+    bound: float = BOUND,
     stop_at: int | None = 20,
 ) -> Report:
-    """The first ``trials`` of the matrix on each kind of server, or of its faults of these names."""
+    """The first ``trials`` of the matrix on each kind of server.
+
+    ``points`` are faults with the number of the call that each strikes before (0: before the run) instead of the
+    matrix, ``bound`` how many seconds a run may take.
+    """
     report = Report()
     began = time.monotonic()
     for kind, binary in binaries().items():
@@ -196,12 +211,12 @@ def campaign(
             continue
         folder = workdir / kind
         folder.mkdir()
-        ground = Ground(binary, folder)
-        chosen = [one for one in matrix(ground.calls, seed) if not names or one[0] in names]
+        ground = _ground(binary)
+        chosen = [(name, Moment(nth)) for name, nth in points] or matrix(ground.calls, seed)
         for number, (name, moment) in enumerate(chosen[:trials]):
             what = f"seed {seed}, {kind}, {name} {moment}"
             try:
-                found = list(trial(ground, folder / f"trial{number}", name, moment, seed, mutants))
+                found = list(trial(ground, folder / f"trial{number}", name, moment, seed, mutants, bound))
             except NotStruck:
                 report.skipped[NOT_STRUCK] += 1
                 continue
@@ -214,3 +229,59 @@ def campaign(
                 break
     report.seconds = time.monotonic() - began
     return report
+
+
+def _hunt(fault: str, nth: int = 0, *, bound: float = BOUND, slow: bool = False) -> Hunt:
+    """The fault that shows a mutant, and before which call of the run it strikes in the tests: others follow."""
+    points = [(fault, nth), *((fault, other) for other in range(1, 12))]
+    return Hunt(len(points), 1, {"points": points, "kinds": ("valkey",), "bound": bound}, slow=slow)
+
+
+_QUICK = [
+    ("killed", 6),
+    ("stopped", 3),
+    ("flushed", 5),
+    ("restarted from an older file", 8),
+    ("out of memory", 2),
+    ("losing a reply", 4),
+    ("losing a reply", 7),
+    ("lies", 0),
+    ("lies", 5),
+    ("wrong types", 6),
+    ("another output's index", 0),
+]
+_IN_TIME = 5.0
+"""Seconds that a run takes at most beside a stopped server: all tries of a call together have 6."""
+
+CAMPAIGN = Campaign(
+    "unreliable-redis",
+    "Real servers, Valkey and Redis 7.0: every fault at the start and before every call of a run",
+    "4, 12",
+    attack,
+    trials=1_000,
+    seed=20261123,
+    shorts={
+        "": Short(len(_QUICK), options={"points": _QUICK, "kinds": ("valkey",)}),
+        "in time": Short(1, options={"points": [("stopped", 0)], "kinds": ("valkey",), "bound": _IN_TIME}, slow=True),
+        **{
+            kind: Short(
+                10_000, at_least=1, met=dict.fromkeys(FAULTS, 1), options={"kinds": (kind,)}, slow=True, timeout=1800
+            )
+            for kind in ("valkey", "redis-7.0")
+        },
+    },
+    mutants={
+        "Redis believed about done": _hunt("lies"),
+        "index stat trusted": _hunt("an index that vouches for a foreign file"),
+        "failures believed from Redis": _hunt("lies"),
+        "lease blocks for ever": _hunt("lies"),
+        "root id ignored": _hunt("another output's index"),
+        "no deadline on a call": _hunt("stopped", slow=True),
+        "lost reply retried": _hunt("stopped", bound=_IN_TIME, slow=True),
+        "lease released without token": _hunt("a lease taken over"),
+        "boot id ignored": _hunt("leases of another host of this name"),
+        "index set without compare": _hunt("a commit meanwhile"),
+        "a lost Redis fails the run": _hunt("killed", 6),
+    },
+    waits=True,
+)

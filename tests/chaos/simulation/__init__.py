@@ -11,22 +11,23 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from tests.chaos.campaign import Report, run_trials
+from tests.chaos.campaign import Campaign, Hunt, Report, Short, run_trials
 from tests.chaos.simulation.mutants import MUTANTS
 from tests.chaos.simulation.schedule import Play, draw, shrunk
 from tests.chaos.simulation.stage import staged
 
-__all__ = ["MUTANTS", "campaign"]
 
+def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20, first: int | None = None) -> Report:
+    """Play so many schedules, their numbers drawn from ``seed``, or counted from ``first``.
 
-def campaign(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> Report:
-    """Play so many schedules, all drawn from ``seed``. ``workdir`` stays empty: nothing here touches a disk."""
-    numbers = random.Random(seed)
+    ``workdir`` stays empty: nothing here touches a disk.
+    """
+    chance = random.Random(seed)
     with staged() as stage:
         met: Counter[str] = Counter()
 
-        def trial(_: int) -> list[str]:
-            shape = draw(numbers.getrandbits(48))
+        def trial(at: int) -> list[str]:
+            shape = draw(chance.getrandbits(48) if first is None else first + at)
             play = Play(stage, shape)
             broken = play.run()
             met.update(event.kind for event in shape.events)
@@ -40,3 +41,31 @@ def campaign(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) ->
         report = run_trials(range(trials), trial, stop_at)
     report.details += met
     return report
+
+
+_HARD = {
+    "listing error as empty",
+    "EIO as corrupt",
+    "no parent flush",
+    "repair without the lock",
+    "deadline frees the lock",
+    "root id ignored",
+    "token read after the input, no re-check",
+    "older entry over newer",
+    "no flush before reporting another's commit",
+    "lease not renewed",
+}
+"""Mutants that more than a hundred schedules survive."""
+
+CAMPAIGN = Campaign(
+    "simulation",
+    "Several workers interleaved at every call: pauses, kills, power cuts, a Redis that forgets and lies, failing "
+    "listings, changing inputs, a newer version half-way. Storage, Redis, input and clock are simulated",
+    "1-8, 11",
+    attack,
+    trials=250_000,
+    seed=1,
+    shorts={"": Short(2_000, met=dict.fromkeys(("power", "kill", "pause", "damage", "redis_hostile"), 21))},
+    mutants={name: Hunt(100_000, 10_000, tests_options={"first": 0}, slow=name in _HARD) for name in MUTANTS},
+    protections=MUTANTS,
+)

@@ -15,6 +15,7 @@ from unittest.mock import patch
 import flows.daily  # noqa: F401 its names are patched
 from state.errors import StorageError
 from state.index.scripts import COMMIT, RECONCILE
+from state.partition import Partition
 from state.planner.decide import Item, decide
 from state.result.classify import Commit, Damaged, Unreadable
 from state.store.base import Superseded
@@ -155,8 +156,8 @@ def _damaged_if_unread(root_fd: int, aggregation: str, day: str, judged_by: Any 
     return Damaged(found.why) if isinstance(found, Unreadable) else found
 
 
-def _known_by_name(self: Footers, aggregation: str, day: str) -> Commit | None:
-    entry = self._known.get((aggregation, day))
+def _known_by_name(self: Footers, place: Partition, _: int | None = None) -> Commit | None:
+    entry = self._known.get(place)
     return Commit(footers._record(entry[3]), (1, 1)) if entry else None
 
 

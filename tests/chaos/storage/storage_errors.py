@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from state.store.local import layout
-from tests.chaos import mutants as registry
-from tests.chaos.campaign import Mutant, Report, run_trials
+from tests.chaos.campaign import Campaign, Hunt, Report, Short, run_trials
 from tests.chaos.harness.file_calls import of_files
 from tests.chaos.harness.invariants import generations, judged, look_and_mend, whole
 from tests.chaos.harness.scene import Scene
@@ -25,17 +24,6 @@ from tests.chaos.harness.worker import Worker, call, run_in_child
 from tests.chaos.storage.changing_files import changes, coarse_clock, cut_short, panic
 from tests.chaos.storage.mounts import full_disks, unmounts
 
-CAUGHT = (
-    "listing error as empty",
-    "EIO as corrupt",
-    "path instead of root descriptor",
-    "written in place",
-    "only Exception caught",
-    "no ctime",
-    "recent times trusted",
-    "polars maps the input",
-)
-MUTANTS: dict[str, Mutant] = {name: registry.MUTANTS[name] for name in CAUGHT}
 _WRITES = ("ENOSPC", "EIO")
 _OTHERS = ("EIO", "EACCES", "ESTALE")
 _FAULTS = {
@@ -185,7 +173,7 @@ class _Faults:
             yield f"seed {self.seed}, {name}: {wrong}"
 
 
-def campaign(trials: int, seed: int, workdir: Path, mutants: tuple[str, ...] = (), stop_at: int | None = 20) -> Report:
+def attack(trials: int, seed: int, workdir: Path, mutants: tuple[str, ...] = (), stop_at: int | None = 20) -> Report:
     """So many faults, drawn from ``seed``; without a Redis, which has no part in it."""
     if why := lacking():
         return Report.of_none(trials, why)
@@ -204,3 +192,26 @@ def replay(situation: str, call_name: str, nth: int, name: str, workdir: Path) -
     chosen = [one for one in SITUATIONS if one.name == situation]
     with bases(workdir, chosen, with_redis=False) as built:
         return _Faults(built, 0, workdir, ()).fail(built.built[situation], Point(call_name, nth), name)
+
+
+CAMPAIGN = Campaign(
+    "storage-errors",
+    "Errors at calls that read or write, full disks, inputs that change while they are read, an output unmounted "
+    "in mid-run, all drawn by seed",
+    "2, 5, 9, 10",
+    attack,
+    trials=1_000,
+    seed=1,
+    shorts={"": Short(60, at_least=50, met={"errors": 1})},
+    mutants={
+        "listing error as empty": Hunt(1_000, 5),
+        "EIO as corrupt": Hunt(1_000, 5),
+        "path instead of root descriptor": Hunt(1_000, 200, slow=True),
+        "written in place": Hunt(1_000, 200, slow=True),
+        "only Exception caught": Hunt(1_000, 5),
+        "no ctime": Hunt(1_000, 200, slow=True),
+        "recent times trusted": Hunt(1_000, 5),
+        "polars maps the input": Hunt(1_000, 5),
+    },
+    timeout=300,
+)
