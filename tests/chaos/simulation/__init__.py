@@ -1,8 +1,9 @@
 """Simulation: the real planner, commit protocol, index and leases, interleaved call by call in a world of memory.
 
 Storage, Redis, input and clock are simulated; a seeded scheduler draws who goes on at every call, and what happens in
-between: power cuts, kills, pauses, hands that meddle, a Redis that fails or lies. A schedule is one number, and comes
-again exactly: ``python -m tests.chaos.simulation.replay NUMBER``.
+between: power cuts, kills, pauses, hands that meddle, a Redis that fails or lies. A schedule is one number. One that
+fails is shrunk to what a person can read and saved as a file; both play again exactly:
+``python -m tests.chaos.simulation.replay NUMBER|FILE``.
 """
 
 from __future__ import annotations
@@ -13,30 +14,42 @@ from pathlib import Path
 
 from tests.chaos.campaign import Campaign, Hunt, Report, Short, run_trials
 from tests.chaos.simulation.mutants import MUTANTS
-from tests.chaos.simulation.schedule import Play, draw, shrunk
+from tests.chaos.simulation.play import Play
+from tests.chaos.simulation.schedule import draw
+from tests.chaos.simulation.shrink import shrunk
 from tests.chaos.simulation.stage import staged
+from tests.chaos.simulation.story import FAILURES, save
 
 
-def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20, first: int | None = None) -> Report:
+def attack(
+    trials: int,
+    seed: int,
+    workdir: Path,
+    stop_at: int | None = 20,
+    first: int | None = None,
+    save_in: Path | None = FAILURES,
+) -> Report:
     """Play so many schedules, their numbers drawn from ``seed``, or counted from ``first``.
 
-    ``workdir`` stays empty: nothing here touches a disk.
+    Each that fails is shrunk and saved. ``workdir`` stays empty: nothing here touches a disk.
     """
     chance = random.Random(seed)
     with staged() as stage:
         met: Counter[str] = Counter()
 
         def trial(at: int) -> list[str]:
-            shape = draw(chance.getrandbits(48) if first is None else first + at)
-            play = Play(stage, shape)
+            schedule = draw(chance.getrandbits(48) if first is None else first + at)
+            play = Play(stage, schedule)
             broken = play.run()
-            met.update(event.kind for event in shape.events)
+            met.update(event.kind for event in schedule.events)
             met["calls"] += play.scheduler.steps
             met["publications"] += stage.watch.publications
             if not broken:
                 return []
-            least = shrunk(stage, shape)
-            return [f"seed {seed}, schedule {shape.number}: {'; '.join(broken[:3])}; least: {least}"]
+            told = f"seed {seed}, schedule {schedule.number}: {'; '.join(broken[:3])}"
+            if save_in is None:
+                return [told]
+            return [f"{told}; saved as {save(stage, shrunk(stage, schedule), save_in)}"]
 
         report = run_trials(range(trials), trial, stop_at)
     report.details += met
@@ -66,6 +79,9 @@ CAMPAIGN = Campaign(
     trials=250_000,
     seed=1,
     shorts={"": Short(2_000, met=dict.fromkeys(("power", "kill", "pause", "damage", "redis_hostile"), 21))},
-    mutants={name: Hunt(100_000, 10_000, tests_options={"first": 0}, slow=name in _HARD) for name in MUTANTS},
+    mutants={
+        name: Hunt(100_000, 10_000, {"save_in": None}, tests_options={"first": 0}, slow=name in _HARD)
+        for name in MUTANTS
+    },
     protections=MUTANTS,
 )

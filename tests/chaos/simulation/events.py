@@ -6,7 +6,7 @@ An event is drawn with a seed of its own, so that leaving one out leaves the oth
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.chaos.simulation.stage import Stage
@@ -29,18 +29,20 @@ class Event:
 class Happenings:
     """Makes events happen on a stage."""
 
-    def __init__(self, stage: Stage, aggregations: list[str], begin: Callable[[int], object]) -> None:
+    def __init__(self, stage: Stage, aggregations: Sequence[str], begin: Callable[[Event], object]) -> None:
         self.stage = stage
         self.aggregations = aggregations
         self.begin = begin
         self.rng = random.Random()
+        self.event: Event
         self.trace: Callable[[str], None] | None = None
 
     def happen(self, event: Event) -> None:
         """Let it happen."""
         self.rng = random.Random(event.draw)
+        self.event = event
         if self.trace:
-            self.trace(f"--- {event.kind}")
+            self.trace(f"      --- {event.kind}: {(KINDS[event.kind].__doc__ or '').splitlines()[0]}")
         KINDS[event.kind](self)
 
     def _day(self) -> str:
@@ -132,12 +134,12 @@ class Happenings:
 
     def start(self) -> None:
         """One more worker."""
-        self.begin(self.rng.randrange(1 << 30))
+        self.begin(self.event)
 
     def repair(self) -> None:
         """Somebody runs the deep repair."""
         scheduler = self.stage.scheduler
-        scheduler.process(min(self.stage.catalogs), self.stage.mend)
+        scheduler.process(f"repair{self.event.step}", min(self.stage.catalogs), self.stage.mend)
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -1,57 +1,43 @@
-"""Plays one schedule again and prints it, call by call: ``python -m tests.chaos.simulation.replay NUMBER [--least]``.
+"""Plays one schedule again and tells its story: ``python -m tests.chaos.simulation.replay FILE|NUMBER``.
 
-``--least`` leaves out first what the violation does not need.
+A file is one that a campaign saved; it plays exactly as it did, on the code that it was found with. ``--every-call``
+tells what is read, too. ``--shrink`` first leaves out what the violation does not need, and saves what remains.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
-from tests.chaos.simulation.schedule import Play, draw, shrunk
-from tests.chaos.simulation.stage import Stage, staged
+from tests.chaos.simulation.play import Trace
+from tests.chaos.simulation.schedule import draw
+from tests.chaos.simulation.shrink import shrunk
+from tests.chaos.simulation.stage import staged
+from tests.chaos.simulation.story import FAILURES, load, save, tell
 
-_CALLS = ("open", "listdir", "stat", "pread", "pwrite", "fsync", "sync", "mkdir", "unlink", "link", "rename")
 
-
-def replay(number: int, tell: Callable[[str], None] = print, *, least: bool = False) -> list[str]:
-    """Play the schedule of this number, telling each step; what it broke."""
+def replay(which: str, line: Trace = print, *, every_call: bool = False, shrink: bool = False) -> list[str]:
+    """Play the schedule of this number or file, telling each step; what it broke."""
+    schedule = draw(int(which)) if which.isdecimal() else load(Path(which))
     with staged() as stage:
-        shape = draw(number)
-        if least and Play(stage, shape).run():
-            shape = shrunk(stage, shape)
-        tell(str(shape))
-        for name in _CALLS:
-            setattr(stage.storage, name, _told(stage, name, getattr(stage.storage, name), tell))
-        for owner, name in ((stage.locks, "flock"), (stage.inputs, "step")):
-            setattr(owner, name, _told(stage, name, getattr(owner, name), tell))
-        stage.server._apply = _told(stage, "redis", stage.server._apply, tell)  # type: ignore[method-assign]
-        broken = Play(stage, shape, tell).run()
-    for what in broken:
-        tell(f"BROKEN {what}")
+        if shrink:
+            schedule = shrunk(stage, schedule)
+        broken = tell(stage, schedule, line, every_call=every_call)
+        if shrink and broken:
+            line(f"saved as {save(stage, schedule, FAILURES)}")
     return broken
 
 
-def _told(stage: Stage, name: str, call: Callable[..., Any], tell: Callable[[str], None]) -> Callable[..., Any]:
-    def told(*arguments: Any, **options: Any) -> Any:
-        process = stage.scheduler.current.name
-        shown = ", ".join(_short(one) for one in arguments)
-        try:
-            result = call(*arguments, **options)
-        except BaseException as error:
-            tell(f"{stage.scheduler.steps:5} {process} {name}({shown}) raised {type(error).__name__}: {error}")
-            raise
-        tell(f"{stage.scheduler.steps:5} {process} {name}({shown}) = {_short(result)}")
-        return result
-
-    return told
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:60]} … {text[-50:]}"
+def main() -> int:
+    """The command line. Exit 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.simulation.replay", description=__doc__)
+    parser.add_argument("which", metavar="FILE|NUMBER")
+    parser.add_argument("--every-call", action="store_true", help="tell what is read, too")
+    parser.add_argument("--shrink", action="store_true", help="leave out what the violation does not need")
+    options = parser.parse_args()
+    return 1 if replay(options.which, every_call=options.every_call, shrink=options.shrink) else 0
 
 
 if __name__ == "__main__":
-    replay(int(sys.argv[1]), least="--least" in sys.argv)
+    sys.exit(main())

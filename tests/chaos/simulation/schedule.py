@@ -1,18 +1,14 @@
-"""Draws a schedule from its number, plays it on the stage, and asks whether the promises held."""
+"""A schedule: everything that a play needs, drawn from one number, or read from a file that a person can change."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from state.result.record import CommitRecord, SourceRecord
-from tests.chaos.simulation.events import FAULTS, SECOND, Event, Happenings
-from tests.chaos.simulation.stage import Stage
-from tests.chaos.simulation.world.results import pack, rows_of
-from tests.chaos.simulation.world.scheduler import Endless, Process, Scheduler
-from tests.chaos.simulation.world.stubs import ROOT_ID, SETTINGS, WITHOUT_REDIS, declare
+from tests.chaos.simulation.events import FAULTS, SECOND, Event
+from tests.chaos.simulation.world.scheduler import STEP_NS, Turn
 
 _MOODS = (
     "change arrive start repair",
@@ -31,21 +27,45 @@ AT_THE_END = 1 << 30
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A schedule: everything that is not drawn while it plays."""
+class Worker:
+    """A worker that is there from the beginning: its code's version, how many runs it makes, and when it begins."""
+
+    name: str
+    version: int
+    runs: int
+    delay_ns: int
+
+    @classmethod
+    def drawn(cls, name: str, version: int, rng: random.Random) -> Worker:
+        """Most make one run, at once."""
+        runs = 1 if rng.random() < 0.8 else 2
+        return cls(name, version, runs, 0 if rng.random() < 0.6 else int(rng.random() * 60) * STEP_NS)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Who works, on what, and what happens at which step.
+
+    ``standing`` says what stands in each day's place in the beginning: "nothing", or a result that is "current",
+    "older" or "damaged". Turns are drawn from ``number``, about ``quantum`` calls long, unless ``turns`` has them.
+    ``tick_ns`` is how coarsely files' times tick; ``grouped``: days are computed together.
+    """
 
     number: int
-    versions: tuple[int, ...]
-    """Of each worker that is there from the beginning."""
+    workers: tuple[Worker, ...]
     aggregations: tuple[str, ...]
     standing: tuple[str, ...]
-    """What stands in each day's place in the beginning; as many days as there are words."""
     events: tuple[Event, ...]
     quantum: float
     tick_ns: int
     redis: bool
     grouped: bool
-    """Whether days are computed together."""
+    turns: tuple[Turn, ...] | None = None
+
+    @property
+    def newest(self) -> int:
+        """The highest version of the code."""
+        return max(one.version for one in self.workers)
 
     @property
     def faulty(self) -> bool:
@@ -57,14 +77,28 @@ class Shape:
         """Whether every worker comes to its end, in its own time, and only the input changes."""
         return all(event.kind in _CALM for event in self.events)
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        return asdict(self) | {"turns": self.turns and [list(one) for one in self.turns]}
 
-def draw(number: int) -> Shape:
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Schedule:
+        """The schedule that a file holds."""
+        made = dict(told)
+        made["workers"] = tuple(Worker(**one) for one in told["workers"])
+        made["events"] = tuple(Event(**one) for one in told["events"])
+        made["aggregations"], made["standing"] = tuple(told["aggregations"]), tuple(told["standing"])
+        made["turns"] = None if told["turns"] is None else tuple(Turn(*one) for one in told["turns"])
+        return cls(**made)
+
+
+def draw(number: int) -> Schedule:
     """The schedule of this number."""
     rng = random.Random(number)
     mood = _MOODS[int(rng.random() * len(_MOODS))].split()
     workers = 2 if rng.random() < 0.7 else 3 if rng.random() < 0.7 else 4
     newest = 2 if rng.random() < 0.25 else 1
-    versions = tuple(newest if rng.random() < 0.6 else 1 for _ in range(workers))
+    versions = [newest if rng.random() < 0.6 else 1 for _ in range(workers)]
     words = ("nothing", "nothing", "current", "older", "damaged")
     standing = tuple(words[int(rng.random() * 5)] for _ in range(1 if rng.random() < 0.75 else 2))
     steps = sorted(1 + int(rng.random() * 75 * workers) for _ in range(int(rng.random() * 5.5)))
@@ -73,9 +107,9 @@ def draw(number: int) -> Shape:
     events = [Event(step, mood[int(rng.random() * len(mood))], rng.getrandbits(30)) for step in steps]
     if steps and steps[-1] == AT_THE_END:
         events[-1] = replace(events[-1], kind="power")
-    return Shape(
+    return Schedule(
         number,
-        versions,
+        tuple(Worker.drawn(f"w{at}", version, rng) for at, version in enumerate(versions, 1)),
         ("alpha",) if rng.random() < 0.9 else ("alpha", "beta"),
         standing,
         tuple(events),
@@ -84,109 +118,3 @@ def draw(number: int) -> Shape:
         rng.random() < 0.8,
         rng.random() < 0.5,
     )
-
-
-class Play:
-    """One schedule on the stage."""
-
-    def __init__(self, stage: Stage, shape: Shape, trace: Callable[[str], None] | None = None) -> None:
-        self.stage, self.shape = stage, shape
-        self.happenings = Happenings(stage, list(shape.aggregations), self._start)
-        self.happenings.trace = trace
-        self.rng = random.Random(shape.number ^ 0x5EED)
-        events = [(event.step, partial(self.happenings.happen, event)) for event in shape.events]
-        self.scheduler = Scheduler(self.rng, shape.quantum, events)
-        stage.reset(self.scheduler, shape.tick_ns, grouped=shape.grouped)
-        stage.watch.faulty = shape.faulty
-        stage.watch.leasing = shape.redis
-        stage.settings = SETTINGS if shape.redis else WITHOUT_REDIS
-        stage.catalogs = {version: declare(list(shape.aggregations), version) for version in {1, *shape.versions}}
-        self._set()
-
-    def run(self) -> list[str]:
-        """Play it; what it broke."""
-        watch = self.stage.watch
-        try:
-            for version in self.shape.versions:
-                self._process(version)
-            self.scheduler.run()
-            if watch.broken:
-                return watch.broken
-            versions = dict.fromkeys(self.shape.aggregations, max(self.shape.versions))
-            if self.shape.calm and self.shape.redis:
-                watch.index_is_right(self.stage.server.data, versions, "after all runs")
-            self._last_run(versions)
-        except Endless:
-            watch.say(12, "it does not come to its end")
-        except Exception as error:  # noqa: BLE001 whatever breaks a run is a finding
-            watch.say(10, f"{self.scheduler.current.name} breaks: {type(error).__name__}: {error}")
-        return watch.broken
-
-    def _process(self, version: int) -> Process:
-        runs = 1 if self.rng.random() < 0.8 else 2
-        delay = 0 if self.rng.random() < 0.6 else int(self.rng.random() * 60_000_000)
-        return self.scheduler.process(version, lambda process: self.stage.work(process, runs), delay)
-
-    def _start(self, draw: int) -> Process:
-        return self._process(self.shape.versions[draw % len(self.shape.versions)])
-
-    def _set(self) -> None:
-        """What there is in the beginning."""
-        stage = self.stage
-        rng = self.rng
-        for at, word in enumerate(self.shape.standing):
-            day = str(at + 1)
-            stage.inputs.write(day, 1 + (rng.random() < 0.25), old=True)
-            if word == "nothing":
-                continue
-            for aggregation in self.shape.aggregations:
-                content = self._result(aggregation, day, word)
-                if word == "damaged":
-                    content = content[: len(content) // 2]
-                node = stage.storage.disk.put(f"{aggregation}/day={day}/data.parquet", content, self.scheduler.now)
-                if word == "damaged":
-                    stage.watch.damaged_before(node)
-            if word == "older":
-                stage.inputs.write(day, 1, old=rng.random() < 0.5)
-
-    def _result(self, aggregation: str, day: str, word: str) -> bytes:
-        stage = self.stage
-        digest = stage.inputs.digest(day)
-        rows = rows_of(aggregation, 1, digest)
-        source = SourceRecord(1, 8, 1, digest, None)
-        nonce = stage.nonces.uuid4().hex
-        return pack(CommitRecord(aggregation, 1, "code", day, 1, 1, {"raw": source}, rows, {}, nonce, "before"), rows)
-
-    def _last_run(self, versions: dict[str, int]) -> None:
-        """Faults have stopped: one run, alone."""
-        stage = self.stage
-        stage.server.fault = stage.watch.fault = None
-        stage.server.down_until = 0
-        stage.watch.faulty = False
-        bound = stage.server.data.get(b"noonmark:root", ROOT_ID.encode())
-        stage.watch.computations.clear()
-        if self.happenings.trace:
-            self.happenings.trace("--- faults have stopped: the last run")
-        self.scheduler.quantum = 1000.0
-        process = self.scheduler.process(max(self.shape.versions), lambda one: stage.work(one, 1))
-        self.scheduler.run()
-        if "error" not in process.seen:
-            stage.watch.converged(versions)
-            if self.shape.redis and bound == ROOT_ID.encode():
-                stage.watch.index_is_right(stage.server.data, versions, "after the last run")
-
-
-def shrunk(stage: Stage, shape: Shape) -> Shape:
-    """The schedule without what its violation does not need: events first, then workers."""
-    found = True
-    while found:
-        found = False
-        smaller = [replace(shape, events=shape.events[:at] + shape.events[at + 1 :]) for at in range(len(shape.events))]
-        if len(shape.versions) > 1:
-            several = range(len(shape.versions))
-            smaller += [replace(shape, versions=shape.versions[:at] + shape.versions[at + 1 :]) for at in several]
-        for one in smaller:
-            if Play(stage, one).run():
-                shape, found = one, True
-                break
-    return shape

@@ -100,19 +100,25 @@ class Stage:
         if self.watch.fault is not None:
             self.watch.failing(call, path)
 
+    def note(self, text: str) -> None:
+        """Something that a story should tell of the worker that runs now."""
+
     # A worker
 
     def work(self, process: Process, runs: int) -> None:
         """Run ``daily`` so many times."""
         for _ in range(runs):
             seen = process.seen = {"foreign": self._foreign(), "tokens": {}}
+            self.note("its run begins")
             try:
                 flows.daily.run(self.settings, self.catalogs[process.version], Selection(), 1)
             except _EXPECTED as error:
                 seen["error"] = error
+                self.note(f"its run ends with {type(error).__name__}: {error}")
                 if not self.watch.faulty:
                     self.watch.say(10, f"{process.name} ends with {type(error).__name__}: {error}")
             else:
+                self.note("its run ends well")
                 self._reported(process)
             if process.descriptors:
                 self.watch.say(12, f"{process.name} leaves files open after its run")
@@ -183,6 +189,7 @@ class Stage:
     def read_token(self, root_fd: int, aggregation: str, day: str) -> Token:
         """The real token, remembered."""
         token = commits.read_token(root_fd, aggregation, day)
+        self.note(f"has read the token of {aggregation} {day}: {token.identity or 'nothing'} mark {token.mark!r}")
         self.scheduler.current.seen["tokens"][aggregation, day] = token
         return token
 
@@ -204,7 +211,7 @@ class Stage:
     def is_dead(self, token: bytes) -> bool:
         """Whether the holder of a lease is known to be dead: one that ran on this machine."""
         name = token.partition(b"|")[0].decode("ascii", "replace")
-        return any(one.name == name and not one.alive and one.pid % 2 for one in self.scheduler.processes)
+        return any(one.name == name and not one.alive and one.is_local for one in self.scheduler.processes)
 
     def new_token(self) -> bytes:
         """A token that names its process."""
@@ -276,6 +283,7 @@ class Stage:
 
     def _computed(self, aggregation: str, version: int, digest: str) -> None:
         self._look("compute", aggregation)
+        self.note(f"has computed {aggregation} from {digest}")
         self.watch.computed(aggregation, version, digest)
 
 

@@ -225,7 +225,7 @@ class Storage:
         opened = self.table[fd]
         if opened.appending:
             opened.position = len(opened.node.content)
-        size = len(content) if self.scheduler.rng.random() < 0.8 else max(1, len(content) // 2)
+        size = len(content) if self.scheduler.current.rng.random() < 0.8 else max(1, len(content) // 2)
         self.pwrite(fd, bytes(content[:size]), opened.position)
         opened.position += size
         return size
