@@ -17,7 +17,7 @@ from state.acceptance import Accepted
 from state.errors import ConfigurationError, Refused, StorageError
 from state.index.best_effort import BestEffortIndex
 from state.index.index import IndexSnapshot
-from state.inputs.files import DayFiles, day_files
+from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
 from state.planner.current import Declared
@@ -118,7 +118,7 @@ def listed_facts(
 ) -> Facts:
     """What listings and a scan say of every day, without reading any input."""
     facts = Facts(
-        inputs={name: {day: day_files(files) for day, files in one.days.items()} for name, one in listings.items()},
+        inputs={name: one.days for name, one in listings.items()},
         unreadable={name: one.unreadable for name, one in listings.items()},
         output=output.days,
         unreachable=output.blocked,

@@ -32,6 +32,11 @@ class FileStat:
     ctime_ns: int
     inode: int
 
+    @staticmethod
+    def of(path: str, status: os.stat_result) -> FileStat:
+        """What a listing shows of the file at a path."""
+        return FileStat(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
 
 @dataclass(frozen=True, slots=True)
 class DayFiles:
@@ -46,13 +51,14 @@ class DayFiles:
         return sum(file.size for file in self.files)
 
 
-def day_files(files: tuple[FileStat, ...]) -> DayFiles:
-    """Wrap one day's listing. What the digest covers: paths, sizes, both times and inodes."""
+def day_files(files: Iterable[FileStat]) -> DayFiles:
+    """One day's files. The digest covers paths, sizes, both times and inodes."""
+    in_order = tuple(sorted(files, key=lambda file: os.fsencode(file.path)))
     digest = hashlib.sha256()
-    for file in files:
+    for file in in_order:
         digest.update(os.fsencode(file.path))
         digest.update(f"\0{file.size} {file.mtime_ns} {file.ctime_ns} {file.inode}\n".encode())
-    return DayFiles(files, digest.hexdigest())
+    return DayFiles(in_order, digest.hexdigest())
 
 
 def newest_ns(files: Iterable[FileStat]) -> int:
@@ -61,7 +67,7 @@ def newest_ns(files: Iterable[FileStat]) -> int:
 
 
 class InputChanged(Exception):
-    """A file is not, or no longer, what the listing showed. The day is to be looked at anew."""
+    """A file is not, or no longer, what the listing showed. The day is to be listed again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tasks.compute.context import Days, RunContext
 from tasks.compute.evaluate import Results, evaluate
 from tasks.compute.job import Attempt, Ready
 from tasks.compute.outcomes import Failed, Outcome
-from tasks.inputs.shared_folders import moment
+from tasks.inputs.run_listing import logical_now
 
 ATTEMPTS = 3
 """How often a day is begun that changes while it is computed."""
@@ -68,7 +68,7 @@ def _begin_group(shop: RunContext, todo: Todo) -> list[tuple[Attempt, int]]:
         _guarded(attempt, attempt.read_tokens)
         group.append((attempt, number))
         results += len(items)
-    since = moment()
+    since = logical_now()
     for at, (attempt, _) in enumerate(group):
         if size >= TOGETHER_BYTES:
             todo.extendleft((left.day, left.planned, number) for left, number in reversed(group[at:]))
@@ -86,7 +86,7 @@ def _commit(group: Sequence[Attempt], root_fd: int) -> None:
         written = _ready(group)
         for (attempt, one), error in zip(written, flush_drafts([one.new for _, one in written]), strict=True):
             attempt.flushed(one, error)
-        since = moment()
+        since = logical_now()
         for attempt in group:
             _guarded(attempt, partial(attempt.publish, since))
         published = _ready(group)

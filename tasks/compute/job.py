@@ -34,8 +34,8 @@ from tasks.catalog.declare import Aggregation, Source
 from tasks.compute.context import RunContext
 from tasks.compute.evaluate import Evaluated, Misfit
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
-from tasks.inputs.reading import DayInput, listed, take
-from tasks.inputs.shared_folders import moment
+from tasks.inputs.reading import DayInput, read_day
+from tasks.inputs.run_listing import logical_now
 
 LIBRARIES = {"polars": pl.__version__, "pyarrow": pa.__version__}
 
@@ -97,7 +97,7 @@ class Attempt:
             result = results[item.aggregation]
             if isinstance(result, Misfit):
                 # What was read while it was being replaced is no fault of anybody's.
-                self._since = moment()
+                self._since = logical_now()
                 if self._still_holds(item):
                     self._fail(item, result.kind, result.error)
                 continue
@@ -172,7 +172,7 @@ class Attempt:
             return False
         try:
             for name, source in aggregation.sources.items():
-                now = listed(source, self._shop.listing, self.day, self._since)
+                now = self._shop.listing.list_day(source, self.day, self._since)
                 if found.record.inputs[name].stat != now.stat:
                     return False
         except StorageError:
@@ -184,7 +184,7 @@ class Attempt:
         for source, planned in zip(sources, item.files or (1,) * len(sources), strict=True):
             if source not in self._taken:
                 try:
-                    taken = take(source, self._shop.input_root, self.day, self._shop.listing, self._since)
+                    taken = read_day(source, self._shop.input_root, self.day, self._shop.listing, self._since)
                 except InputChanged:
                     return self._begin_anew(item)
                 except InputRootGone as error:
@@ -294,5 +294,5 @@ class Attempt:
 
 def _source_record(taken: DayInput, rows: int) -> SourceRecord:
     files = taken.files
-    stat = files.stat if taken.proven else None
+    stat = files.stat if taken.stat_proves else None
     return SourceRecord(len(files.files), files.bytes, rows, taken.contents.digest, stat)

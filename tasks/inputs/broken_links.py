@@ -17,7 +17,7 @@ from state.planner.decide import Facts
 from state.result.classify import Commit
 from state.result.record import SourceRecord
 from tasks.catalog.template import Template
-from tasks.inputs.listing import BrokenLink
+from tasks.inputs.walk import BrokenLink
 
 
 def hidden_days(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from state.errors import StorageError
-from state.inputs.files import DayFiles, day_files
+from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
 from state.planner.current import Current, input_is_current
 from state.result.classify import Commit
@@ -34,7 +34,7 @@ class Edited:
 def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threads: int) -> Iterator[Edited | Unread]:
     """Digest every input that a commit was computed from. Raises StorageError where a source cannot be listed."""
     for name, alike in sources_by_key(catalog).items():
-        files = {day: day_files(some) for day, some in list_source(input_root, alike[0].template).days.items()}
+        files = list_source(input_root, alike[0].template).days
         for source in alike:
             digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
             digests = dict(zip(files, digested, strict=True))

@@ -1,8 +1,8 @@
-"""Takes in a day's raw files: lists, reads and digests them once for all aggregations, and checks them again later.
+"""Reads a day's raw files, once for all aggregations: lists, digests and unpacks them, and checks them again later.
 
 What is computed from is what was digested. A day of moderate size is read into memory, where nobody can change or
-truncate it; a larger one stays on disk, and the second look is what shows a change. What counts for polars' memory is
-what the files hold once they are unpacked: where that is more, polars streams them, wherever they lie.
+truncate it; a larger one stays on disk, and the second check is what shows a change. What counts for polars' memory is
+what the files hold once they are unpacked: where that is more, polars streams them, wherever they are.
 """
 
 from __future__ import annotations
@@ -15,16 +15,7 @@ import polars as pl
 
 from state import clock
 from state.errors import StorageError
-from state.inputs.files import (
-    RECENT_NS,
-    Contents,
-    DayFiles,
-    FileStat,
-    InputChanged,
-    day_files,
-    newest_ns,
-    read_contents,
-)
+from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
 from tasks.catalog.formats import File
@@ -38,9 +29,10 @@ once they are unpacked; beyond it polars streams them.
 
 @dataclass(frozen=True)
 class DayInput:
-    """A day's files of one source as they were read. ``proven`` says that their times are old enough to prove it.
+    """A day's files of one source as they were read.
 
-    ``unpacked`` is about how much memory their rows take, where that is moderate. None: polars has to stream them.
+    ``stat_proves``: their times are old enough, so that the same listing proves the same contents. ``unpacked`` is
+    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them.
     """
 
     source: Source
@@ -48,7 +40,7 @@ class DayInput:
     day: str
     files: DayFiles
     contents: Contents
-    proven: bool
+    stat_proves: bool
     unpacked: int | None
     listing: RunListing
 
@@ -64,40 +56,36 @@ class DayInput:
 
     def frame(self) -> pl.LazyFrame:
         """The rows of the files. Raises whatever a ``read=`` function raises."""
-        if self.contents.buffers is not None:
-            return self.source.scan(list(self.contents.buffers))
-        paths: list[File] = [self.root.path / file.path for file in self.files.files]
-        return self.source.scan(paths)
+        return self.source.scan([file for _, file in self._readable()])
 
     def each(self) -> Iterator[tuple[FileStat, File]]:
         """Every file by itself, to tell which of them is bad. None for ``read=``: it may need them all."""
-        if self.source.read is None:
-            for at, file in enumerate(self.files.files):
-                yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
+        return iter(()) if self.source.read else self._readable()
 
-    def check(self, since: int | None = None) -> None:
-        """Raise InputChanged where the files are no longer those that were taken; StorageError, OSError as ``take``."""
-        if self.listing.list_day(self.source, self.day, since) != self.files.files:
+    def check(self, as_of: int | None = None) -> None:
+        """Raise InputChanged where the files are no longer those that were read; StorageError, OSError as ``read_day``.
+
+        What is checked is how they are at some time after ``as_of``, a logical time; None: after now.
+        """
+        if self.listing.list_day(self.source, self.day, as_of) != self.files:
             raise InputChanged(f"the files of {self.source}, day {self.day}, changed while they were computed from")
         self.root.check()  # what reads by path may have read elsewhere
-        if self.proven:
-            return
         if (
-            read_contents(self.root.fd, self.files.files, keep=False, name_of=_names(self.source)).digest
-            != self.contents.digest
+            not self.stat_proves
+            and _read(self.source, self.root, self.files, keep=False).digest != self.contents.digest
         ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
+    def _readable(self) -> Iterator[tuple[FileStat, File]]:
+        """Every file as polars is given it: its unpacked bytes, or else its path."""
+        for at, file in enumerate(self.files.files):
+            yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
 
-def listed(source: Source, listing: RunListing, day: str, since: int | None = None) -> DayFiles:
-    """What a listing shows of a day's files at some time after the moment ``since``. Raises StorageError."""
-    return day_files(listing.list_day(source, day, since))
 
-
-def take(
-    source: Source, input_root: InputRoot, day: str, listing: RunListing | None = None, since: int | None = None
+def read_day(
+    source: Source, input_root: InputRoot, day: str, listing: RunListing | None = None, as_of: int | None = None
 ) -> DayInput | None:
-    """Read and digest a day's files as they are after the moment ``since``; None where there is none any more.
+    """Read and digest a day's files as they are after ``as_of``, a logical time; None where there is none any more.
 
     ``listing`` is the run's, or else one of its own. Raises InputChanged where they change under the reader,
     StorageError where they cannot be read, InputRootGone where the root is no longer where it was.
@@ -106,17 +94,17 @@ def take(
     root.check()
     began = clock.time_ns()
     listing = listing or RunListing(input_root)
-    files = listed(source, listing, day, since)
+    files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
     keep = not source.shows_paths and files.bytes <= KEEP_BYTES
     try:
-        contents = read_contents(root.fd, files.files, keep=keep, name_of=_names(source))
+        contents = _read(source, root, files, keep=keep)
     except OSError as error:
         raise _unreadable(source, root, error) from error
-    proven = newest_ns(files.files) + RECENT_NS < began
+    stat_proves = newest_ns(files.files) + RECENT_NS < began
     contents, unpacked = _unpack(source, contents)
-    return DayInput(source, root, day, files, contents, proven, unpacked, listing)
+    return DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
 
 
 def contents_digest(
@@ -128,16 +116,19 @@ def contents_digest(
     """
     root = _root(source, input_root)
     try:
-        return read_contents(root.fd, files.files, keep=False, name_of=name_of or _names(source)).digest
+        return _read(source, root, files, keep=False, name_of=name_of).digest
     except OSError as error:
         raise _unreadable(source, root, error) from error
     except InputChanged:
         return None
 
 
-def _names(source: Source) -> Callable[[str], str]:
-    """What counts as the name of a file: where it lies is a part of the input where the aggregation can see it."""
-    return source.template.placed_name if source.shows_paths else os.path.basename
+def _read(
+    source: Source, root: InputRoot, files: DayFiles, *, keep: bool, name_of: Callable[[str], str] | None = None
+) -> Contents:
+    """Where a file is counts as a part of its name where the aggregation can see it."""
+    name_of = name_of or (source.template.placed_name if source.shows_paths else os.path.basename)
+    return read_contents(root.fd, files.files, keep=keep, name_of=name_of)
 
 
 def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:

@@ -509,12 +509,12 @@ from pathlib import Path
 import polars as pl
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.inputs.reading import take
+from tasks.inputs.reading import read_day
 from state.errors import StorageError
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    print(take(Source("sales/{day}/*.csv"), InputRoot(Path(sys.argv[1])), sys.argv[2]))
+    print(read_day(Source("sales/{day}/*.csv"), InputRoot(Path(sys.argv[1])), sys.argv[2]))
 except StorageError as error:
     print(error.message)
 """

@@ -23,7 +23,7 @@ from state.store.local.commit import read_token
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
 from tasks.compute.evaluate import evaluate
-from tasks.inputs import shared_folders
+from tasks.inputs import run_listing
 from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, run_trials, without
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
@@ -145,14 +145,14 @@ def _struck(strike: Callable[[], None], when: str) -> Mapping[str, object]:
 def _clock(*, coarse: bool) -> Mapping[str, object]:
     """Folders whose times tick every two seconds, or folders that count as old when they are listed."""
     if not coarse:
-        return {"tasks.inputs.shared_folders.clock": SimpleNamespace(time_ns=lambda: time.time_ns() + 10**10)}
-    real = shared_folders._identity
+        return {"tasks.inputs.run_listing.clock": SimpleNamespace(time_ns=lambda: time.time_ns() + 10**10)}
+    real = run_listing._identity
 
     def identity(status: Any) -> tuple[int, ...]:
         device, inode, mtime, ctime = real(status)
         return device, inode, mtime // _TICK_NS, ctime // _TICK_NS
 
-    return {"tasks.inputs.shared_folders._identity": identity}
+    return {"tasks.inputs.run_listing._identity": identity}
 
 
 def _trial(number: int, seed: int, workdir: Path) -> Iterator[str]:
@@ -221,24 +221,24 @@ def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> R
     return run_trials(range(trials), trial, stop_at=stop_at)
 
 
-def _looked_at_once(self: Any, walk: Any) -> None:
+def _checked_once(self: Any, walk: Any) -> None:
     if not self._folders:
-        _look(self, walk)
+        _refresh(self, walk)
 
 
 def _own_name(_: object, path: str) -> str:
     return path.rpartition("/")[2]
 
 
-_look = shared_folders.SharedFolders._look
+_refresh = run_listing.SharedFolders._refresh
 
 MUTANTS: dict[str, Mutant] = {
     # Removes the folders that wildcards chose from the fingerprint of who sees them.
     "wildcard part not digested": without({"tasks.catalog.template.Template.placed_name": _own_name}),
     # Removes the doubt about folders whose times are younger than a tick.
-    "recent folders trusted": without({"tasks.inputs.shared_folders.RECENT_NS": -(1 << 62)}),
+    "recent folders trusted": without({"tasks.inputs.run_listing.RECENT_NS": -(1 << 62)}),
     # Removes every look at shared folders but the first.
-    "folders not looked at again": without({"tasks.inputs.shared_folders.SharedFolders._look": _looked_at_once}),
+    "folders not checked again": without({"tasks.inputs.run_listing.SharedFolders._refresh": _checked_once}),
     # Removes the difference between a link to nowhere and nothing.
     "broken link as absent": without({"tasks.survey.hidden_days": lambda *_: {}}),
 }

@@ -21,7 +21,7 @@ from state.store.local import identity, scan
 from state.store.local.commit import read_token
 from tasks.compute.job import Attempt
 from tasks.compute.outcomes import Skipped
-from tasks.inputs import listing as discovery
+from tasks.inputs.walk import Walk
 from tasks.user_code import Raised
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.mutants.publishing import nothing
@@ -47,7 +47,7 @@ def _errors_as_empty() -> Iterator[None]:
         except StorageError:
             return [], set()
 
-    with patch.object(scan, "_entries", entries_or_none), patch.object(discovery.Walk, "_failed", nothing):
+    with patch.object(scan, "_entries", entries_or_none), patch.object(Walk, "_note_error", nothing):
         yield
 
 
@@ -65,16 +65,15 @@ def _errors_as_damage() -> Iterator[None]:
 
 @contextmanager
 def _without_ctime() -> Iterator[None]:
-    stat = inputs.FileStat
-
-    def stat_of_size_and_mtime(path: str, size: int, mtime_ns: int, *_: int) -> Any:
-        return stat(path, size, mtime_ns, 0, 0)
+    def size_and_mtime(path: str, status: os.stat_result) -> inputs.FileStat:
+        return inputs.FileStat(path, status.st_size, status.st_mtime_ns, 0, 0)
 
     def compare(file: Any, now: os.stat_result) -> None:
         if (file.size, file.mtime_ns) != (now.st_size, now.st_mtime_ns):
             raise inputs.InputChanged(file.path)
 
-    with patch.object(discovery, "FileStat", stat_of_size_and_mtime), patch.object(inputs, "_compare", compare):
+    of = staticmethod(size_and_mtime)
+    with patch.object(inputs.FileStat, "of", of), patch.object(inputs, "_compare", compare):
         yield
 
 

@@ -16,7 +16,6 @@ from state.inputs import files as inputs
 from state.inputs.files import FileStat
 from state.store.local import layout
 from tasks.catalog.declare import Source, aggregation, declared
-from tasks.inputs import listing as discovery
 from tasks.inputs import reading as intake
 from tests.chaos.campaign import NotStruck
 from tests.chaos.harness import scene as scenes
@@ -99,14 +98,15 @@ def _change_at(
 def _coarse() -> Iterator[None]:
     """A file system whose clock ticks every two seconds, and whose inodes say nothing."""
 
-    def rounded(path: str, size: int, mtime_ns: int, ctime_ns: int, _: int) -> FileStat:
-        return FileStat(path, size, mtime_ns // _TICK_NS * _TICK_NS, ctime_ns // _TICK_NS * _TICK_NS, 0)
+    def rounded(path: str, now: os.stat_result) -> FileStat:
+        mtime_ns, ctime_ns = (ns // _TICK_NS * _TICK_NS for ns in (now.st_mtime_ns, now.st_ctime_ns))
+        return FileStat(path, now.st_size, mtime_ns, ctime_ns, 0)
 
     def compare(file: FileStat, now: os.stat_result) -> None:
-        if file != rounded(file.path, now.st_size, now.st_mtime_ns, now.st_ctime_ns, 0):
+        if file != rounded(file.path, now):
             raise inputs.InputChanged(file.path)
 
-    with patch.object(discovery, "FileStat", rounded), patch.object(inputs, "_compare", compare):
+    with patch.object(FileStat, "of", staticmethod(rounded)), patch.object(inputs, "_compare", compare):
         yield
 
 

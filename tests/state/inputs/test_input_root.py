@@ -13,7 +13,7 @@ from state.errors import StorageError
 from state.inputs.files import InputChanged
 from state.inputs.root import InputRoot, InputRootGone
 from tasks.catalog import Source
-from tasks.inputs.reading import listed, take
+from tasks.inputs.reading import read_day
 from tasks.inputs.run_listing import RunListing
 from tests.builders import DAY
 
@@ -58,12 +58,12 @@ def test_a_root_that_goes_away_is_told(raw: Path, change: Callable[[Path], None]
     """Before a day is read and after it was computed: a root that is not the one of the plan is no input."""
     with InputRoot(raw) as root:
         root.check()
-        taken = take(SALES, root, DAY)
+        taken = read_day(SALES, root, DAY)
         assert taken is not None
         taken.check()
         change(raw)
         with pytest.raises(InputRootGone, match=r"raw (does not exist any more|leads to another folder) since the run"):
-            take(SALES, root, DAY)
+            read_day(SALES, root, DAY)
         with pytest.raises((InputRootGone, InputChanged)):
             taken.check()
 
@@ -71,10 +71,10 @@ def test_a_root_that_goes_away_is_told(raw: Path, change: Callable[[Path], None]
 def test_what_takes_the_roots_place_is_not_read(raw: Path) -> None:
     """What is listed and read is of the folder that was opened, wherever its path leads now."""
     with InputRoot(raw) as root:
-        then = listed(SALES, RunListing(root), DAY)
+        then = RunListing(root).list_day(SALES, DAY)
         _rename(raw)
         _put(raw, "amount\n2\n")
-        assert listed(SALES, RunListing(root), DAY) == then
+        assert RunListing(root).list_day(SALES, DAY) == then
 
 
 def test_a_link_that_is_set_to_another_folder_is_told(raw: Path) -> None:
@@ -94,7 +94,7 @@ def test_absolute_templates_do_without_the_root(tmp_path: Path, raw: Path) -> No
     """They begin at ``/``: an input root that is missing says nothing about them."""
     source = Source(f"{raw}/sales/{{day}}/*.csv")
     with InputRoot(tmp_path / "missing") as root:
-        taken = take(source, root, DAY)
+        taken = read_day(source, root, DAY)
         assert taken is not None
         taken.check()
         assert [file.path for file in taken.files.files] == [f"{raw}/sales/{DAY}/a.csv"[1:]]
@@ -103,10 +103,10 @@ def test_absolute_templates_do_without_the_root(tmp_path: Path, raw: Path) -> No
 def test_a_root_that_cannot_be_opened_is_empty_or_an_error(tmp_path: Path) -> None:
     """A missing root holds nothing; what cannot be opened is no absence (promise 5)."""
     with InputRoot(tmp_path / "missing") as root:
-        assert take(SALES, root, DAY) is None
+        assert read_day(SALES, root, DAY) is None
     (tmp_path / "link").symlink_to(tmp_path / "missing")
     with InputRoot(tmp_path / "link") as root, pytest.raises(StorageError, match="broken link"):
-        take(SALES, root, DAY)
+        read_day(SALES, root, DAY)
 
 
 def test_the_descriptor_is_closed(raw: Path) -> None:

@@ -37,7 +37,6 @@ from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.inputs import reading as intake
 from tasks.inputs import run_listing
 from tasks.inputs.listing import list_day
-from tasks.inputs.reading import listed
 from tasks.inputs.run_listing import RunListing
 from tests.builders import DAY, NAME, commit, drafts, fail, kept, place
 
@@ -86,7 +85,7 @@ class Shop:
         """The commit that stands in the day's place, after its input's digest was seen to be that of the files now."""
         found = look(self.root.fd, NAME, DAY)
         assert isinstance(found, Commit), found
-        files = listed(self.source, RunListing(InputRoot(self.input)), DAY).files
+        files = RunListing(InputRoot(self.input)).list_day(self.source, DAY).files
         (recorded,) = found.record.inputs.values()
         assert recorded.contents == read_contents(InputRoot(self.input).fd, files, keep=False).digest
         return found
@@ -159,7 +158,8 @@ def test_old_times_are_recorded(shop: Shop) -> None:
     """A file that rests is told unchanged by its listing alone."""
     shop.run(shop.total())
     assert (
-        shop.committed().record.inputs["sales"].stat == listed(shop.source, RunListing(InputRoot(shop.input)), DAY).stat
+        shop.committed().record.inputs["sales"].stat
+        == RunListing(InputRoot(shop.input)).list_day(shop.source, DAY).stat
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Aggregation, Source, aggregation, declared
 from tasks.compute.evaluate import Evaluated, Misfit, evaluate
-from tasks.inputs.reading import take
+from tasks.inputs.reading import read_day
 from tests.builders import DAY
 
 SALES = Source("sales/{day}/*.csv")
@@ -45,7 +45,7 @@ def _evaluated(
     assert TOTAL is not None
     aggregations = [TOTAL, *others]
     sources = {one for each in aggregations for one in each.sources.values()}
-    taken = {one: took for one in sources if (took := take(one, InputRoot(root), DAY))}
+    taken = {one: took for one in sources if (took := read_day(one, InputRoot(root), DAY))}
     [results] = evaluate([(aggregations, taken)])
     return dict(results)
 
@@ -142,7 +142,7 @@ def test_an_input_that_cannot_be_read_names_its_pattern(tmp_path: Path, source: 
     folder = tmp_path / "sales" / DAY
     folder.mkdir(parents=True)
     (folder / f"a{source.template.suffix}").write_bytes(content)
-    taken = take(source, InputRoot(tmp_path), DAY)
+    taken = read_day(source, InputRoot(tmp_path), DAY)
     assert taken is not None
     result = evaluate([([_aggregation(bad, source)], {source: taken})])[0]["bad"]
     assert isinstance(result, Misfit)

@@ -16,7 +16,7 @@ from state.result.classify import Commit, Damaged, Found
 from state.result.record import SourceRecord
 from tasks.catalog.template import Template
 from tasks.inputs.broken_links import hidden_days
-from tasks.inputs.listing import BrokenLink
+from tasks.inputs.walk import BrokenLink
 from tests.builders import RECORD
 from tests.project import CHECKOUT, Finished, Project
 

@@ -12,7 +12,7 @@ import pytest
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.catalog.template import Template
-from tasks.inputs.reading import contents_digest, take
+from tasks.inputs.reading import contents_digest, read_day
 from tests.project import CHECKOUT, Finished, Project
 
 REGIONS = '''"""Sales by region: three readers of the same files, of which one takes the region from the path."""
@@ -105,7 +105,7 @@ def test_digests_of_who_sees_no_path_are_those_of_earlier_versions(tmp_path: Pat
     def digest(template: str, **options: Any) -> str | None:
         source = Source(template, **options)
         with InputRoot(tmp_path) as root:
-            taken = take(source, root, "2013-01-01")
+            taken = read_day(source, root, "2013-01-01")
             assert taken
             assert contents_digest(source, root, taken.files) == taken.contents.digest
             return taken.contents.digest

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from state.errors import StorageError
-from state.inputs.files import Contents, FileStat, InputChanged
+from state.inputs.files import Contents, DayFiles, FileStat, InputChanged, day_files
 from state.inputs.root import InputRoot
 from tasks.inputs.listing import Listing
 from tests.chaos.simulation.world.scheduler import NEVER, Scheduler
@@ -130,13 +130,13 @@ class Inputs:
         self._look("list input", SOURCE)
         days = {}
         for day in sorted(self.days):
-            days[day] = self._listed(day)
+            days[day] = day_files(self._listed(day))
         return Listing(days, {}, ())
 
-    def list_day(self, root: InputRoot, template: object, day: str, passed_over: object = ()) -> tuple[FileStat, ...]:
+    def list_day(self, root: InputRoot, template: object, day: str, ignored_links: object = ()) -> DayFiles:
         """As ``tasks.inputs.listing.list_day``."""
         self._look("list day", day)
-        return self._listed(day)
+        return day_files(self._listed(day))
 
     def _listed(self, day: str) -> tuple[FileStat, ...]:
         files = tuple(file.stat for file in self.days.get(day, ()))

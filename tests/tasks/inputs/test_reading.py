@@ -17,7 +17,7 @@ from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.inputs import reading as intake
 from tasks.inputs import run_listing
-from tasks.inputs.reading import DayInput, contents_digest, listed, take
+from tasks.inputs.reading import DayInput, contents_digest, read_day
 from tasks.inputs.run_listing import RunListing
 from tests.builders import DAY, fail
 
@@ -32,7 +32,7 @@ def _put(root: Path, content: bytes = b"amount\n1\n2\n", name: str = "a.csv") ->
 
 
 def _taken(root: Path, source: Source = SALES) -> DayInput:
-    taken = take(source, InputRoot(root), DAY)
+    taken = read_day(source, InputRoot(root), DAY)
     assert taken is not None
     return taken
 
@@ -96,19 +96,19 @@ def test_a_change_between_listing_and_reading_shows(
 ) -> None:
     """Bytes that are not those of the listing are not taken for them; a pipe is not waited for."""
     file = _put(tmp_path)
-    then = listed(SALES, RunListing(InputRoot(tmp_path)), DAY).files
+    then = RunListing(InputRoot(tmp_path)).list_day(SALES, DAY)
     change(file)
     monkeypatch.setattr(run_listing, "list_day", lambda *_: then)
     with pytest.raises(InputChanged):
-        take(SALES, InputRoot(tmp_path), DAY)
+        read_day(SALES, InputRoot(tmp_path), DAY)
 
 
 def test_an_edit_within_one_tick_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the clock of a file system ticks too seldom to show an edit, recent times prove nothing: bytes are read."""
     file = _put(tmp_path)
-    before = listed(SALES, RunListing(InputRoot(tmp_path)), DAY).files
+    before = RunListing(InputRoot(tmp_path)).list_day(SALES, DAY)
     taken = _taken(tmp_path)
-    assert not taken.proven
+    assert not taken.stat_proves
     file.write_bytes(b"amount\n8\n9\n")
     monkeypatch.setattr(run_listing, "list_day", lambda *_: before)
     monkeypatch.setattr("state.inputs.files._compare", lambda *_: None)
@@ -121,7 +121,7 @@ def test_times_are_believed_only_when_they_are_old(tmp_path: Path) -> None:
     file = _put(tmp_path)
     for mtime in (0, file.stat().st_mtime_ns, file.stat().st_mtime_ns + 10**12):
         os.utime(file, ns=(mtime, mtime))
-        assert not _taken(tmp_path).proven
+        assert not _taken(tmp_path).stat_proves
 
 
 @pytest.mark.usefixtures("settled")
@@ -129,7 +129,7 @@ def test_old_times_spare_the_second_reading(tmp_path: Path, monkeypatch: pytest.
     """Files whose times prove them are read once."""
     _put(tmp_path)
     taken = _taken(tmp_path)
-    assert taken.proven
+    assert taken.stat_proves
     fail(monkeypatch, "open", lambda path, *_: str(path).endswith(".csv"))
     taken.check()
 
@@ -164,7 +164,7 @@ def test_large_days_and_own_readers_stay_on_disk(tmp_path: Path, monkeypatch: py
 
 def test_a_day_without_files_is_none(tmp_path: Path) -> None:
     """No files is an answer; an unreadable folder is an error (promise 5)."""
-    assert take(SALES, InputRoot(tmp_path), DAY) is None
+    assert read_day(SALES, InputRoot(tmp_path), DAY) is None
 
 
 @pytest.mark.parametrize("call", ["scandir", "open"])
@@ -172,10 +172,10 @@ def test_an_error_is_no_absence(tmp_path: Path, call: str, monkeypatch: pytest.M
     """Promise 5: files that cannot be listed or read are neither missing nor changed."""
     _put(tmp_path)
     root = InputRoot(tmp_path)
-    files = listed(SALES, RunListing(root), DAY)
+    files = RunListing(root).list_day(SALES, DAY)
     fail(monkeypatch, call, lambda path, *_: isinstance(path, int) or path.endswith("a.csv"), errno.EIO)
     with pytest.raises((OSError, StorageError)):
-        take(SALES, root, DAY)
+        read_day(SALES, root, DAY)
     if call == "open":
         with pytest.raises(StorageError, match="cannot be read"):
             contents_digest(SALES, root, files)
@@ -205,7 +205,7 @@ def test_the_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
 def test_the_digest_of_a_listing_is_the_digest_of_the_taking(tmp_path: Path) -> None:
     """The planner and the computation speak of the same contents; what changed since the listing has no digest."""
     file = _put(tmp_path)
-    files = listed(SALES, RunListing(InputRoot(tmp_path)), DAY)
+    files = RunListing(InputRoot(tmp_path)).list_day(SALES, DAY)
     assert contents_digest(SALES, InputRoot(tmp_path), files) == _taken(tmp_path).contents.digest
     _rewrite(file)
     assert contents_digest(SALES, InputRoot(tmp_path), files) is None

@@ -17,20 +17,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from state.errors import StorageError
-from state.inputs.files import FileStat
+from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.catalog.template import Template
-from tasks.inputs import shared_folders
+from tasks.inputs import run_listing
 from tasks.inputs.listing import list_day, list_source
-from tasks.inputs.run_listing import RunListing
-from tasks.inputs.shared_folders import SharedFolders, moment
+from tasks.inputs.run_listing import RunListing, SharedFolders, logical_now
 from tests.project import wait_until
-from tests.tasks.inputs import test_discovery
+from tests.tasks.inputs import test_listing
 
-fault = test_discovery.fault
-scanned = test_discovery.scanned
-make = test_discovery.make
+fault = test_listing.fault
+scanned = test_listing.scanned
+make = test_listing.make
 DAYS = ["2013-01-01", "2013-01-02", "2013-02-03", "7"]
 
 
@@ -38,7 +37,7 @@ DAYS = ["2013-01-01", "2013-01-02", "2013-02-03", "7"]
 def old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folders count as old when they are listed: an input that rests since yesterday."""
     later = SimpleNamespace(time_ns=lambda: time.time_ns() + 10**10)
-    monkeypatch.setattr(shared_folders, "clock", later)
+    monkeypatch.setattr(run_listing, "clock", later)
 
 
 def _tick(folder: Path) -> None:
@@ -54,10 +53,10 @@ def _tick(folder: Path) -> None:
     wait_until(ticked)
 
 
-Answer = tuple[FileStat, ...] | str
+Answer = DayFiles | str
 
 
-def _answer(list_it: Callable[[], tuple[FileStat, ...]]) -> Answer:
+def _answer(list_it: Callable[[], DayFiles]) -> Answer:
     try:
         return list_it()
     except StorageError as error:
@@ -92,27 +91,27 @@ def test_a_flat_folder_is_listed_once(tmp_path: Path, scanned: list[str]) -> Non
     with InputRoot(tmp_path) as root:
         listing = RunListing(root)
         for day in days * 2:
-            assert len(listing.list_day(source, day)) == 3
+            assert len(listing.list_day(source, day).files) == 3
         assert scanned == [f"{tmp_path}/flat"]
         _tick(tmp_path)
         make(tmp_path, "flat/2013-01-07_new.csv")
-        assert [len(listing.list_day(source, day)) for day in days].count(4) == 1
+        assert [len(listing.list_day(source, day).files) for day in days].count(4) == 1
         assert len(scanned) == 2
         (tmp_path / "flat/2013-01-07_new.csv").write_text("an edit is no matter of the folder")
-        assert listing.list_day(source, "2013-01-07")[-1].size == 34
+        assert listing.list_day(source, "2013-01-07").files[-1].size == 34
         assert len(scanned) == 2
-        assert listing.list_day(source, "7") == ()
+        assert listing.list_day(source, "7").files == ()
 
 
 def test_recent_times_prove_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanned: list[str]) -> None:
     """Where the clock of a file system ticks too seldom to show a file that came, the folder is listed again."""
-    monkeypatch.setattr(shared_folders, "_identity", lambda _: (1,))
+    monkeypatch.setattr(run_listing, "_identity", lambda _: (1,))
     make(tmp_path, "2013-01-01_a.csv")
     with InputRoot(tmp_path) as root:
         shared = SharedFolders(root, Template.parse("{day}_*.csv"))
-        assert len(shared.list_day("2013-01-01", moment())) == 1
+        assert len(shared.list_day("2013-01-01", logical_now()).files) == 1
         make(tmp_path, "2013-01-01_b.csv")
-        assert len(shared.list_day("2013-01-01", moment())) == 2
+        assert len(shared.list_day("2013-01-01", logical_now()).files) == 2
 
 
 def test_one_look_serves_a_moment_and_what_was_before_it(tmp_path: Path, scanned: list[str]) -> None:
@@ -120,11 +119,11 @@ def test_one_look_serves_a_moment_and_what_was_before_it(tmp_path: Path, scanned
     make(tmp_path, "2013-01-01_a.csv", "2013-01-02_a.csv")
     with InputRoot(tmp_path) as root:
         shared = SharedFolders(root, Template.parse("{day}_*.csv"))
-        since = moment()
+        since = logical_now()
         for day in DAYS[:3] * 3:
             shared.list_day(day, since)
         assert len(scanned) == 1
-        shared.list_day(DAYS[0], moment())
+        shared.list_day(DAYS[0], logical_now())
         shared.list_day(DAYS[0], since)
         assert len(scanned) == 2
 
@@ -137,16 +136,16 @@ def test_a_link_that_leads_elsewhere_is_followed_anew(tmp_path: Path) -> None:
     (tmp_path / "raw/us").symlink_to("../current")
     with InputRoot(tmp_path / "raw") as root:
         shared = SharedFolders(root, Template.parse("*/{day}.csv"))
-        [first] = shared.list_day("2013-01-01", moment())
+        [first] = shared.list_day("2013-01-01", logical_now()).files
         (tmp_path / "current").unlink()
         (tmp_path / "current").symlink_to("two")
-        [second] = shared.list_day("2013-01-01", moment())
+        [second] = shared.list_day("2013-01-01", logical_now()).files
         assert first.inode != second.inode
         (tmp_path / "current").unlink()
         with pytest.raises(StorageError, match=r"input of day 2013-01-01: cannot read .*raw/us.*broken link"):
-            shared.list_day("2013-01-01", moment())
+            shared.list_day("2013-01-01", logical_now())
         passing = SharedFolders(root, Template.parse("*/{day}.csv"), ["us"])
-        assert passing.list_day("2013-01-01", moment()) == ()
+        assert passing.list_day("2013-01-01", logical_now()).files == ()
 
 
 @pytest.mark.usefixtures("old")
@@ -155,7 +154,7 @@ def test_a_folder_that_fails_harms_the_days_that_may_lie_there(tmp_path: Path, f
     make(tmp_path, "2013/a_01-01", "2014/a_01-01")
     with InputRoot(tmp_path) as root:
         shared = SharedFolders(root, Template.parse("{day:%Y}/*_{day:%m-%d}"))
-        assert len(shared.list_day("2013-01-01", moment())) == 1
+        assert len(shared.list_day("2013-01-01", logical_now()).files) == 1
         _tick(tmp_path)
         make(tmp_path, "2013/a_01-02")
         with pytest.MonkeyPatch.context() as broken:
@@ -168,19 +167,19 @@ def test_a_folder_that_fails_harms_the_days_that_may_lie_there(tmp_path: Path, f
 
             broken.setattr(os, "open", opened)
             with pytest.raises(StorageError, match=r"input of day 2013-01-01: cannot read .*2013: Input/output error"):
-                shared.list_day("2013-01-01", moment())
-            assert len(shared.list_day("2014-01-01", moment())) == 1
-        assert len(shared.list_day("2013-01-02", moment())) == 1
+                shared.list_day("2013-01-01", logical_now())
+            assert len(shared.list_day("2014-01-01", logical_now()).files) == 1
+        assert len(shared.list_day("2013-01-02", logical_now()).files) == 1
 
 
 def test_a_root_that_is_missing_or_lost(tmp_path: Path) -> None:
     """As a fresh listing has it: nothing is there, or nobody knows."""
     template = Template.parse("*/{day}.csv")
     with InputRoot(tmp_path / "missing") as root:
-        assert SharedFolders(root, template).list_day("2013-01-01", moment()) == ()
+        assert SharedFolders(root, template).list_day("2013-01-01", logical_now()).files == ()
     (tmp_path / "raw").symlink_to("unmounted")
     with InputRoot(tmp_path / "raw") as root, pytest.raises(StorageError, match="broken link"):
-        SharedFolders(root, template).list_day("2013-01-01", moment())
+        SharedFolders(root, template).list_day("2013-01-01", logical_now())
 
 
 TEMPLATES = [
@@ -238,10 +237,10 @@ def test_an_answer_is_that_of_a_fresh_listing(
             _tick(home)
             for change in some:
                 _change(root, *change)
-            for template, passed_over, one in zip(templates, broken, shared, strict=True):
+            for template, ignored_links, one in zip(templates, broken, shared, strict=True):
                 for day in DAYS:
-                    fresh = _answer(lambda: list_day(held, template, day, passed_over))  # noqa: B023 called at once
-                    found = _answer(lambda: one.list_day(day, moment()))  # noqa: B023
+                    fresh = _answer(lambda: list_day(held, template, day, ignored_links))  # noqa: B023 called at once
+                    found = _answer(lambda: one.list_day(day, logical_now()))  # noqa: B023
                     if isinstance(fresh, str):
                         assert isinstance(found, str), (template.text, day)
                     else:

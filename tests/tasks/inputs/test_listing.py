@@ -1,4 +1,4 @@
-"""Discovery on real trees: every file of a day, no other, and no error taken for an absence."""
+"""Listings of real trees: every file of a day, no other, and no error taken for an absence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from state.errors import StorageError
 from state.inputs.files import FileStat
 from state.inputs.root import InputRoot
 from tasks.catalog.template import Template
-from tasks.inputs import listing as discovery
+from tasks.inputs import listing as product
 from tasks.inputs.listing import Listing
 
 
@@ -33,18 +33,18 @@ def make(root: Path, *paths: str) -> None:
 def list_source(root: Path, template: Template) -> Listing:
     """What a source holds below this folder."""
     with InputRoot(root) as held:
-        return discovery.list_source(held, template)
+        return product.list_source(held, template)
 
 
-def list_day(root: Path, template: Template, day: str, passed_over: Sequence[str] = ()) -> tuple[FileStat, ...]:
+def list_day(root: Path, template: Template, day: str, ignored_links: Sequence[str] = ()) -> tuple[FileStat, ...]:
     """What a day holds below this folder."""
     with InputRoot(root) as held:
-        return discovery.list_day(held, template, day, passed_over)
+        return product.list_day(held, template, day, ignored_links).files
 
 
 def paths(listing: Listing) -> dict[str, list[str]]:
     """The listing's paths alone."""
-    return {day: [file.path for file in files] for day, files in listing.days.items()}
+    return {day: [file.path for file in found.files] for day, found in listing.days.items()}
 
 
 def listed(root: Path, text: str) -> Listing:
@@ -52,8 +52,8 @@ def listed(root: Path, text: str) -> Listing:
     template = Template.parse(text)
     listing = list_source(root, template)
     broken = [link.path for link in listing.broken]
-    for day, files in listing.days.items():
-        assert list_day(root, template, day, broken) == files
+    for day, found in listing.days.items():
+        assert list_day(root, template, day, broken) == found.files
         assert day not in listing.unreadable
     for day in listing.unreadable:
         with pytest.raises(StorageError, match=f"input of day {day}"):
@@ -113,7 +113,7 @@ def test_all_files_of_a_day_are_found_and_sorted_bytewise(tmp_path: Path) -> Non
     assert list(listing.days) == ["2013-01-01", "2013-01-02"]
     assert paths(listing)["2013-01-02"] == sorted((f"flights/2013-01-02/{name}" for name in names), key=os.fsencode)
     status = (tmp_path / "flights/2013-01-01/x.csv").stat()
-    (file,) = listing.days["2013-01-01"]
+    (file,) = listing.days["2013-01-01"].files
     assert (file.size, file.mtime_ns, file.ctime_ns, file.inode) == (
         status.st_size,
         status.st_mtime_ns,
@@ -294,7 +294,7 @@ def test_links_are_followed_but_not_by_deep_wildcards(tmp_path: Path) -> None:
         "2013-01-01": ["2013-01-01/a/x.csv", "2013-01-01/a/y.csv"],
         "2013-01-02": ["2013-01-02/x.csv"],
     }
-    assert listing.days["2013-01-02"][0].inode == (tmp_path / "else/x.csv").stat().st_ino
+    assert listing.days["2013-01-02"].files[0].inode == (tmp_path / "else/x.csv").stat().st_ino
 
 
 def test_what_is_no_regular_file_is_a_stray_and_never_opened(tmp_path: Path) -> None:
@@ -446,7 +446,7 @@ def test_many_files_are_listed_quickly(tmp_path: Path) -> None:
     began = time.perf_counter()
     listing = list_source(tmp_path, Template.parse("{day:int}/orders_*.csv"))
     assert time.perf_counter() - began < 2
-    assert sum(map(len, listing.days.values())) == 10_000
+    assert sum(len(found.files) for found in listing.days.values()) == 10_000
     assert list(listing.days) == [str(day) for day in range(100)]
 
 
@@ -479,7 +479,7 @@ def test_a_listing_is_what_the_template_says_of_every_file(
         if links:
             continue
         files = [os.fspath(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
-        assert {f.path: day for day, found in listing.days.items() for f in found} == {
+        assert {f.path: day for day, found in listing.days.items() for f in found.files} == {
             path: day for path in files if (day := template.day(path))
         }
         assert {path for path in files if template.is_stray(path)} <= set(listing.strays)
