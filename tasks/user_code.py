@@ -1,4 +1,4 @@
-"""Keeps what a user's code does to the day that it computes: whatever it raises, and an ``os._exit``.
+"""Calls a user's code so that whatever it raises, or an ``os._exit``, fails the day that it computes and nothing else.
 
 What no code in this process can hold back, such as a segmentation fault, is found by the next run (``run_note``).
 """
@@ -15,10 +15,10 @@ from typing import NoReturn, TypeVar
 
 from state.errors import Interrupted
 
-TOLD = 240
-"""How much of a foreign error is shown, in characters: garbage that is read as a header makes long ones."""
+MAX_CHARACTERS = 240
+"""How much of a foreign error is shown: garbage that is read as a header makes long ones."""
 
-leave_process = os._exit
+exit_process = os._exit
 """The real ``os._exit``, which ends this process whatever is being computed."""
 
 
@@ -26,48 +26,43 @@ class ProcessExit(BaseException):
     """The user's code called ``os._exit``."""
 
 
-class _Contained:
-    """How many threads of this process run a user's code."""
+class _Guard:
+    """In which process ``os._exit`` raises, in its main thread too or not, and for how many threads."""
 
-    def __init__(self) -> None:
-        self.process = 0
-        self.main_thread = False
-        self.threads = 0
-        self.lock = threading.Lock()
-
-
-_contained = _Contained()
+    process = 0
+    main_thread = False
+    threads = 0
+    lock = threading.Lock()
 
 
 @contextmanager
-def contained(*, main_thread: bool = False) -> Iterator[None]:
+def exit_guard(*, main_thread: bool = False) -> Iterator[None]:
     """While it is entered, ``os._exit`` raises ``ProcessExit`` in this process; in a forked child it ends the child.
 
     In the main thread it does so only where that is asked for. A child that was forked by the user's code, and comes
     back from it, ends here: it must not compute on.
     """
     process = os.getpid()
-    with _contained.lock:
-        _contained.process = process
-        _contained.main_thread = main_thread
-        _contained.threads += 1
-        os._exit = _exit_contained
+    with _Guard.lock:
+        _Guard.process = process
+        _Guard.main_thread = main_thread
+        _Guard.threads += 1
+        os._exit = _guarded_exit
     try:
         yield
     finally:
         if os.getpid() != process:
-            leave_process(0)
-        with _contained.lock:
-            _contained.threads -= 1
-            if not _contained.threads:
-                os._exit = leave_process
+            exit_process(0)
+        with _Guard.lock:
+            _Guard.threads -= 1
+            if not _Guard.threads:
+                os._exit = exit_process
 
 
-def _exit_contained(status: int) -> NoReturn:
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if os.getpid() == _contained.process and (_contained.main_thread or not in_main_thread):
+def _guarded_exit(status: int) -> NoReturn:
+    if os.getpid() == _Guard.process and (_Guard.main_thread or not _is_main_thread()):
         raise ProcessExit(status)
-    leave_process(status)
+    exit_process(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +75,27 @@ class Raised:
 Answer = TypeVar("Answer")
 
 
-def attempt(call: Callable[[], Answer]) -> Answer | Raised:
+def guarded_call(call: Callable[[], Answer]) -> Answer | Raised:
     """What a call that runs a user's code returns, or what it raises.
 
     ``sys.exit``, a cancellation and another library's panic are no Exceptions, and are that code's failure like any
     other. What a signal raises is passed on: Python does that in the main thread alone, and a run computes in others.
-    Memory and files that the failed functions held are let go of. A child that the code forked ends where it returns.
+    Memory and files that the failed functions held are released. A child that the code forked ends where it returns.
     """
     process = os.getpid()
     try:
         return call()
     except BaseException as error:
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and isinstance(error, Interrupted | KeyboardInterrupt | SystemExit):
+        if _is_main_thread() and isinstance(error, Interrupted | KeyboardInterrupt | SystemExit):
             raise
         traceback.clear_frames(error.__traceback__)  # or the other days would have to do without what they hold
         return Raised(error)
     finally:
         if os.getpid() != process:
-            leave_process(0)
+            exit_process(0)
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """The type of an error and its first line, in printable characters. Never raises, whatever the error does."""
     kind = type.__dict__["__name__"].__get__(type(error))  # a metaclass may have another answer, or none
     try:
@@ -109,5 +103,11 @@ def told(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001 the user's code makes this text
         lines = ["its text cannot be read"]
     text = f"{kind}: {lines[0]}" if lines else kind
-    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:TOLD])
-    return shown + "…" * (len(text) > TOLD)
+    shown = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:MAX_CHARACTERS]
+    )
+    return shown + "…" * (len(text) > MAX_CHARACTERS)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from flows.cli.streams import STDERR
 from state.errors import Interrupted
-from tasks.user_code import leave_process
+from tasks.user_code import exit_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 GRACE_SECONDS = 5.0
@@ -75,7 +75,7 @@ def end_soon_when_signalled(report: Callable[[Ending], None]) -> None:
 def end_run(ending: Ending) -> None:
     """End the run from another thread, as a signal does: say why, interrupt the main thread, and leave after grace."""
     if _state.leaving is not None:
-        leave_process(_state.leaving)
+        exit_process(_state.leaving)
     if _note(ending):
         os.kill(os.getpid(), signal.SIGTERM)
         _leave_after_grace(ending)
@@ -87,7 +87,7 @@ def leave(code: int) -> NoReturn:
 
     def by_force() -> None:
         time.sleep(EXIT_SECONDS)
-        leave_process(code)
+        exit_process(code)
 
     threading.Thread(target=by_force, name="leave", daemon=True).start()
     sys.exit(code)
@@ -127,7 +127,7 @@ def _note(ending: Ending) -> bool:
 def _leave_after_grace(ending: Ending) -> NoReturn:
     time.sleep(GRACE_SECONDS)
     _state.report(ending)
-    leave_process(ending.code)  # the servers that were started for this run end with it
+    exit_process(ending.code)  # the servers that were started for this run end with it
 
 
 def _interrupt(number: int, _: object) -> None:

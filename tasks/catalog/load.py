@@ -14,7 +14,7 @@ from types import ModuleType
 from state.errors import ConfigurationError, DeclarationError, Interrupted, NoonmarkError
 from state.planner.current import Declared
 from tasks.catalog.declare import Aggregation, Source, declared
-from tasks.user_code import contained, told
+from tasks.user_code import error_text, exit_guard
 
 CHECK = "python -m flows.daily --dry-run"
 """What checks every declaration again and does nothing."""
@@ -101,7 +101,7 @@ def _modules_below(folder: Path) -> Iterator[str]:
 
 def _import(name: str, setting: str) -> ModuleType:
     try:
-        with contained(main_thread=True):
+        with exit_guard(main_thread=True):
             return importlib.import_module(name)
     except DeclarationError as error:
         place = _place_of(error)
@@ -126,7 +126,7 @@ def _import(name: str, setting: str) -> ModuleType:
             raise
         place = "" if isinstance(error, SyntaxError) else f" ({_place_of(error)})"  # that one names its own line
         raise ConfigurationError(
-            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {told(error)}{place}", command=CHECK
+            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {error_text(error)}{place}", command=CHECK
         ) from error
 
 

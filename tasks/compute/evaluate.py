@@ -18,8 +18,7 @@ from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
 from tasks.catalog.formats import File
 from tasks.inputs.reading import DayInput
-from tasks.user_code import Raised, attempt, contained
-from tasks.user_code import told as _told
+from tasks.user_code import Raised, error_text, exit_guard, guarded_call
 
 Kind = Literal["input", "aggregation"]
 _ROWS = "rows"
@@ -46,7 +45,7 @@ def evaluate(days: Sequence[tuple[Sequence[Aggregation], Mapping[Source, DayInpu
 
     Days that lie in memory are computed in one call; one that is read from disk is bounded in memory by itself.
     """
-    with contained():
+    with exit_guard():
         asked = [_Day(aggregations, taken) for aggregations, taken in days]
         _collect([one for one in asked if one.in_memory], "in-memory")
         for one in asked:
@@ -75,7 +74,7 @@ class _Day:
         self._frames: dict[Source, pl.LazyFrame] = {}
         self._misfits: dict[_Name, Misfit] = {}
         for source, one in taken.items():
-            frame = attempt(one.frame)
+            frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
                 self._misfits[source] = _unreadable(one, frame.error)
             else:
@@ -96,7 +95,7 @@ class _Day:
             self._misfits[aggregation.name] = bad
             return
         frames = [self._frames[source] for source in sources]
-        planned: object = attempt(lambda: aggregation.function(*frames))
+        planned: object = guarded_call(lambda: aggregation.function(*frames))
         if isinstance(planned, Raised):
             self.collected[aggregation.name] = planned.error
         elif isinstance(planned, pl.LazyFrame):
@@ -116,7 +115,7 @@ class _Day:
 def _collect(days: Sequence[_Day], engine: Literal["in-memory", "streaming"]) -> None:
     """Run all queries in one call. Where that fails, halves show which day does not work, and of that which query."""
     asked = [(day, name) for day in days for name in day.queries]
-    frames = attempt(lambda: pl.collect_all([day.queries[name] for day, name in asked], engine=engine))
+    frames = guarded_call(lambda: pl.collect_all([day.queries[name] for day, name in asked], engine=engine))
     if not isinstance(frames, Raised):
         for (day, name), frame in zip(asked, frames, strict=True):
             day.collected[name] = frame
@@ -130,7 +129,7 @@ def _collect(days: Sequence[_Day], engine: Literal["in-memory", "streaming"]) ->
 
 def _collect_singly(day: _Day, engine: Literal["in-memory", "streaming"]) -> None:
     for name, query in day.queries.items():
-        frame = attempt(partial(_collect_one, query, engine))
+        frame = guarded_call(partial(_collect_one, query, engine))
         day.collected[name] = frame.error if isinstance(frame, Raised) else frame
 
 
@@ -151,7 +150,7 @@ def _result(
         if bad:
             return _both(bad, frame, aggregation)
         if isinstance(counted, BaseException):  # it could be read a moment later: a disk's whim
-            return Misfit("input", f"{source} cannot be read: {_told(counted)}")
+            return Misfit("input", f"{source} cannot be read: {error_text(counted)}")
         rows[name] = int(counted.item())
     if isinstance(frame, BaseException):
         return _raised(aggregation, frame, rows)
@@ -164,19 +163,19 @@ def _result(
 
 def _fault(taken: DayInput, frame: pl.LazyFrame) -> Misfit | None:
     """What is wrong with the input itself, told after the fact: polars parses no column that a query leaves out."""
-    read = attempt(lambda: _read_through(frame))
+    read = guarded_call(lambda: _read_through(frame))
     return _unreadable(taken, read.error) if isinstance(read, Raised) else None
 
 
 def _unreadable(taken: DayInput, error: BaseException) -> Misfit:
     unreadable = f"{taken.source.template.pattern(taken.day)} cannot be read as declared"
     for file, content in taken.each():
-        read = attempt(partial(_read_file, taken.source, content))
+        read = guarded_call(partial(_read_file, taken.source, content))
         if isinstance(read, Raised):
-            return Misfit("input", f"{unreadable}: {_told(read.error)} (in {file.path!r}, {file.size:,} bytes)")
+            return Misfit("input", f"{unreadable}: {error_text(read.error)} (in {file.path!r}, {file.size:,} bytes)")
     number = len(taken.files.files)
     together = f", its {number:,} files together" if number > 1 else ""
-    return Misfit("input", f"{unreadable}{together}: {_told(error)}")
+    return Misfit("input", f"{unreadable}{together}: {error_text(error)}")
 
 
 def _read_file(source: Source, file: File) -> None:
@@ -188,12 +187,12 @@ def _read_through(frame: pl.LazyFrame) -> None:
 
 
 def _both(bad: Misfit, met: pl.DataFrame | BaseException, aggregation: Aggregation) -> Misfit:
-    if isinstance(met, BaseException) and (told := _told(met)) not in bad.error:
-        return Misfit(bad.kind, f"{bad.error}; the aggregation met {told} ({aggregation.place_of(met)})")
+    if isinstance(met, BaseException) and (text := error_text(met)) not in bad.error:
+        return Misfit(bad.kind, f"{bad.error}; the aggregation met {text} ({aggregation.place_of(met)})")
     return bad
 
 
 def _raised(aggregation: Aggregation, error: BaseException, rows: Mapping[str, int]) -> Misfit:
     empty = [name for name, number in rows.items() if not number and isinstance(error, PolarsError)]
     hint = f"; {empty[0]} has no row, and a column without values is text unless its type is declared" if empty else ""
-    return Misfit("aggregation", f"it failed: {_told(error)} ({aggregation.place_of(error)}){hint}")
+    return Misfit("aggregation", f"it failed: {error_text(error)} ({aggregation.place_of(error)}){hint}")

@@ -22,7 +22,7 @@ from state.result.schemas import Schemas
 from state.store.local.scan import scan
 from state.store.local.store import LocalStore
 from tasks.compute.outcomes import Committed, Failed, Outcome
-from tasks.user_code import leave_process
+from tasks.user_code import exit_process
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     threading.Thread(target=_serve, args=(first, asked), name="compute", daemon=True).start()
     for line in requests:
         asked.put([Item(**one) for one in json.loads(line)])
-    leave_process(0)
+    exit_process(0)
 
 
 def _serve(first: dict[str, Any], asked: queue.SimpleQueue[list[Item]]) -> None:
@@ -64,7 +64,7 @@ def _serve(first: dict[str, Any], asked: queue.SimpleQueue[list[Item]]) -> None:
                 write_whole(first["answers"], json.dumps(named | _told(outcome)).encode() + b"\n")
     except BaseException:  # noqa: BLE001 the parent sees the end, and a person the trace
         sys.excepthook(*sys.exc_info())
-        leave_process(1)
+        exit_process(1)
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

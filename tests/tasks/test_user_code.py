@@ -15,7 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.user_code import told
+from tasks.user_code import error_text
 from tests.project import Project, dates, wait_until
 
 ODD = '''"""Totals of sales, with something odd on some days: ODD maps a day to a statement."""
@@ -122,9 +122,9 @@ def test_an_error_is_told_whatever_it_is() -> None:
     nameless = type("Meta", (type,), {"__name__": property(lambda _: 1 / 0)})(
         "Own", (Exception,), {"__str__": lambda _: 1 / 0}
     )
-    assert told(nameless()) == "Own: its text cannot be read"
-    assert told(ValueError("a\x1b[2J\udcff\nb")) == "ValueError: a\\x1b[2J\\udcff"
-    assert len(told(ValueError("x" * 10_000_000))) < 300
+    assert error_text(nameless()) == "Own: its text cannot be read"
+    assert error_text(ValueError("a\x1b[2J\udcff\nb")) == "ValueError: a\\x1b[2J\\udcff"
+    assert len(error_text(ValueError("x" * 10_000_000))) < 300
 
 
 def test_a_day_that_kills_its_process_is_named_by_the_next_run_and_holds_nothing_up(odd: Project) -> None:
