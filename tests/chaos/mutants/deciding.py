@@ -220,9 +220,9 @@ DECIDING: dict[str, Mutant] = {
     # Removes the deadline of calls to Redis.
     "no deadline on a call": _no_deadline,
     # Removes the care for panics, which are no Exceptions.
-    "only Exception caught": without({"tasks.compute.evaluate.attempt": _attempt_exceptions}),
+    "only Exception caught": without({"tasks.compute.evaluate.guarded_call": _attempt_exceptions}),
     # Removes the care for os._exit, which raises nothing.
-    "os._exit let through": without({"tasks.compute.evaluate.contained": nullcontext}),
+    "os._exit let through": without({"tasks.compute.evaluate.exit_guard": nullcontext}),
     # Removes what a run that died tells the next one.
     "note of a dead run not read": without({"flows.daily.record_deaths": nothing}),
     # Removes the order of what failed: it is computed first again.
