@@ -1,7 +1,7 @@
-"""``python -m tests.chaos``: the long forms of the campaigns, and the mutants that they must catch.
+"""``python -m tests.chaos``: the long forms of the campaigns, and the mutants that they must notice.
 
-Bounded and seeded. With ``--write`` the figures go into docs/reliability.md. Exit 1 where a promise was broken, or a
-mutant lived.
+Bounded and seeded. ``--write`` writes the figures into docs/reliability.md. Exit 1 where a promise was broken, a mutant
+survived or a campaign ran no trial.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--only", action="append", metavar="NAME", choices=[one.name for one in CAMPAIGNS])
     parser.add_argument("--trials", type=int, metavar="N", help="of each campaign, instead of its long form")
-    parser.add_argument("--seed", type=int, metavar="N", help="replays what another run did with it")
+    parser.add_argument("--seed", type=int, metavar="N", help="repeats the trials of the run with this seed")
     parser.add_argument("--no-mutants", action="store_true", help="run the campaigns alone")
-    parser.add_argument("--no-campaigns", action="store_true", help="look for the mutants alone")
+    parser.add_argument("--no-campaigns", action="store_true", help="hunt the mutants alone")
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
     parser.add_argument("--part", nargs=3, metavar=("NAME", "MUTANT", "TRIALS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -47,10 +47,10 @@ def main() -> int:
         print(json.dumps(report.to_json()))
         return 0
     if options.write and (options.only or options.trials or options.no_mutants or options.no_campaigns):
-        parser.error("--write is for the whole: the page would say of the rest that it was not run")
+        parser.error("--write needs a whole run: the page would say that the rest was not run")
     figures = Figures(seed=seed, began=time.time())
     print(f"seed {seed}", flush=True)
-    # Those that mostly wait for a lease or a server run beside those that compute: the cores stay busy.
+    # Campaigns that mostly wait for a lease or a server run beside those that compute, so that the cores stay busy.
     lanes = [[one for one in campaigns if one.waits is waits] for waits in (False, True)]
     with ThreadPoolExecutor(len(lanes)) as pool:
         list(pool.map(lambda lane: _run_lane(lane, options, figures), lanes))
@@ -59,17 +59,17 @@ def main() -> int:
         from tests.chaos.reliability import write
 
         write(figures)
-    lived = [name for name, by in figures.caught.items() if not any(one.trials for one in by.values())]
-    for name in lived:
-        print(f"mutant {name!r} LIVED")
+    survived = [name for name, by in figures.caught.items() if not any(one.trials for one in by.values())]
+    for name in survived:
+        print(f"mutant {name!r} SURVIVED")
     idle = [name for name, report in figures.reports.items() if not report.trials]
     for name in idle:
         print(f"{name} ran NO trial")
-    return 1 if lived or idle or any(report.violations for report in figures.reports.values()) else 0
+    return 1 if survived or idle or any(report.violations for report in figures.reports.values()) else 0
 
 
 def _run_lane(campaigns: list[Campaign], options: argparse.Namespace, figures: Figures) -> None:
-    """Run campaigns one after the other, and then let each catch its mutants."""
+    """Run campaigns one after the other, then hunt the mutants of each."""
     for campaign in () if options.no_campaigns else campaigns:
         figures.reports[campaign.name] = attack(campaign, options.trials or campaign.trials, figures.seed)
     for campaign in () if options.no_mutants else campaigns:
@@ -78,7 +78,7 @@ def _run_lane(campaigns: list[Campaign], options: argparse.Namespace, figures: F
 
 
 def attack(campaign: Campaign, trials: int, seed: int) -> Report:
-    """Run a campaign in several processes; prints what it did."""
+    """Run a campaign in PARTS processes, and print its result."""
     report = Report()
     with ThreadPoolExecutor(PARTS) as pool:
         seeds = [seed + 1_000_000 * at for at in range(PARTS)]
@@ -93,7 +93,7 @@ def attack(campaign: Campaign, trials: int, seed: int) -> Report:
 
 
 def hunt(campaign: Campaign, seed: int) -> list[tuple[str, Caught]]:
-    """Let a campaign catch its mutants; prints what became of each."""
+    """Hunt the mutants of a campaign, and print what became of each."""
     found = []
     with ThreadPoolExecutor(PARTS) as pool:
         reports = pool.map(
@@ -109,7 +109,7 @@ def hunt(campaign: Campaign, seed: int) -> list[tuple[str, Caught]]:
 
 
 def run_part(campaign: Campaign, mutant: str, trials: int, seed: int) -> Report:
-    """One process's part of a campaign, in a folder of its own."""
+    """Run one process's part of a campaign in a temporary folder, in memory where possible."""
     where = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="noonmark-chaos-", dir=where, ignore_cleanup_errors=True) as folder:
         began = time.monotonic()
@@ -122,7 +122,7 @@ def run_part(campaign: Campaign, mutant: str, trials: int, seed: int) -> Report:
 
 
 def _run_part(campaign: Campaign, mutant: str, trials: int, seed: int) -> Report:
-    """Run a part in a process of its own: what it leaves behind is no other's."""
+    """Run a part in a child process, so that nothing it leaves behind reaches another part."""
     process = subprocess.run(
         [sys.executable, "-m", "tests.chaos", "--seed", str(seed), "--part", campaign.name, mutant, str(trials)],
         stdout=subprocess.PIPE,
@@ -132,7 +132,9 @@ def _run_part(campaign: Campaign, mutant: str, trials: int, seed: int) -> Report
     )
     if process.returncode == 0:
         return Report.of(json.loads(process.stdout.splitlines()[-1]))
-    return Report(violations=[f"a part ended with {process.returncode}: {process.args!r}"])  # no figure, no success
+    return Report(
+        violations=[f"a part ended with {process.returncode}: {process.args!r}"]
+    )  # without a report, it counts as failed
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the campaigns found while Noonmark was built, and the mutants of faults that cannot happen yet."""
+"""The faults that the campaigns found in Noonmark, and the mutants of faults that cannot happen yet."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ FOUND: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "damaged-bytes",
-        "a torn result of an aggregation that is no longer declared was told by no run",
+        "a torn result of an aggregation that is no longer declared was reported by no run",
         "Name every damage, and end red where nothing was repaired",
     ),
     (
         "simulation",
-        "a draft whose removal failed once stayed locked for as long as its process lived",
+        "a temporary file whose removal failed once stayed locked for as long as its process lived",
         "Show of a Redis URL only what can be no password, and let none of its options go before ours",
     ),
     (
         "simulation",
-        "a day failed whose damaged result was taken away between the look at it and its digest",
+        "a day failed when its damaged result was removed between the check and its digest",
         "Take a damaged result that went away for an empty place",
     ),
     (
@@ -30,11 +30,11 @@ FOUND: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "security",
-        "a pipe in the place of the marker, of accepted.json or of a lock file made a run wait for ever",
+        "a pipe in the place of the marker, accepted.json or a lock file made a run wait for ever",
         "Show of a Redis URL only what can be no password, and let none of its options go before ours",
     ),
 )
-"""Campaign, what was found, and the title of the commit that mended it."""
+"""Campaign, what was wrong, and the title of the commit that fixed it."""
 
 LATER: dict[str, str] = {
     "head deleted on a store": "There is no object store yet",

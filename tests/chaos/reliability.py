@@ -1,4 +1,4 @@
-"""Writes docs/reliability.md from what the campaigns found. Nobody else does: its figures were all measured."""
+"""Writes docs/reliability.md from the reports of the campaigns. Every figure in it was measured."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ PLACE = Path(__file__).resolve().parents[2] / "docs/reliability.md"
 _HEAD = """\
 # Reliability
 
-What was done to break the promises of [design.md](design.md), and what came of it. `make chaos` ran it and wrote this
-page; no figure here was typed by a person.
+How the promises of [design.md](design.md) were attacked, and what was found. `make chaos` ran the attacks and wrote
+this page; no figure here was typed by a person.
 
 """
 _HOW = """\
-A campaign draws all its trials from the seed. To run one alone again, with the same trials:
+All trials of a campaign follow from the seed. To repeat the same trials of one campaign:
 
 ```sh
 python -m tests.chaos --only kills --seed {seed} --no-mutants
 ```
 
-A violation names its trial, and the module of the campaign has a function that repeats that one alone.
+A violation names its trial, and the module of the campaign has a function that repeats that trial. A failing schedule
+of the simulation is shrunk and saved as a file: `python -m tests.chaos.simulation.replay FILE` plays it step by step.
 
 """
 
@@ -60,13 +61,13 @@ def _page(figures: Figures) -> Iterator[str]:
     yield "\n" + _HOW.format(seed=figures.seed)
     yield from _met(figures)
     yield from _mutants(figures)
-    yield "## Found while building, and mended\n\n"
-    yield "| campaign | what was found | mended by the commit |\n|---|---|---|\n"
+    yield "## Faults that the campaigns found\n\n"
+    yield "| campaign | what was wrong | fixed by the commit |\n|---|---|---|\n"
     yield from (f"| {campaign} | {what} | {commit} |\n" for campaign, what, commit in FOUND)
 
 
 def _met(figures: Figures) -> Iterator[str]:
-    yield "## What the trials met\n\n"
+    yield "## What happened in the trials\n\n"
     for name in (campaign.name for campaign in CAMPAIGNS if campaign.name in figures.reports):
         report = figures.reports[name]
         some = [*sorted(report.sizes.items()), *sorted(report.details.items())]
@@ -78,15 +79,15 @@ def _met(figures: Figures) -> Iterator[str]:
 def _mutants(figures: Figures) -> Iterator[str]:
     yield "## Mutants\n\n"
     yield (
-        "A protection is taken away by a switch of the campaigns' own, which no normal run can reach, and the\n"
-        "campaign must notice. A campaign that cannot fail proves nothing.\n\n"
-        "| protection taken away | caught by | in trial |\n|---|---|---|\n"
+        "A mutant is the program without one of its protections. The campaigns remove it in their own processes; no\n"
+        "other run can. Each must be noticed: a campaign that cannot fail proves nothing.\n\n"
+        "| protection removed | noticed by | in trial |\n|---|---|---|\n"
     )
     for mutant, by in sorted(figures.caught.items()):
         for campaign, caught in by.items():
             told = f"{caught.trials:,}" if caught.trials else f"not in {caught.of:,}"
             yield f"| {mutant} | {campaign} | {told} |\n"
-    yield "\n" + "".join(f"- Not taken away: {mutant}. {why}.\n" for mutant, why in LATER.items()) + "\n"
+    yield "\n" + "".join(f"- Not removed: {mutant}. {why}.\n" for mutant, why in LATER.items()) + "\n"
 
 
 def _machine() -> str:
