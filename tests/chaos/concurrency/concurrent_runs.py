@@ -1,7 +1,7 @@
-"""Writers that meet: one stopped at any system call while another commits, eight at once, two versions at once.
+"""Concurrent writers: one stopped at any system call while another commits, eight at once, two versions at once.
 
-A stopped one is woken after its lease has run out, its input has changed and its successor is done: it must not put its
-older result over the newer.
+The stopped writer continues after its lease has expired, its input has changed and its successor has committed. It must
+not replace the newer result by its older one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Meetings of writers that need no stopping at each call: threads, leases, eight at once, two versions at once.
+"""Races of writers that need no stop at a system call: threads, leases, eight at once, two versions at once.
 
-Each is one trial: it takes the situations and the mutants, and says what was broken.
+Each is one trial: it takes the situations and the mutants, and returns what was broken.
 """
 
 from __future__ import annotations

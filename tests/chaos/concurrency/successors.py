@@ -1,4 +1,4 @@
-"""What happens while a writer is stopped: its input changes, and others commit, delete or set aside."""
+"""What others do while a writer is stopped: change its input, commit, delete, or set aside."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LATER = (20, 30, 40)
 
 
 def run_briefly(scene: Scene, options: Mapping[str, Any], told: Told) -> dict[str, Any]:
-    """What a successor runs: one run that does not wait long for a lock."""
+    """The function of a successor: one run that does not wait long for a lock."""
     with patch("state.store.local.commit.LOCK_DEADLINE_SECONDS", _PATIENCE):
         return run_in_child(scene, options, told)
 
 
 def repair_deep(scene: Scene, options: Mapping[str, Any], _: Told) -> dict[str, Any]:
-    """``python -m flows.repair --deep``, less Prefect's engine."""
+    """``python -m flows.repair --deep``, without Prefect's engine."""
     catalog = scenes.catalog(options.get("version", 1))
     return repair.repair_output(scene.settings(), catalog, deep=True, accept=False, dry_run=False).to_json()
 
@@ -63,7 +63,7 @@ class Meanwhile:
         self.version = self.base.version
 
     def run(self, function: Callable[..., Any] = run_briefly) -> None:
-        """Let another worker run to its end."""
+        """Run another worker to its end."""
         patient = replace(self.scene, lease_seconds=2)  # the stopped one's lease of a second runs out meanwhile
         worker = Worker(function, patient, {"version": self.version}, mutants=self.mutants)
         worker.let_go()
@@ -81,7 +81,7 @@ class Meanwhile:
         """Delete a day by hand, and the memory of its generations too."""
         for name in ("items_by_shop", "totals"):
             shutil.rmtree(self.scene.output / layout.day_folder(name, DAY), ignore_errors=True)
-        if marks:  # emptied, not unlinked: a lock file without its name would be no lock any more
+        if marks:  # emptied, not unlinked: an unlinked lock file locks nothing
             for path in (self.scene.output / layout.LOCKS).rglob("*.lock"):
                 path.write_bytes(b"")
         self.told.clear()
@@ -118,7 +118,7 @@ def _deep(meanwhile: Meanwhile) -> None:
 
 
 def _flip(scene: Scene) -> None:
-    """One bit of the rows: only a look at every byte shows it."""
+    """Flip one bit of the rows: only the deep check finds it."""
     for _, _, path in scene.results():
         content = bytearray(path.read_bytes())
         content[8] ^= 1

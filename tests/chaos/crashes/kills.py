@@ -1,6 +1,7 @@
-"""SIGKILL at every system call of a worker, in every situation: what stands is whole, and the next run mends the rest.
+"""SIGKILL at every system call of a worker, in every situation: results are whole, and the next run does the rest.
 
-The calls are listed, not sampled. A process is killed as it enters a call: killed after one is killed before the next.
+The calls are listed, not sampled. A process is killed as it enters a call: to be killed after one is to be killed
+before the next.
 """
 
 from __future__ import annotations

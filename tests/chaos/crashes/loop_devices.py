@@ -57,7 +57,7 @@ class Disk:
             os.close(fd)
 
     def restart(self) -> None:
-        """Give the power back: unmount and mount, which replays the journal."""
+        """Restore the power: unmount and mount, which replays the journal."""
         self.unmount()
         self.mount()
 
@@ -67,7 +67,7 @@ class Disk:
             raise OSError(ctypes.get_errno(), f"mount {self.kind}: {os.strerror(ctypes.get_errno())}")
 
     def unmount(self) -> None:
-        """Unmount it, once the last dead process has let go of it."""
+        """Unmount it, as soon as the last dead process has released it."""
         until = time.monotonic() + _UMOUNT_SECONDS
         while _libc.umount2(os.fsencode(self.place), 0) != 0:
             if ctypes.get_errno() != errno.EBUSY or time.monotonic() > until:

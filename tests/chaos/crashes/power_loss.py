@@ -1,7 +1,7 @@
 """The power cut at every step of a worker, on ext4 and xfs, with the journal flushed at the last moment or lost.
 
-After each cut the file system is mounted again. Whatever was told as committed is there and whole, and one more run
-mends the rest. SIGKILL alone proves nothing of this: the kernel keeps what a killed process wrote.
+After each cut the file system is mounted again. Every result that was reported as committed is there and whole, and one
+more run does the rest. SIGKILL proves nothing here: the kernel keeps what a killed process wrote.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Damage, by the hundred thousand: whatever happens to a result's bytes, no reader is served it and --deep names it.
+"""Damaged bytes, by the hundred thousand: no reader is served them, and ``--deep`` finds each.
 
-Each trial harms one small result in one place, asks the three that judge files (every run's scan, ``--deep``, and the
-reader ``state.outputs.scan``), and takes the harm back. ``damage_whole`` takes a sample of the same harm all the way.
+Each trial damages one small result in one place, asks the three that check files (every run's scan, ``--deep``, and the
+reader ``state.outputs.scan``), and restores it. ``damaged_results`` takes the same damage through whole runs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Damage all the way: harm is done, --deep looks, a run follows; the day is right again and the harm is kept.
+"""Damaged results in whole runs: ``--deep`` checks, a run follows, the day is right again and the damaged file is kept.
 
-Every trial harms one place of a small scene and leaves it mended, so the next one finds it good.
+Every trial damages one place of a small project and leaves it repaired for the next trial.
 """
 
 from __future__ import annotations

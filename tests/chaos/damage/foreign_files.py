@@ -1,6 +1,6 @@
-"""What can stand where a result or the root marker should be, and is none: every kind that a file system has.
+"""Foreign files in place of a result or of the root marker: every kind that a file system has.
 
-Each puts itself in the place of a good file; ``seen`` is all that a later look can compare.
+Each replaces a good file. ``seen`` returns what can be compared later.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Links, folders and whatever else a file system has, at every place of the output's tree.
+"""Links, folders and other foreign objects at every place of the output's tree.
 
-A person moved a folder and left a link, another program writes there, an attacker leads a run to somebody's files. What
-lies outside is never touched, no other result suffers, nothing foreign is lost, and what is in the way is named or kept
-elsewhere. Every trial starts from a good output of its own.
+A person moved a folder and left a link, another program writes there, or an attacker points to somebody's files. Files
+outside are never touched, no other result is affected, nothing foreign is lost, and what is in the way is named or set
+aside. Every trial starts from its own copy of a good output.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the campaigns about damage must notice: one protection at a time is taken away from reading or from keeping."""
+"""Mutants of the campaigns about damage: each removes one protection from reading or from keeping."""
 
 from __future__ import annotations
 

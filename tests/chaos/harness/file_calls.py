@@ -1,4 +1,4 @@
-"""Which of a worker's system calls are about its scene's files: the others are the interpreter's and the libraries'."""
+"""Filters a worker's system calls to those on its project's files; the others are the interpreter's and libraries'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold of an output once all faults have stopped: rows, records, seals, drafts, index."""
+"""What must hold of an output once all faults have stopped: rows, records, seals, temporary files, index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.chaos.harness.scene import Scene
 
 
 def inspect(scene: Scene, version: int = 1) -> list[str]:
-    """What is wrong with an output after an undisturbed run: rows, seals, drafts, index. Nothing is written."""
+    """What is wrong with an output after an undisturbed run. Writes nothing."""
     wrong = []
     expected = scene.expected(version)
     for aggregation, day, path in scene.results():

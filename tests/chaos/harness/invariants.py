@@ -1,4 +1,4 @@
-"""What must hold at any instant, whatever was done to a worker: whole results, old or new, and nothing told in vain."""
+"""What must hold at any instant, whatever was done to a worker: results are whole, and reported ones are there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.chaos.harness.situations import Base, Partition, Rows, kept
 from tests.chaos.harness.worker import Worker, mend_in_child
 
 MEND_SECONDS = 20.0
-"""What a run may take after a dead worker: its leases, of a minute, must not delay it."""
+"""Seconds that the next run may take: the dead worker's leases of a minute must not delay it."""
 
 
 Publication = tuple[str, str, int]
-"""Aggregation, day and generation, as a worker told it."""
+"""Aggregation, day and generation, as a worker reported it."""
 _NONE: Rows = {}
 
 
@@ -32,10 +32,10 @@ def whole(
     told: Sequence[Publication],
     passing: Rows = _NONE,
 ) -> list[str]:
-    """What is wrong at this instant. Nothing is written.
+    """What is wrong at this instant. Writes nothing.
 
-    ``old`` rows stand where ``new`` ones do not yet; ``passing`` ones may stand for a while, ``harmed`` bytes too.
-    What was ``told`` stands, or something newer.
+    Each result holds its ``old`` or its ``new`` rows; ``passing`` rows and ``harmed`` bytes are allowed too. What was
+    ``told`` as committed is there, or something newer.
     """
     wrong: list[str] = []
     seen: dict[Partition, int] = {}
@@ -74,14 +74,14 @@ def _read(place: Partition, path: str) -> tuple[object, int, str | None]:
         why = broken_seal(fd, os.fstat(fd).st_size)
         rows = pl.read_parquet(os.pread(fd, found.stat[0], 0), hive_partitioning=False).rows()
         return rows, found.record.generation, why
-    except Exception as error:  # noqa: BLE001 whatever a torn file makes of its reader is its fault
+    except Exception as error:  # noqa: BLE001 a torn file may raise anything
         return None, 0, f"torn: {error}"
     finally:
         os.close(fd)
 
 
 def look_and_mend(scene: Scene, base: Base, reported: Sequence[Publication], told: Told) -> list[str]:
-    """What a process runs after a fault: one look at the instant, one more run, one more look."""
+    """The function of a worker after a fault: check the instant, run once more, and check the final state."""
     wrong = [f"at once: {one}" for one in whole(scene, base.old, base.new, base.harmed, reported)]
     wrong += [f"after one more run: {one}" for one in mend_in_child(scene, base.version, told)]
     aside = kept(scene)
@@ -91,7 +91,7 @@ def look_and_mend(scene: Scene, base: Base, reported: Sequence[Publication], tol
 
 
 def judged(scene: Scene, base: Base, told: Sequence[tuple[str, str, int]], mutants: tuple[str, ...]) -> list[str]:
-    """What ``look_and_mend`` finds, in a process of its own and in time."""
+    """What ``look_and_mend`` finds, run in a child process with a deadline."""
     judge = Worker(look_and_mend, scene, base, told, mutants=mutants)
     judge.let_go()
     if not judge.wait(MEND_SECONDS):

@@ -1,6 +1,6 @@
-"""One whole run in this process: what ``python -m flows.daily`` runs, less Prefect's engine.
+"""A whole run in this process: what ``python -m flows.daily`` runs, without Prefect's engine.
 
-The engine takes seconds a process, and has no part in what is promised.
+The engine takes seconds for each process, and has no part in the promises.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tests.chaos.harness.scene import Scene
 
 
 class Told(Protocol):
-    """What a worker says while it runs: a committed result, at once."""
+    """Receives each committed result at once."""
 
     def __call__(self, aggregation: str, day: str, generation: int) -> None:
-        """Say it."""
+        """Called for a result that is durable."""
 
 
 class _Future:

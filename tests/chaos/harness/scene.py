@@ -1,4 +1,4 @@
-"""The small project that real workers run over: sales by day, two aggregations, and what must come of them."""
+"""The small project that real workers run on: sales by day, two aggregations, and their expected results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def catalog(version: int = 1) -> Catalog:
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a worker finds its input and puts its output, and the index that it uses."""
+    """One project: its input, its output, and its index."""
 
     raw: Path
     output: Path
@@ -55,7 +55,7 @@ class Scene:
     create: bool = True
 
     def settings(self) -> Settings:
-        """The settings of a run over this scene; nothing of the environment's goes in."""
+        """The settings of a run; the environment is ignored."""
         return Settings(
             input=self.raw,
             output=self.output,
@@ -97,7 +97,7 @@ class Scene:
             yield path.parent.parent.name, path.parent.name.removeprefix("day="), path
 
     def drafts(self) -> list[str]:
-        """What lies where results are written."""
+        """The names of temporary files."""
         try:
             return os.listdir(self.output / layout.DRAFTS)
         except FileNotFoundError:
@@ -109,12 +109,12 @@ class Scene:
 
 
 def selection(*, force: bool = False) -> Selection:
-    """All of the scene."""
+    """The selection of everything."""
     return Selection(force=force)
 
 
 def settle(scene: Scene) -> None:
-    """Wait until the raw files are old enough for their times to prove anything."""
+    """Wait until the raw files are old enough for their times to be trusted."""
     newest = max(max(path.stat().st_mtime_ns, path.stat().st_ctime_ns) for path in (scene.raw / "sales").iterdir())
     while time.time_ns() <= newest + RECENT_NS:
         time.sleep(0.05)

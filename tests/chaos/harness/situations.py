@@ -1,6 +1,6 @@
-"""Situations that a run can begin in: each output is built once, by real runs, and copied for every trial.
+"""The situations in which a run can begin. Each output is built once, by real runs, and copied for every trial.
 
-The raw files are shared, so that their inodes and times stay what the records say of them.
+The raw files are shared, so that their inodes and times remain those in the commit records.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _unharmed(_: Scene) -> None:
 
 
 def _tear(scene: Scene) -> None:
-    """One result cut short, and another one's, whole and sealed, in the place of the other."""
+    """Truncate one result, and replace another by a copy of it that is whole and sealed."""
     path = scene.output / layout.data_file("items_by_shop", DAY)
     content = path.read_bytes()
     path.write_bytes(content[:-50])
@@ -39,14 +39,14 @@ def _tear(scene: Scene) -> None:
 
 
 def _leave_folders(scene: Scene) -> None:
-    """What a first run leaves that is killed before its marker: parents that nobody flushed."""
+    """Leave what a first run leaves that is killed before it writes the marker: folders that nobody flushed."""
     for folder in (layout.DRAFTS, layout.day_folder("items_by_shop", DAY), "totals"):
         (scene.output / folder).mkdir(parents=True)
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What was sold when the output was built and what is sold now, the code's version now, and what was harmed."""
+    """Sales when the output was built and sales now, the code's version now, and what damages the output."""
 
     name: str
     before: Sales
@@ -68,7 +68,7 @@ SITUATIONS = (
 
 @dataclass(frozen=True)
 class Base:
-    """A situation as it was built; ``old`` and ``new`` are the rows before and after a run, ``harmed`` the damage."""
+    """A situation that was built: rows before (``old``) and after (``new``) a run, and damaged bytes (``harmed``)."""
 
     situation: Situation
     scene: Scene
@@ -89,7 +89,7 @@ class Base:
 
 @dataclass
 class Bases:
-    """All situations in a folder, with a Redis or without (``none``); ``copy`` gives a scene for one trial."""
+    """All situations in a folder, with a Redis or without (``none``). ``copy`` gives the scene of one trial."""
 
     folder: Path
     redis_url: str = "none"
@@ -98,7 +98,7 @@ class Bases:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def build(self) -> Bases:
-        """Build every output, then change the inputs; waits until their times prove something."""
+        """Build every output, then change the inputs, and wait until their file times are old enough to be trusted."""
         scenes = {one.name: self._scene(at) for at, one in enumerate(self.situations)}
         self._sell({scenes[one.name]: one.before for one in self.situations})
         built = [one for one in self.situations if one.before]
@@ -167,7 +167,7 @@ class Bases:
 
 @contextmanager
 def bases(folder: Path, situations: Sequence[Situation] = SITUATIONS, *, with_redis: bool = True) -> Iterator[Bases]:
-    """The situations, with a Redis of their own for as long as this is entered."""
+    """The situations, built, with a Redis server while this is entered."""
     if not with_redis:
         yield Bases(folder, situations=situations).build()
         return
@@ -176,6 +176,6 @@ def bases(folder: Path, situations: Sequence[Situation] = SITUATIONS, *, with_re
 
 
 def kept(scene: Scene) -> list[bytes]:
-    """What was set aside."""
+    """The contents of all files that were set aside."""
     folder = scene.output / layout.SET_ASIDE
     return [(folder / name).read_bytes() for name in sorted(os.listdir(folder))] if folder.is_dir() else []

@@ -1,7 +1,7 @@
-"""Takes hold of a worker with strace: lists its system calls, and kills, stops or fails it at one of them.
+"""Attaches strace to a worker: lists its system calls, and kills, stops or fails it at one of them.
 
-Only the worker's first thread is held, and everything that it promises is done there. A kill or an error comes before
-the call has any effect, a stop once it is over: killed after a call is killed before the next.
+Only the worker's main thread is traced; everything that matters is done there. A kill or an error comes before the
+call has any effect, a stop after it: to be killed after a call is to be killed before the next.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ STOP = "signal=SIGSTOP"
 
 
 def error(name: str) -> str:
-    """The effect of a call that fails with this error, and does nothing."""
+    """The strace effect of a call that does nothing and fails with this error."""
     return f"error={name}"
 
 
 @cache
 def lacking() -> str | None:
-    """Why no worker can be traced on this machine, or None: tried on a process that sleeps."""
+    """Why no worker can be traced on this machine, or None. Tried on a sleeping process."""
     if shutil.which("strace") is None:
         return "strace is not installed (apt-get install strace)"
     sleeper = subprocess.Popen(["sleep", "60"])
@@ -70,7 +70,7 @@ def lacking() -> str | None:
 
 
 def list_calls(worker: Worker, log: Path) -> list[Point]:
-    """Let a worker run to its end undisturbed; every system call of its first thread, in order."""
+    """Run a worker to its end, undisturbed; returns every system call of its main thread, in order."""
     tracer = _attach(worker, log)
     worker.let_go()
     worker.wait()
@@ -88,14 +88,14 @@ def list_calls(worker: Worker, log: Path) -> list[Point]:
 
 
 def let_go_until(worker: Worker, point: Point, effect: str, log: Path) -> subprocess.Popen[bytes]:
-    """Let a worker go, with ``effect`` at one call; returns the tracer, which ends with the worker."""
+    """Start a worker, with ``effect`` at one call; returns the tracer, which ends with the worker."""
     tracer = _attach(worker, log, f"inject={point.call}:{effect}:when={point.nth}", f"trace={point.call}")
     worker.let_go()
     return tracer
 
 
 def let_go_failing(worker: Worker, call: str, name: str, path: Path, log: Path) -> subprocess.Popen[bytes]:
-    """Let a worker go, with every ``call`` on an open file or folder ending with an error, as on a bad sector."""
+    """Start a worker in which every ``call`` on one path fails with an error, as on a bad sector."""
     tracer = _attach(worker, log, f"inject={call}:error={name}", f"trace={call}", paths=(path,))
     worker.let_go()
     return tracer
@@ -104,8 +104,8 @@ def let_go_failing(worker: Worker, call: str, name: str, path: Path, log: Path) 
 def wait_stopped(worker: Worker, log: Path, seconds: float = 30.0) -> bool:
     """Wait until a worker is stopped; False where it ended before that.
 
-    At every call that strace looks at, a process is stopped for an instant: only the tracer's ``log`` tells that from
-    the stop that was asked for.
+    strace stops the process for an instant at every traced call: only the tracer's ``log`` tells such a stop from the
+    one that was asked for.
     """
     until = time.monotonic() + seconds
     while worker.process.is_alive():
@@ -117,7 +117,7 @@ def wait_stopped(worker: Worker, log: Path, seconds: float = 30.0) -> bool:
 
 
 def stop_and_wake(worker: Worker, point: Point, log: Path, meanwhile: Callable[[], object]) -> bool:
-    """Stop a worker at one call, do something meanwhile, wake it, and wait for its end: whether it came in time.
+    """Stop a worker at one call, do something meanwhile, continue it, and wait; returns whether it ended in time.
 
     Raises NotStruck where it ended before the call.
     """
@@ -154,7 +154,7 @@ def _attach(worker: Worker, log: Path, *expressions: str, paths: tuple[Path, ...
     if late:
         tracer.kill()
     told = tracer.communicate()[1].decode()
-    # One that ended without a word had taken hold: the worker waits in a call, and died of being struck there.
+    # If strace ended without a message it had attached, and the worker died at the call it was waiting in.
     if late or told:
         raise RuntimeError(f"strace did not attach: {told or f'it took longer than {_ATTACH_SECONDS} s'}")
     return tracer

@@ -1,7 +1,7 @@
-"""The real worker, as a process of its own that can be stopped, harmed or killed at any system call.
+"""The real worker in a child process, which can be stopped, failed or killed at any system call.
 
-It runs what ``python -m flows.daily`` runs, less Prefect's engine, which takes seconds a process and no part in what is
-promised. A server process that has everything imported forks it, so that ten thousand of them can be afforded.
+It runs what ``python -m flows.daily`` runs, without Prefect's engine: that takes seconds for each process and has no
+part in the promises. A fork server that has imported everything starts it, so that ten thousand of them are affordable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.chaos.harness.runs import Told, run
 from tests.chaos.harness.scene import Scene
 
 DEADLINE = 60.0
-"""Seconds that any worker may take; one that takes longer breaks promise 12."""
+"""Seconds that a worker may take; longer breaks promise 12."""
 _FORKSERVER = multiprocessing.get_context("forkserver")
 _PRELOADED = [
     __name__,
@@ -35,13 +35,14 @@ _PRELOADED = [
 _FORKSERVER.set_forkserver_preload(_PRELOADED)
 for _version in (1, 2):
     for _one in scenes.catalog(_version).values():
-        _ = _one.code  # once in the server: taking fingerprints is no part of what is attacked
+        _ = _one.code  # computed once in the fork server: fingerprinting is not attacked
 
 
 class Worker:
-    """A function in a forked process; it waits until it is let go, so that a tracer can take hold of it first.
+    """A function in a forked process. It waits for ``let_go``, so that a tracer can attach first.
 
-    ``told`` collects what it sends, ``result`` its answer; an exception in it is one. It may be killed at any instant.
+    ``told`` collects what it sends, ``result`` is what it returns, ``error`` the traceback of what it raises. It may be
+    killed at any instant.
     """
 
     def __init__(self, function: Callable[..., Any], *arguments: Any, mutants: tuple[str, ...] = ()) -> None:
@@ -64,16 +65,16 @@ class Worker:
         return self.process.pid
 
     def wait_ready(self) -> None:
-        """Wait until it stands before its first call: a tracer that comes earlier counts what Python does to start."""
+        """Wait until it is about to begin: a tracer attached earlier would count what Python does to start."""
         self._go.poll(DEADLINE)
 
     def let_go(self) -> None:
-        """Let it begin, where it lives."""
+        """Let it begin, if it is alive."""
         with suppress(BrokenPipeError):
             self._go.send_bytes(b"go")
 
     def wait(self, seconds: float = DEADLINE) -> bool:
-        """Wait for its end; False where it outlived the deadline and was killed."""
+        """Wait for its end; False where it passed the deadline and was killed."""
         in_time = True
         self.process.join(seconds)
         if self.process.is_alive():
@@ -83,7 +84,7 @@ class Worker:
         return in_time
 
     def kill(self) -> None:
-        """SIGKILL, even of a stopped one; nothing where it has ended."""
+        """Send SIGKILL, also to a stopped process; does nothing where it has ended."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self.process.join()
@@ -105,12 +106,12 @@ class Worker:
 
     @property
     def ended_well(self) -> bool:
-        """Whether it came to its own end with an answer."""
+        """Whether it returned a result."""
         return self.process.exitcode == 0 and self.error is None
 
 
 def call(function: Callable[..., Any], *arguments: Any, mutants: tuple[str, ...] = ()) -> Any:
-    """What a function returns in a forked process, undisturbed. Raises RuntimeError for whatever it raises."""
+    """Run a function in a forked process, undisturbed; returns its result. Raises RuntimeError for what it raises."""
     worker = Worker(function, *arguments, mutants=mutants)
     worker.let_go()
     if not worker.wait():
@@ -129,7 +130,7 @@ def _in_child(
 ) -> None:
     from tests.chaos import mutants as switch
 
-    logging.disable(logging.CRITICAL)  # ten thousand of them have nothing to say to a person
+    logging.disable(logging.CRITICAL)  # nobody reads the logs of ten thousand runs
     gate.send_bytes(b"ready")
     gate.recv_bytes()
     try:
@@ -137,17 +138,17 @@ def _in_child(
             for name in mutants:
                 removed.enter_context(switch.MUTANTS[name]())
             answers.send(("result", function(*arguments, lambda *told: answers.send(("told", told)))))
-    except BaseException:  # noqa: BLE001 the parent judges it
+    except BaseException:  # noqa: BLE001 the parent checks it
         answers.send(("error", traceback.format_exc()))
 
 
 def run_in_child(scene: Scene, options: Mapping[str, Any], told: Told) -> dict[str, Any]:
-    """What a worker process runs: one run, and its report."""
+    """The function of a worker: one run; returns its report."""
     return run(scene, **options, told=told).to_json()
 
 
 def mend_in_child(scene: Scene, version: int, _: Told) -> list[str]:
-    """What a process runs after all faults have stopped: one more run, and what is wrong even then."""
+    """The function of a worker after all faults have stopped: one more run; returns what is wrong even then."""
     try:
         failed = run(scene, version=version).to_json()["failed"]
     except NoonmarkError as error:
@@ -156,5 +157,5 @@ def mend_in_child(scene: Scene, version: int, _: Told) -> list[str]:
 
 
 def inspect_in_child(scene: Scene, version: int, _: Told) -> list[str]:
-    """What a process runs that only looks."""
+    """The function of a worker that only inspects the output."""
     return inspect(scene, version)

@@ -1,7 +1,7 @@
-"""Inputs that come, go and change places around a run: folders that days share, renamed regions, links to nowhere.
+"""Raw files that appear, vanish and are renamed around a run: folders that days share, renamed regions, broken links.
 
-Every trial has a small tree of its own. It is committed, changed, and computed again while one more change strikes:
-before the plan, after the tokens were read (with or without a whole other run), or while polars computes.
+Every trial has its own small tree. It is committed, changed, and computed again while one more change is made: before
+the plan, after the tokens were read (with or without another whole run), or while polars computes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Days whose results have whatever type their input suggests: one version never has two schemas, and no day is lost.
+"""Days whose results have the type that polars infers: one version never has two schemas, and no day is lost.
 
-Values arrive and change, runs are forced, versions raised. After each run the files themselves are read, by readers
-that know nothing of Noonmark.
+Values arrive and change, runs are forced, versions raised. After each run the files are read by polars and pyarrow
+directly.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""User code that ends in every way that code can end: it harms its own day, and keeps no other waiting.
+"""User code that ends in every way that code can end: it fails its own day, and delays no other.
 
-What only raises, or calls ``os._exit``, fails its day in the same run. What kills the process is found by the next run,
-which computes it last, in a process of its own.
+Code that raises or calls ``os._exit`` fails its day in the same run. Code that kills the process is noticed by the next
+run, which computes that day last, in another process.
 """
 
 from __future__ import annotations

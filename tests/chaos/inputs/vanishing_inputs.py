@@ -1,8 +1,8 @@
-"""Inputs that go away in mid-run: the root renamed, replaced or unmounted, a region or the whole source gone.
+"""Inputs that vanish during a run: the root renamed, replaced or unmounted, a region or the whole source removed.
 
-Every trial commits a small tree, changes it, and computes again; at one of the run's calls, drawn by seed, the input
-goes. Whatever the run then says, each result that it planned is committed from the one tree that it began with, or is
-named. One trial in five restores an older result from a backup instead, or kills a writer where that looks alike.
+Every trial commits a small tree, changes it, and runs again; at one of the run's calls, drawn by seed, the input
+vanishes. Each planned result must then be committed from the tree that the run began with, or be named as failed. One
+trial in five restores an older result from a backup instead, or kills a writer where that looks the same.
 """
 
 from __future__ import annotations

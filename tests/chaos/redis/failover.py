@@ -1,6 +1,6 @@
 """A Sentinel fails over to a replica that lags behind, before a run or in the middle of one.
 
-Whatever was acknowledged since is gone from Redis. The output is right all the same, and one repair mends the index.
+What was acknowledged since is gone from Redis. The output is right all the same, and one repair restores the index.
 """
 
 from __future__ import annotations

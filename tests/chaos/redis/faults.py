@@ -1,4 +1,4 @@
-"""Every way in which Redis goes bad under a run, done to real servers. ``redis_values`` has what it may hold."""
+"""Every way in which a Redis server fails under a run, done to real servers. ``values`` has wrong contents."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Any reply to any call: what a run makes of it is right or nothing, in time, and within bounded memory.
+"""Any reply to any call: a run uses it rightly or goes on without Redis, in time and in bounded memory.
 
-Each trial is all that daily, repair and health ask of an index, in this process, of a server that answers one call, or
-all of them, with anything.
+Each trial makes all calls that daily, repair and health make to an index, to a server that answers one of them, or all,
+with anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the campaign about Redis must notice: a run that believes, waits or writes where it must not."""
+"""Mutants of the campaign about Redis: a run that trusts, waits or writes where it must not."""
 
 from __future__ import annotations
 

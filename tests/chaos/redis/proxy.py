@@ -1,6 +1,6 @@
-"""What stands between a run and its Redis, so that something can happen at an exact call, or to one reply.
+"""A proxy between a run and its Redis: something can happen at an exact call, or to one reply.
 
-One address stays the same while the servers behind it are killed and replaced, as it does in production.
+Its address stays the same while the servers behind it are killed and replaced, as in production.
 """
 
 from __future__ import annotations

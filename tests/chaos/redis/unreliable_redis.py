@@ -1,6 +1,6 @@
-"""Redis goes bad under whole runs: the output is the undisturbed one, the run ends in time, one repair mends the index.
+"""Redis fails under whole runs: the output is that of an undisturbed run, the run ends in time, one repair is enough.
 
-Each trial is one fault at one moment of one run on one kind of server. ``trial`` replays one by its name.
+Each trial is one fault at one moment of one run on one kind of server. ``trial`` repeats one by its name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Inputs that change while they are read, and one bad day: a result is of old files or of new ones, never of both."""
+"""Files that change while they are read, and a failing day: a result is of old files or of new ones, never of both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SAME_SIZE = (7, 6)
 _OTHER_SIZE = (500, 600, 700)
 _EVENT = b'{"shop":"north","items":1,"text":"some text to fill up the line"}\n'
 _EVENTS, _LEFT = 250_000, 10
-"""How many of them a large file has, and how many once it is cut short: it is not read ahead so far."""
+"""How many events a large file has, and how many once it is truncated: readers do not read so far ahead."""
 
 
 def _replace(scene: Scene) -> None:
@@ -54,7 +54,7 @@ def _delete(scene: Scene) -> None:
 
 
 def _edit_in_silence(scene: Scene) -> None:
-    """The same file with as many bytes and the old time of modification, as ``cp -p`` leaves it."""
+    """The same file with the same size and the old mtime, as ``cp -p`` leaves it."""
     path = scene.raw / "sales" / f"{DAY}.csv"
     before = path.stat()
     scene.sell(DAY, *_SAME_SIZE)
@@ -96,7 +96,7 @@ def _change_at(
 
 @contextmanager
 def _coarse() -> Iterator[None]:
-    """A file system whose clock ticks every two seconds, and whose inodes say nothing."""
+    """A file system with times of two seconds and without inodes."""
 
     def rounded(path: str, now: os.stat_result) -> FileStat:
         mtime_ns, ctime_ns = (ns // _TICK_NS * _TICK_NS for ns in (now.st_mtime_ns, now.st_ctime_ns))

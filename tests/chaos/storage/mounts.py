@@ -1,4 +1,4 @@
-"""Disks that fill up and mounts that go away in the middle of a run. Both need root, and are skipped without."""
+"""Full disks, and mounts that are removed in the middle of a run. Both need root, and are skipped without it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _unmount_job(bases: Bases, base: Base, mutants: tuple[str, ...], point: Poin
 
 
 def _unmount(bases: Bases, base: Base, mutants: tuple[str, ...], point: Point) -> list[str]:
-    """The output's mount goes away while a worker is stopped: what lies beneath stays as it is."""
+    """The output is unmounted while a worker is stopped: what lies beneath must not change."""
     with bases.copy(base) as real:
         place = real.output.parent / "mounted"
         with _mounted(place, "--bind", str(real.output)):

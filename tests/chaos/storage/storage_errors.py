@@ -1,6 +1,6 @@
-"""Storage that fails, fills up or goes away under a worker: it ends, says so, harms nothing, and the next run mends.
+"""Storage that fails, fills up or is unmounted under a worker: it ends, says so and damages nothing.
 
-Errors are put in at every call about a file of the scene, one at a time; full disks, vanishing mounts and changing
+Errors are injected at every call on a file of the project, one at a time; full disks, vanishing mounts and changing
 inputs take turns with them.
 """
 
