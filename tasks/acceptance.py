@@ -9,14 +9,15 @@ from state.result.classify import Commit
 from state.store.local.scan import scan
 from state.store.local.store import LocalStore
 from tasks import older_results as older
-from tasks.catalog.load import Catalog, sources_by_key, to_plan
+from tasks.catalog.load import Catalog
 from tasks.inputs.listing import list_source
+from tasks.planning import planned, sources_by_key
 from tasks.survey import listed_facts
 
 
 def to_accept(catalog: Catalog, input_root: InputRoot, root: LocalStore, threads: int) -> Accepted:
     """All of it. Raises StorageError where a source cannot be listed: what nobody knows is not accepted."""
-    declared, output = to_plan(catalog), scan(root)
+    declared, output = planned(catalog), scan(root)
     sources = sources_by_key(catalog)
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     facts = listed_facts(declared, sources, listings, output)

@@ -34,10 +34,11 @@ from state.store.local.store import LocalStore
 from state.threads import map_in_threads
 from tasks import older_results as older
 from tasks.catalog.declare import Source
-from tasks.catalog.load import Catalog, key, sources_by_key, to_plan
+from tasks.catalog.load import Catalog
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reading import contents_digest
+from tasks.planning import planned, sources_by_key
 
 log = logging.getLogger("noonmark")
 
@@ -72,7 +73,7 @@ def survey(
     Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all or
     many days would be computed from fewer files than before, ConfigurationError where there is no input root.
     """
-    declared = to_plan({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
+    declared = planned({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
     names = sorted({*catalog, *(folders(root) if root else ())})
     remembered = index.read(names)
     output = scan(root) if root else Output()
@@ -163,7 +164,7 @@ def _with_contents(
     threads: int,
 ) -> Facts:
     def digest(source: Source, day: str, files: DayFiles) -> str | None:
-        name = f"{key(source)}\nwith paths" if source.shows_paths else key(source)
+        name = f"{source.key}\nwith paths" if source.shows_paths else source.key
         found = digests.known(name, day, files) if digests else None
         if found is None:
             found = contents_digest(source, input_root, files)
@@ -210,7 +211,7 @@ def require_input(catalog: Catalog, input_root: Path, accepted: Collection[str] 
     ``accepted`` sources are known to be gone. Where commits came from the input root, its absence was refused before.
     """
     sources = [source for one in catalog.values() for source in one.sources.values()]
-    if all(source.template.absolute or key(source) in accepted for source in sources):
+    if all(source.template.absolute or source.key in accepted for source in sources):
         return
     try:
         if stat.S_ISDIR(os.stat(input_root).st_mode):

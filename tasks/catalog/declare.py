@@ -70,6 +70,11 @@ class Source:
         return form
 
     @property
+    def key(self) -> str:
+        """What plans and reports call it. Sources of one key have the same files."""
+        return self.template.text
+
+    @property
     def shows_paths(self) -> bool:
         """Whether the aggregation can see where a file lies: through ``read=``, or through ``include_file_paths=``."""
         return self.read is not None or self.options.get("include_file_paths") is not None

@@ -12,8 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from state.errors import ConfigurationError, DeclarationError, Interrupted, NoonmarkError
-from state.planner.current import Declared
-from tasks.catalog.declare import Aggregation, Source, declared
+from tasks.catalog.declare import Aggregation, declared
 from tasks.user_code import error_text, exit_guard
 
 CHECK = "python -m flows.daily --dry-run"
@@ -40,33 +39,6 @@ def load(module: str) -> Catalog:
             command=CHECK,
         )
     return dict(sorted(found.items()))
-
-
-def to_plan(catalog: Catalog) -> list[Declared]:
-    """The catalog as the planner sees it. A source's key is its template: two that list alike are listed once."""
-    return [
-        Declared(one.name, one.version, one.code, {name: key(source) for name, source in one.sources.items()})
-        for one in catalog.values()
-    ]
-
-
-def key(source: Source) -> str:
-    """What the planner calls a source."""
-    return source.template.text
-
-
-def sources_by_key(catalog: Catalog) -> dict[str, list[Source]]:
-    """The sources by their key: one of those that show paths and one of those that do not, where both are declared.
-
-    They list alike, and the digests of their files may differ.
-    """
-    found: dict[str, list[Source]] = {}
-    for aggregation in catalog.values():
-        for source in aggregation.sources.values():
-            alike = found.setdefault(key(source), [])
-            if all(one.shows_paths != source.shows_paths for one in alike):
-                alike.append(source)
-    return found
 
 
 def _add(found: dict[str, Aggregation], one: Aggregation) -> None:

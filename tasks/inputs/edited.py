@@ -17,9 +17,10 @@ from state.store.local.scan import Output
 from state.store.local.verify import Unread
 from state.threads import map_in_threads
 from tasks.catalog.declare import Source
-from tasks.catalog.load import Catalog, key, sources_by_key
+from tasks.catalog.load import Catalog
 from tasks.inputs.listing import list_source
 from tasks.inputs.reading import contents_digest
+from tasks.planning import sources_by_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _recorded(catalog: Catalog, output: Output, source: Source) -> Iterator[tupl
     """What was recorded of sources that list and name their files as this one does."""
 
     def alike(other: Source) -> bool:
-        return (key(other), other.shows_paths) == (key(source), source.shows_paths)
+        return (other.key, other.shows_paths) == (source.key, source.shows_paths)
 
     for one in catalog.values():
         for name in (name for name, declared in one.sources.items() if alike(declared)):

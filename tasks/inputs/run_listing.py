@@ -34,7 +34,7 @@ def logical_now() -> int:
 
 
 class RunListing:
-    """The listings of a run. ``ignored_links`` has the broken links that its survey found, by their source's template.
+    """The listings of a run. ``ignored_links`` has the broken links that its survey found, by their source's key.
 
     Threads may ask at once.
     """
@@ -51,7 +51,7 @@ class RunListing:
         Raises StorageError where anything of the day could not be read.
         """
         template = source.template
-        ignored_links = self._ignored_links.get(template.text, ())
+        ignored_links = self._ignored_links.get(source.key, ())
         if not template.shares_folders:
             return list_day(self._root, template, day, ignored_links)
         with self._lock:

@@ -10,7 +10,8 @@ import pytest
 from prefect.exceptions import TerminationSignal
 
 from state.errors import ConfigurationError, DeclarationError, Interrupted
-from tasks.catalog.load import load, to_plan
+from tasks.catalog.load import load
+from tasks.planning import planned
 
 HEAD = "from tasks.catalog import Source, aggregation\nflights = Source('flights/{day}/*.csv')\n"
 Write = Callable[..., str]
@@ -67,7 +68,7 @@ def test_an_aggregation_imported_elsewhere_is_one(write: Write) -> None:
 def test_the_planner_gets_each_aggregation_with_its_sources(write: Write) -> None:
     """Name, version, fingerprint, and the source's template as the key of its listing."""
     write(a=HEAD + function("departures", version=4))
-    [found] = to_plan(load("user"))
+    [found] = planned(load("user"))
     assert (found.name, found.version, dict(found.sources)) == ("departures", 4, {"flights": "flights/{day}/*.csv"})
     assert len(found.code) == len("2:") + 64
 

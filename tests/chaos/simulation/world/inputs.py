@@ -36,6 +36,7 @@ class Source:
     """As much of a source as the product asks for."""
 
     template = Template()
+    key = SOURCE
     read = None
     format = None
     shows_paths = False
