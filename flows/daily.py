@@ -48,7 +48,7 @@ def daily(
     limit: Annotated[int, Field(ge=1)] | None = None,
     newest_first: bool = False,
     workers: Annotated[int, Field(ge=1)] | None = None,
-    retry_quarantined: bool = False,  # noqa: ARG001 nothing is quarantined yet: every run tries every day
+    retry_quarantined: bool = False,  # noqa: ARG001 accepted, and without effect yet
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Find the days to compute, compute them, commit each. Returns the JSON object of the contract.
@@ -60,7 +60,7 @@ def daily(
         limit: At most this many days.
         newest_first: Begin with the newest day.
         workers: Days computed at once; by default NOONMARK_WORKERS.
-        retry_quarantined: Also try days that are quarantined.
+        retry_quarantined: Has no effect yet.
         dry_run: Return the plan and do nothing.
     """
     settings = read_settings(strict=False)

@@ -1,6 +1,6 @@
 """The settings: the only reader of the environment.
 
-A name or a value that cannot be meant is an error, not a default.
+An unknown name or an invalid value is an error, and never replaced by a default.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from state.errors import ConfigurationError
@@ -22,6 +23,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
 PREFIX = "NOONMARK_"
 WITHOUT_REDIS = "none"
+WITHOUT_EFFECT = "without effect"
+"""The mark of a setting that has no effect yet."""
 
 log = logging.getLogger("noonmark")
 
@@ -53,7 +56,10 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
 class Settings(BaseSettings):
-    """What can be set, with the contract's defaults. ``NOONMARK_`` and the name in capitals is the variable."""
+    """What can be set, with the contract's defaults. ``NOONMARK_`` and the name in capitals is the variable.
+
+    What is ``WITHOUT_EFFECT`` is accepted and checked, and shown nowhere until it does something.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", env_ignore_empty=True, validate_default=True, frozen=True
@@ -68,8 +74,8 @@ class Settings(BaseSettings):
     namespace: str = Field("noonmark", pattern=r"^[^{}\s]+$", description="prefix of every Redis key")
     workers: int = Field(default_factory=_cores, ge=1, description="days computed at once by this process")
     lease_seconds: int = Field(60, ge=1, description="lifetime of a day's lease")
-    runner: Literal["threads"] = Field("threads", description="what computes the days")
-    single_writer: bool = Field(False, description="the user's word that no other run writes to this output")
+    runner: Annotated[Literal["threads"], WITHOUT_EFFECT] = "threads"
+    single_writer: Annotated[bool, WITHOUT_EFFECT] = False
 
 
 def read_settings(*, strict: bool) -> Settings:
@@ -79,8 +85,8 @@ def read_settings(*, strict: bool) -> Settings:
     ConfigurationError.
     """
     for name in _unknown():
-        near = difflib.get_close_matches(name.upper(), _known(), 1)
-        message = f"{name} is no setting of Noonmark" + (f"; did you mean {near[0]}?" if near else "")
+        near = difflib.get_close_matches(name.upper(), shown_variables(), 1)
+        message = f"{name} is not a Noonmark setting" + (f"; did you mean {near[0]}?" if near else "")
         if strict:
             raise ConfigurationError(message, command=f"unset {name}, or see the settings in README.md")
         log.warning("%s", message)
@@ -88,24 +94,31 @@ def read_settings(*, strict: bool) -> Settings:
         return Settings()
     except ValidationError as error:
         raise ConfigurationError(
-            _told(error), command="correct it in the environment or in .env; README.md has the settings"
+            _message(error), command="correct it in the environment or in .env; README.md has the settings"
         ) from None
 
 
-def _known() -> list[str]:
-    return [PREFIX + name.upper() for name in Settings.model_fields]
+def is_shown(field: FieldInfo) -> bool:
+    """Whether documents and messages name a setting: it has an effect."""
+    return WITHOUT_EFFECT not in field.metadata
+
+
+def shown_variables() -> list[str]:
+    """The variables of all settings that have an effect."""
+    return [PREFIX + name.upper() for name, field in Settings.model_fields.items() if is_shown(field)]
 
 
 def _unknown() -> list[str]:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
     names = {*os.environ, *(dotenv_values(ENV_FILE) if ENV_FILE.is_file() else ())}
-    return sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in _known())
+    return sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
 
 
-def _told(error: ValidationError) -> str:
-    told = []
+def _message(error: ValidationError) -> str:
+    wrong = []
     for one in error.errors(include_url=False):
         name = str(one["loc"][0])
         scheme, separator, _ = str(one["input"]).partition("://")  # what follows may hold a secret
         found = "" if name == "redis_url" else f"={scheme}{'://…' if separator else ''}"
-        told.append(f"{PREFIX}{name.upper()}{found}: {one['msg'].removeprefix('Value error, ')}")
-    return "; ".join(told)
+        wrong.append(f"{PREFIX}{name.upper()}{found}: {one['msg'].removeprefix('Value error, ')}")
+    return "; ".join(wrong)

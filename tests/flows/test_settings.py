@@ -117,7 +117,7 @@ def test_a_wrong_redis_url_is_named_and_not_shown(monkeypatch: pytest.MonkeyPatc
         ("NOONMARK_OUTPT", "did you mean NOONMARK_OUTPUT?"),
         ("NOONMARK_REDIS_URI", "did you mean NOONMARK_REDIS_URL?"),
         ("noonmark_worker", "did you mean NOONMARK_WORKERS?"),
-        ("NOONMARK_ZZZZZZ", "is no setting of Noonmark"),
+        ("NOONMARK_ZZZZZZ", "is not a Noonmark setting"),
     ],
 )
 def test_an_unknown_variable_is_an_error_on_the_command_line_and_a_warning_in_a_deployed_run(

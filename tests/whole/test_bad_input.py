@@ -85,7 +85,7 @@ CASES = {
         env={"NOONMARK_INPUT": "s3://key:hush@bucket/raw"},
     ),
     "an unknown variable": Case(
-        ("NOONMARK_OUPUT is no setting", "did you mean NOONMARK_OUTPUT?"),
+        ("NOONMARK_OUPUT is not a Noonmark setting", "did you mean NOONMARK_OUTPUT?"),
         "unset NOONMARK_OUPUT",
         env={"NOONMARK_OUPUT": "x"},
     ),

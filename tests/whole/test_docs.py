@@ -20,11 +20,12 @@ from typing import Any
 import polars as pl
 import pytest
 from dotenv import dotenv_values
+from pydantic.fields import FieldInfo
 
 from examples.nycflights import FLIGHT_DAYS, WEATHER_DAYS, lay_out
 from flows.cli import command
 from flows.cli.signals import SIGNALS
-from flows.settings import PREFIX, Settings
+from flows.settings import PREFIX, Settings, is_shown
 from state import errors
 from tests.project import CHECKOUT, Project
 
@@ -256,10 +257,17 @@ def settings_table() -> dict[str, tuple[str, str]]:
     return {name: (default.strip().strip("`"), meaning) for name, default, meaning in rows}
 
 
+def shown_settings() -> dict[str, FieldInfo]:
+    """The settings that do something. The others are accepted, and named in no document."""
+    shown = {name: field for name, field in Settings.model_fields.items() if is_shown(field)}
+    assert set(Settings.model_fields) - set(shown) == {"runner", "single_writer"}
+    return shown
+
+
 def defaults() -> dict[str, str | None]:
     """Variable to its default as one writes it; None where it is computed."""
     found: dict[str, str | None] = {}
-    for name, field in Settings.model_fields.items():
+    for name, field in shown_settings().items():
         value = field.default
         if field.default_factory is not None:
             found[PREFIX + name.upper()] = None
@@ -277,7 +285,7 @@ def test_the_settings_table_is_the_settings_module() -> None:
     assert {name: default for name, (default, _) in table.items()} == {
         name: COMPUTED if value is None else value for name, value in defaults().items()
     }
-    for name, field in Settings.model_fields.items():
+    for name, field in shown_settings().items():
         assert table[PREFIX + name.upper()][1].startswith(str(field.description)), name
 
 
@@ -318,6 +326,14 @@ def test_every_command_and_option_that_is_named_exists() -> None:
     assert told
     for option in told:
         assert re.search(rf"{option}\b", options_of("flows.daily")), option
+
+
+def test_what_has_no_effect_is_shown_nowhere() -> None:
+    """It is accepted for what comes later: neither help, nor settings in documents, nor the example of .env name it."""
+    for document in (*DOCUMENTS, ".env.example", "prefect.yaml"):
+        for name in ("NOONMARK_RUNNER", "NOONMARK_SINGLE_WRITER", "quarantined"):
+            assert name not in text_of(document), f"{document}: {name}"
+    assert "quarantined" not in options_of("flows.daily")
 
 
 def block_of_options() -> list[str]:
