@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.cli.command import Parser, collecting, run_command
+from flows.cli.command import Parser, run_command
 from flows.cli.options import add_selection, selection_of
 from flows.cli.prefect_server import reporting
 from flows.opening import opened_index, opened_root, seen_root
@@ -89,7 +89,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         remove_stale_files(root.fd)
         forget_recovered(root, found.plan.recovered)
         days = len({item.day for item in found.plan.items})
-        with shown_progress(days) as progress, RunNote(root.fd) as note, collecting():
+        with shown_progress(days) as progress, RunNote(root.fd) as note:
             shop = RunContext(
                 *(catalog, raw, root, AdaptiveBatchSize(workers), progress),
                 schemas=Schemas(found.output.days),

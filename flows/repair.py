@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.cli.command import Parser, collecting, run_command
+from flows.cli.command import Parser, run_command
 from flows.cli.prefect_server import reporting
 from flows.opening import accepted_root, opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
@@ -62,10 +62,7 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
             names = sorted({*catalog, *folders(root), *index.aggregations()})
             remembered = index.read(names)  # before the scan, so that no newer entry is set back
             if deep:
-                with collecting():  # it may take hours
-                    output, checked = check_deep(
-                        catalog, settings.input, root, threads=settings.workers, dry_run=dry_run
-                    )
+                output, checked = check_deep(catalog, settings.input, root, threads=settings.workers, dry_run=dry_run)
             else:
                 output, checked = scan(root), None
             stats = index.reconcile(output.reachable(remembered), output.days, dry_run=dry_run)

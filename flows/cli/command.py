@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NoReturn, TextIO, TypeVar
 
 from flows.cli.signals import Ending, end_soon_when_signalled, leave, told_to_end
@@ -45,6 +45,7 @@ def run_command(
     argv: list[str] | None = None,
 ) -> NoReturn:
     """Parse, act, report, and leave with the exit code. ``show`` prints the report of ``act`` for a person."""
+    gc.freeze()  # what was imported stays, and is not looked through again
     arguments = sys.argv[1:] if argv is None else argv
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     stdout = _Stdout(claim_stdout(), as_json="--json" in arguments)
@@ -155,25 +156,6 @@ class _Stdout:
             with contextlib.suppress(OSError):  # nobody reads it any more; the exit code tells
                 error = {"kind": kind, "message": message, "command": command}
                 print(json.dumps({"error": error}), file=self._stream, flush=True)
-
-
-@contextlib.contextmanager
-def collecting() -> Iterator[None]:
-    """Garbage is collected, where a command has not done so until now (``flows/__init__.py``).
-
-    What was found stays as long, and is not looked through: with 100,000 commits that would take 0.4 s. A process in
-    which garbage is collected is left alone: freezing in every run would keep the garbage of all of them for good.
-    """
-    if gc.isenabled():
-        yield
-        return
-    gc.freeze()
-    gc.enable()
-    try:
-        yield
-    finally:
-        gc.disable()
-        gc.unfreeze()
 
 
 def _is_prefects(error: BaseException) -> bool:
