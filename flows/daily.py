@@ -22,17 +22,14 @@ from flows.report.log import log_blocked, log_plan
 from flows.report.models import DailyReport, PlanReport
 from flows.report.progress import shown_progress
 from flows.report.terminal import show_daily
-from flows.settings import Settings, read_settings
 from state import clock
 from state.errors import ConfigurationError
-from state.filesystem.durable import flush_file_system
 from state.index.best_effort import log
 from state.inputs.root import InputRoot
 from state.planner.plan import Selection
 from state.result.schemas import Schemas
+from state.settings import Settings, read_settings
 from state.store.accepted import revoke_accepted
-from state.store.local.run_note import RunNote
-from state.store.local.staging import remove_stale_files
 from tasks.catalog.load import Catalog, load
 from tasks.compute.context import AdaptiveBatchSize, RunContext
 from tasks.compute.failing import forget_recovered, record_deaths, show_failures
@@ -86,10 +83,10 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         remember_footers(found.output)
         remember_digests(found)
         revoke_accepted(root, found.outdated)
-        remove_stale_files(root.fd)
+        root.remove_stale()
         forget_recovered(root, found.plan.recovered)
         days = len({item.day for item in found.plan.items})
-        with shown_progress(days) as progress, RunNote(root.fd) as note:
+        with shown_progress(days) as progress, root.run_note() as note:
             shop = RunContext(
                 *(catalog, raw, root, AdaptiveBatchSize(workers), progress),
                 schemas=Schemas(found.output.days),
@@ -100,7 +97,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
             outcomes = compute_all(shop, index, found.plan.items, workers)
         show_failures(root, index, found.plan.items, found.plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
-        flush_file_system(root.fd)
+        root.sync()
     return DailyReport.of(found.plan, outcomes, clock.monotonic() - began)
 
 

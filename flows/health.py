@@ -18,13 +18,12 @@ from flows.opening import opened_index, seen_root
 from flows.report.finish import finish, report_of
 from flows.report.models import HealthReport, RedisReport
 from flows.report.terminal import show_health
-from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from state import clock
 from state.errors import Refused
 from state.index.best_effort import BestEffortIndex
 from state.inputs.root import InputRoot
 from state.planner.plan import Plan, Selection
-from state.store.local.scan import counted_below_own
+from state.settings import WITHOUT_REDIS, Settings, read_settings
 from tasks.catalog.load import Catalog, load
 from tasks.diagnosis import (
     Problem,
@@ -73,7 +72,7 @@ def _compare(
     try:
         with seen_root(settings, catalog, index) or nullcontext() as root, InputRoot(settings.input) as raw:
             found = survey(catalog, raw, root, index, Selection(), settings.workers)
-            own = counted_below_own(root) if root else []
+            own = root.visible_own_files() if root else []
     except Refused as error:
         return Plan(), [problem_of_refusal(error)], {}
     problems = [*problems_of(found.plan), *problems_of_own(own)]

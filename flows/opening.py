@@ -6,21 +6,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from flows.settings import WITHOUT_REDIS, Settings
 from state.embedded.server import EmbeddedServer, running
-from state.errors import IndexUnavailable, Refused
+from state.errors import IndexUnavailable
 from state.index.best_effort import BestEffortIndex
 from state.index.index import Index
 from state.index.leases import Leases
-from state.store.local.root import (
-    ACCEPT,
-    create_root,
-    find_root,
-    open_root,
-    require_folders,
-    see_root,
-    set_marker_aside,
-)
+from state.settings import WITHOUT_REDIS, Settings
+from state.store.local.root import open_store, preview_store
 from state.store.local.store import LocalStore
 from tasks.catalog.load import Catalog
 from tasks.survey import require_input
@@ -66,7 +58,7 @@ def opened_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) ->
 
     Raises Refused, StorageError, ConfigurationError where nothing is to be made for there is no input either.
     """
-    root = open_root(
+    root = open_store(
         settings.output,
         create=settings.create_output,
         remembered=index.has_commits(catalog),
@@ -81,25 +73,7 @@ def seen_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> L
 
     Raises Refused, StorageError.
     """
-    root = see_root(settings.output, create=settings.create_output, remembered=index.has_commits(catalog))
+    root = preview_store(settings.output, create=settings.create_output, remembered=index.has_commits(catalog))
     if root is not None:
         index.belongs_to(root.id, bind=False)
     return root
-
-
-@contextmanager
-def accepted_root(settings: Settings) -> Iterator[LocalStore]:
-    """The output root as a person accepts it: marked, with its own marker set aside where that is damaged.
-
-    Raises Refused where the marker is newer code's, or something stands in the way that a person has to move.
-    """
-    try:
-        root = find_root(settings.output) or create_root(settings.output)
-    except Refused as error:
-        if ACCEPT not in (error.command or ""):
-            raise
-        set_marker_aside(settings.output)
-        root = create_root(settings.output)
-    with root:
-        require_folders(root)
-        yield root

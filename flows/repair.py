@@ -13,21 +13,19 @@ from prefect import flow
 
 from flows.cli.command import Parser, run_command
 from flows.cli.prefect_server import reporting
-from flows.opening import accepted_root, opened_index, opened_root, seen_root
+from flows.opening import opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
 from flows.report.models import RepairReport
 from flows.report.terminal import show_repair
-from flows.settings import WITHOUT_REDIS, Settings, read_settings
 from state.acceptance import Accepted
 from state.errors import IndexUnavailable, Refused
 from state.index.best_effort import BestEffortIndex, log
 from state.index.index import ReconcileStats
 from state.inputs.root import InputRoot
+from state.settings import WITHOUT_REDIS, Settings, read_settings
 from state.store.accepted import write_accepted
-from state.store.local.root import ACCEPT
-from state.store.local.scan import folders, scan
-from state.store.local.store import LocalStore
-from state.store.local.verify import Unread
+from state.store.base import Store, Unread
+from state.store.local.root import ACCEPT, accept_store
 from tasks.acceptance import to_accept
 from tasks.catalog.load import Catalog, load
 from tasks.deep_check import DeepCheck, check_deep
@@ -59,12 +57,12 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
             nothing = DeepCheck() if deep else None
             return RepairReport(ReconcileStats(), bool(index.unavailable_reason), required, nothing)
         with root:
-            names = sorted({*catalog, *folders(root), *index.aggregations()})
+            names = sorted({*catalog, *root.aggregations(), *index.aggregations()})
             remembered = index.read(names)  # before the scan, so that no newer entry is set back
             if deep:
                 output, checked = check_deep(catalog, settings.input, root, threads=settings.workers, dry_run=dry_run)
             else:
-                output, checked = scan(root), None
+                output, checked = root.scan(), None
             stats = index.reconcile(output.reachable(remembered), output.days, dry_run=dry_run)
             if not dry_run:
                 remember_footers(output)
@@ -74,7 +72,7 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
         )
 
 
-def _seen(settings: Settings, catalog: Catalog, index: BestEffortIndex, accept: bool) -> LocalStore | None:
+def _seen(settings: Settings, catalog: Catalog, index: BestEffortIndex, accept: bool) -> Store | None:
     """The output root for a dry run; None where there is none, or where ``accept`` would accept a refused one."""
     try:
         return seen_root(settings, catalog, index)
@@ -87,11 +85,11 @@ def _seen(settings: Settings, catalog: Catalog, index: BestEffortIndex, accept: 
 
 def _accept(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> Accepted:
     """Accept input and output as they are now, because a person said so. Returns what runs would have refused."""
-    with accepted_root(settings) as root, InputRoot(settings.input) as raw:
+    with accept_store(settings.output) as root, InputRoot(settings.input) as raw:
         accepted = to_accept(catalog, raw, root, settings.workers)
         write_accepted(root, accepted)
         try:
-            index.rebind(root.id, sorted({*catalog, *folders(root)}))  # last: it alone needs Redis
+            index.rebind(root.id, sorted({*catalog, *root.aggregations()}))  # last: it alone needs Redis
         except IndexUnavailable as error:
             message = f"the output was accepted, but the index was not bound to it: {error.message}"
             raise IndexUnavailable(message, command=ACCEPT) from error

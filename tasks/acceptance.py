@@ -6,8 +6,7 @@ from state.acceptance import Accepted
 from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
 from state.result.classify import Commit
-from state.store.local.scan import scan
-from state.store.local.store import LocalStore
+from state.store.base import Store
 from tasks import older_results as older
 from tasks.catalog.load import Catalog
 from tasks.inputs.listing import list_source
@@ -15,9 +14,9 @@ from tasks.planning import planned, sources_by_key
 from tasks.survey import listed_facts
 
 
-def to_accept(catalog: Catalog, input_root: InputRoot, root: LocalStore, threads: int) -> Accepted:
+def to_accept(catalog: Catalog, input_root: InputRoot, root: Store, threads: int) -> Accepted:
     """All of it. Raises StorageError where a source cannot be listed: what nobody knows is not accepted."""
-    declared, output = planned(catalog), scan(root)
+    declared, output = planned(catalog), root.scan()
     sources = sources_by_key(catalog)
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     facts = listed_facts(declared, sources, listings, output)

@@ -8,11 +8,7 @@ from pathlib import Path
 
 from state.errors import StorageError
 from state.inputs.root import InputRoot
-from state.store.local import layout
-from state.store.local.scan import Output, foreign_files, scan
-from state.store.local.store import LocalStore
-from state.store.local.verify import Broken, Unread, scan_deep, set_aside_damaged
-from state.store.local.visible_names import hide
+from state.store.base import Broken, Output, Store, Unread
 from tasks.catalog.load import Catalog
 from tasks.inputs.edited import Edited, edited_inputs
 
@@ -36,7 +32,7 @@ class DeepCheck:
 
 
 def check_deep(
-    catalog: Catalog, input_root: Path, root: LocalStore, *, threads: int, dry_run: bool
+    catalog: Catalog, input_root: Path, root: Store, *, threads: int, dry_run: bool
 ) -> tuple[Output, DeepCheck]:
     """Check everything, and unless ``dry_run`` set aside what is damaged. Returns the output as it is then.
 
@@ -55,15 +51,15 @@ def check_deep(
         else:
             attempted = True
             try:
-                if kept := set_aside_damaged(root, one):
+                if kept := root.set_aside_damaged((one.aggregation, one.day)):
                     set_aside.append(kept)
             except (StorageError, OSError) as error:
                 why = f"{one.why}, and it cannot be set aside: {error}"
                 unreadable.append(Unread(one.aggregation, one.day, why))
 
-    output = scan_deep(root, threads, handle)
+    output = root.scan_deep(threads, handle)
     if attempted:
-        output = scan(root)  # a day was set aside, or another run has rebuilt it meanwhile
+        output = root.scan()  # a day was set aside, or another run has rebuilt it meanwhile
     with InputRoot(input_root) as opened:
         edited = list(edited_inputs(catalog, opened, output, threads))
     unreadable += [one for one in edited if isinstance(one, Unread)]
@@ -72,14 +68,14 @@ def check_deep(
         tuple(one for one in edited if isinstance(one, Edited)),
         tuple(unreadable),
         () if dry_run else tuple(_rename_own(root)),
-        tuple(foreign_files(root, output)),
+        tuple(root.foreign_files(output)),
     )
 
 
-def _rename_own(root: LocalStore) -> list[str]:
+def _rename_own(root: Store) -> list[str]:
     """Rename what readers would count below ``_noonmark/``. What cannot be renamed is reported as foreign."""
     try:
-        return [*hide(root.fd, layout.OWN, links=False), *hide(root.fd, layout.SET_ASIDE)]
-    except OSError as error:
-        log.warning("not everything below %s can be renamed: %s", root.path / layout.OWN, error)
+        return root.hide_own_files()
+    except StorageError as error:
+        log.warning("%s", error.message)
         return []

@@ -17,8 +17,7 @@ from state.planner.current import Declared
 from state.planner.decide import Facts, irreplaceable, regression
 from state.planner.plan import Selection
 from state.result.classify import Commit
-from state.store.local.day_lock import published_of, read_mark
-from state.store.local.store import LocalStore
+from state.store.base import Store
 from state.threads import map_in_threads
 
 log = logging.getLogger("noonmark")
@@ -29,7 +28,7 @@ def published(
     facts: Facts,
     selection: Selection,
     accepted: Accepted,
-    root: LocalStore,
+    root: Store,
     threads: int,
 ) -> dict[Partition, int]:
     """The highest generation that surely was published for each commit that cannot be recomputed.
@@ -44,7 +43,7 @@ def published(
     return _read(places, root, threads)
 
 
-def acceptable(declared: Sequence[Declared], facts: Facts, root: LocalStore, threads: int) -> Entries:
+def acceptable(declared: Sequence[Declared], facts: Facts, root: Store, threads: int) -> Entries:
     """What a person accepts who says that the newer results are gone for good."""
     there = {(name, day): nonce for name, day, nonce in _irreplaceable(declared, facts, retired=True)}
     facts = replace(facts, published=_read(list(there), root, threads))
@@ -80,10 +79,10 @@ def _nonce(facts: Facts, name: str, day: str) -> str:
     return found.record.nonce if isinstance(found, Commit) else ""
 
 
-def _read(places: Sequence[Partition], root: LocalStore, threads: int) -> dict[Partition, int]:
+def _read(places: Sequence[Partition], root: Store, threads: int) -> dict[Partition, int]:
     def read(place: Partition) -> int:
         try:
-            return published_of(read_mark(root.fd, *place))
+            return root.published_generation(place)
         except (OSError, StorageError) as error:
             log.warning("%s %s: whether a newer result stood there cannot be read: %s", *place, error)
             return 0

@@ -25,12 +25,11 @@ from state.planner.decide import Facts
 from state.planner.plan import Plan, Selection, needs_hash, plan
 from state.result.classify import Commit
 from state.store.accepted import read_accepted
-from state.store.digest_cache import Digests
+from state.store.base import Output, Store
+from state.store.digest_cache import DigestCache
 from state.store.failures import read_failures
-from state.store.footer_cache import Footers
+from state.store.footer_cache import FooterCache
 from state.store.local.root import ACCEPT
-from state.store.local.scan import Output, folders, scan
-from state.store.local.store import LocalStore
 from state.threads import map_in_threads
 from tasks import older_results as older
 from tasks.catalog.declare import Source
@@ -56,13 +55,13 @@ class Survey:
     output: Output
     outdated: Accepted
     broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    digests: Digests | None = None
+    digests: DigestCache | None = None
 
 
 def survey(
     catalog: Catalog,
     input_root: InputRoot,
-    root: LocalStore | None,
+    root: Store | None,
     index: BestEffortIndex,
     selection: Selection,
     threads: int,
@@ -74,9 +73,9 @@ def survey(
     many days would be computed from fewer files than before, ConfigurationError where there is no input root.
     """
     declared = planned({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
-    names = sorted({*catalog, *(folders(root) if root else ())})
+    names = sorted({*catalog, *(root.aggregations() if root else ())})
     remembered = index.read(names)
-    output = scan(root) if root else Output()
+    output = root.scan() if root else Output()
     sources = sources_by_key({one.name: catalog[one.name] for one in declared})
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     accepted = read_accepted(root) if root else Accepted()
@@ -88,11 +87,11 @@ def survey(
     facts = replace(
         listed_facts(declared, sources, listings, output),
         index={name: one.days() for name, one in remembered.items()},
-        failures=read_failures(root.fd) if root else {},
+        failures=read_failures(root) if root else {},
     )
     digests = None
     if unknown := sorted(needs_hash(declared, facts, selection)):
-        digests = Digests(root.fd) if root else None
+        digests = DigestCache(root) if root else None
         facts = _with_contents(unknown, facts, sources, input_root, digests, threads)
     if root:
         facts = replace(facts, published=older.published(declared, facts, selection, accepted, root, threads))
@@ -140,7 +139,7 @@ def remember_digests(found: Survey) -> None:
     _keep(found.digests, "inputs")
 
 
-def _keep(learned: Footers | Digests | None, what: str) -> None:
+def _keep(learned: FooterCache | DigestCache | None, what: str) -> None:
     try:
         if learned:
             learned.save()
@@ -160,7 +159,7 @@ def _with_contents(
     facts: Facts,
     sources: Mapping[str, Sequence[Source]],
     input_root: InputRoot,
-    digests: Digests | None,
+    digests: DigestCache | None,
     threads: int,
 ) -> Facts:
     def digest(source: Source, day: str, files: DayFiles) -> str | None:

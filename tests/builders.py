@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,9 @@ import polars as pl
 import pytest
 
 from state.result.record import CommitRecord, SourceRecord
-from state.result.writing import arrow_table, rows_digest, write_result
-from state.store.base import Token
+from state.result.writing import arrow_table, rows_digest
+from state.store.base import Staged, Token
 from state.store.local import layout
-from state.store.local.commit import flush_drafts, flush_published, publish, read_token
-from state.store.local.staging import StagedFile, draft
 from state.store.local.store import LocalStore
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -51,34 +49,28 @@ def rows_of(generation: int, rows: int = 3) -> pl.DataFrame:
 
 
 @contextmanager
-def written(root: LocalStore, token: Token, frame: pl.DataFrame | None = None, **fields: Any) -> Iterator[StagedFile]:
-    """A flushed draft that waits to be published over ``token``; ``fields`` are the record's."""
-    with draft(root.fd) as new:
-        table = arrow_table(rows_of(token.generation) if frame is None else frame)
-        record = RECORD._replace(
-            **{"generation": token.generation, "rows": table.num_rows, "result": rows_digest(table), **fields},
-            nonce=new.nonce,
-        )
-        write_result(new.fd, table, record)
-        _raise_any(flush_drafts([new]))
+def written(root: LocalStore, token: Token, frame: pl.DataFrame | None = None, **fields: Any) -> Iterator[Staged]:
+    """A staged result that waits to be published over ``token``; ``fields`` are the record's."""
+    table = arrow_table(rows_of(token.generation) if frame is None else frame)
+    record = RECORD._replace(**{"rows": table.num_rows, "result": rows_digest(table), **fields})
+    with root.stage((record.aggregation, record.day), token, record, table) as new:
         yield new
+
+
+def publish(root: LocalStore, new: Staged) -> None:
+    """Commit a staged result, or raise why there is no commit."""
+    (answer,) = root.commit([new], lambda _: None)
+    if isinstance(answer, Exception):
+        raise answer
 
 
 def commit(
     root: LocalStore, frame: pl.DataFrame | None = None, *, name: str = NAME, day: str = DAY, **fields: Any
 ) -> Token:
     """Commit a day as a run does; what is returned is the token that the next writer would read."""
-    token = read_token(root.fd, name, day)
-    with written(root, token, frame, aggregation=name, day=day, **fields) as new:
-        publish(root.fd, name, day, token, new)
-    _raise_any(flush_published(root.fd, [(name, day)]))
-    return read_token(root.fd, name, day)
-
-
-def _raise_any(errors: Sequence[OSError | None]) -> None:
-    for error in errors:
-        if error:
-            raise error
+    with written(root, root.token((name, day)), frame, aggregation=name, day=day, **fields) as new:
+        publish(root, new)
+    return root.token((name, day))
 
 
 def place(root: LocalStore, name: str = NAME, day: str = DAY) -> Path:
@@ -93,7 +85,7 @@ def kept(root: LocalStore) -> dict[str, bytes]:
 
 def drafts(root: LocalStore) -> list[str]:
     """The names of the private files that are there."""
-    return os.listdir(root.path / layout.DRAFTS)
+    return os.listdir(root.path / layout.STAGING)
 
 
 def flip(file: Path, bit: int) -> None:

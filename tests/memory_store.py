@@ -11,24 +11,27 @@ import tempfile
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 
 from state.errors import StorageError
 from state.filesystem.durable import read_whole
 from state.partition import Partition
-from state.result.classify import Commit, Damaged, Found, judge
+from state.result import verify
+from state.result.classify import Commit, Damaged, Found, Unreadable, classify
 from state.result.record import CommitRecord
 from state.result.schemas import schema_of
 from state.result.writing import write_result
-from state.store.base import Staged, Superseded, Token
+from state.store.base import Broken, Output, RunNote, Staged, Superseded, Token, Unread
 
-STAGED = "_noonmark/tmp"
-SET_ASIDE = "_noonmark/set_aside"
+OWN = "_noonmark"
+STAGED = f"{OWN}/tmp"
+SET_ASIDE = f"{OWN}/set_aside"
 
 
 def data_key(partition: Partition) -> str:
@@ -132,6 +135,130 @@ class MemoryStore:
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def handle(self) -> tuple[list[int], list[int | str]]:
+        """As ``Store.handle``: no other process sees this one's memory."""
+        raise NotImplementedError
+
+    def aggregations(self) -> list[str]:
+        """As ``Store.aggregations``."""
+        return sorted({name for name, _ in self._partitions()})
+
+    def days(self, aggregation: str) -> list[str]:
+        """As ``Store.days``."""
+        return [day for name, day in self._partitions() if name == aggregation]
+
+    def _partitions(self) -> list[Partition]:
+        keys = [key.split("/") for key in sorted(self.bucket.objects) if key.endswith("/data.parquet")]
+        return [(name, day.removeprefix("day=")) for name, day, _ in keys]
+
+    def scan(self) -> Output:
+        """As ``Store.scan``."""
+        return self._scan(classify)
+
+    def scan_deep(self, threads: int, report: Callable[[Broken | Unread], None]) -> Output:
+        """As ``Store.scan_deep``."""
+        output = self._scan(verify.verify)
+        for name, days in output.days.items():
+            for day, found in days.items():
+                if isinstance(found, Damaged):
+                    report(Broken(name, day, found.why))
+                elif isinstance(found, Unreadable):
+                    report(Unread(name, day, f"its result {found.why}"))
+        return output
+
+    def _scan(self, classified: Callable[[int, str, str], Found]) -> Output:
+        days: dict[str, dict[str, Found]] = {}
+        for name, day in self._partitions():
+            if found := self._found((name, day), classified):
+                days.setdefault(name, {})[day] = found
+        return Output(days)
+
+    def lookup(self, partition: Partition) -> Found | None:
+        """As ``Store.lookup``."""
+        return self._found(partition, classify)
+
+    def read(self, partition: Partition, wanted: Callable[[Commit], bool]) -> tuple[Found | None, bytes]:
+        """As ``Store.read``."""
+        content, _ = self.bucket.read(data_key(partition))
+        found = found_in(content, partition)
+        if isinstance(found, Commit) and not wanted(found):
+            return found, b""
+        found = found_in(content, partition, verify.verify)
+        return found, (content or b"") if isinstance(found, Commit) else b""
+
+    def _found(self, partition: Partition, classified: Callable[[int, str, str], Found]) -> Found | None:
+        try:
+            content, _ = self.bucket.read(data_key(partition))
+        except OSError as error:
+            return Unreadable(f"cannot be read: {error.strerror}")
+        return found_in(content, partition, classified)
+
+    def published_generation(self, partition: Partition) -> int:
+        """As ``Store.published_generation``."""
+        return self.bucket.generations[data_key(partition)]
+
+    def set_aside_damaged(self, partition: Partition) -> Broken | None:
+        """As ``Store.set_aside_damaged``."""
+        token = self.token(partition)
+        found = self._found(partition, verify.verify)
+        if not isinstance(found, Damaged):
+            return None
+        kept = self._set_aside(partition, token)
+        self.bucket.set(data_key(partition), None)
+        self.bucket.flush(data_key(partition))
+        return Broken(*partition, found.why, kept)
+
+    @contextmanager
+    def run_note(self) -> Iterator[RunNote]:
+        """As ``Store.run_note``: what is in memory dies with its run."""
+        yield _NoNote()
+
+    @contextmanager
+    def interrupted(self) -> Iterator[set[Partition]]:
+        """As ``Store.interrupted``."""
+        yield set()
+
+    def foreign_files(self, output: Output) -> list[str]:
+        """As ``Store.foreign_files``."""
+        return []
+
+    def visible_own_files(self) -> list[str]:
+        """As ``Store.visible_own_files``."""
+        return []
+
+    def hide_own_files(self) -> list[str]:
+        """As ``Store.hide_own_files``."""
+        return []
+
+    def read_note(self, name: str, *, longest: int | None = None) -> bytes | None:
+        """As ``Notes.read_note``."""
+        blob = self.bucket.objects.get(f"{OWN}/{name}")
+        return blob.content[:longest] if blob else None
+
+    def write_note(self, name: str, content: bytes, *, is_ours: Callable[[bytes], bool], durable: bool = False) -> None:
+        """As ``Notes.write_note``."""
+        self.bucket.put(f"{OWN}/{name}", content)
+        if durable:
+            self.bucket.flush(f"{OWN}/{name}")
+
+    def append_note(self, name: str, content: bytes) -> None:
+        """As ``Notes.append_note``."""
+        self.bucket.put(f"{OWN}/{name}", (self.read_note(name) or b"") + content)
+
+    def remove_note(self, name: str) -> None:
+        """As ``Notes.remove_note``."""
+        self.bucket.set(f"{OWN}/{name}", None)
+
+    def note_names(self, folder: str) -> list[str]:
+        """As ``Notes.note_names``."""
+        start = f"{OWN}/{folder}/"
+        return sorted(key.removeprefix(f"{OWN}/") for key in self.bucket.objects if key.startswith(start))
+
     def token(self, partition: Partition) -> Token:
         """As ``Store.token``."""
         key = data_key(partition)
@@ -139,7 +266,7 @@ class MemoryStore:
             content, version = self.bucket.read(key)
         except OSError as error:
             raise StorageError(f"{key} cannot be read: {error.strerror}") from error
-        found = classify(content, partition)
+        found = found_in(content, partition)
         digest = hashlib.sha256(content).hexdigest() if content is not None else ""
         identity = found.record.nonce if isinstance(found, Commit) else digest
         return Token(found, identity, b"%d" % version, self.bucket.generations[key])
@@ -199,10 +326,11 @@ class MemoryStore:
             raise StorageError(f"{one.partition} was not published, and may still be: {error.strerror}") from error
         raise Superseded from error
 
-    def _set_aside(self, partition: Partition, token: Token) -> None:
+    def _set_aside(self, partition: Partition, token: Token) -> str:
         kept = f"{SET_ASIDE}/{'.'.join(partition)}.{token.mark.decode()}"
         self.bucket.put(kept, self.bucket.read(data_key(partition))[0] or b"")
         self.bucket.flush(kept)
+        return kept
 
     def sync(self) -> None:
         """As ``Store.sync``."""
@@ -215,6 +343,15 @@ class MemoryStore:
         for key in stale:
             self.bucket.set(key, None)
         return len(stale)
+
+
+class _NoNote:
+    """A note that is kept nowhere."""
+
+    @contextmanager
+    def computing(self, partitions: Iterable[Partition]) -> Iterator[None]:
+        """As ``RunNote.computing``."""
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +374,13 @@ class InMemory:
         return self.body
 
 
-def classify(content: bytes | None, partition: Partition) -> Found | None:
+def found_in(
+    content: bytes | None, partition: Partition, classified: Callable[[int, str, str], Found] = classify
+) -> Found | None:
     """What an object is, where this partition's result should be."""
     if content is None:
         return None
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.flush()
-        return judge(file.fileno(), *partition)
+        return classified(file.fileno(), *partition)

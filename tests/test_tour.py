@@ -14,8 +14,8 @@ from state import outputs
 from state.index.best_effort import BestEffortIndex
 from state.inputs.root import InputRoot
 from state.planner.plan import Selection
-from state.result.classify import Commit, Damaged, look
-from state.store.local.root import create_root
+from state.result.classify import Commit, Damaged
+from state.store.local.root import open_store
 from tasks.catalog.declare import Aggregation, Source, aggregation, declared
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
@@ -58,13 +58,13 @@ class Tour:
 
     def plan(self) -> dict[str, str]:
         """Why which day would be computed now."""
-        with create_root(self.output) as root:
+        with open_store(self.output, create=True, remembered=False) as root:
             found = survey(self.catalog, InputRoot(self.raw), root, BestEffortIndex(None), Selection(), 1)
             return {item.day: item.reason for item in found.plan.items}
 
     def run(self) -> list[Committed | Failed]:
         """Compute and publish what is planned."""
-        with create_root(self.output) as root:
+        with open_store(self.output, create=True, remembered=False) as root:
             found = survey(self.catalog, InputRoot(self.raw), root, BestEffortIndex(None), Selection(), 1)
             shop = RunContext(self.catalog, InputRoot(self.raw), root)
             outcomes = [one for item in found.plan.items for one in compute(shop, [(item.day, [item])])]
@@ -117,8 +117,8 @@ def test_a_late_row_is_noticed_and_a_touch_is_not(tour: Tour) -> None:
 def test_a_result_carries_its_own_proof(tour: Tour) -> None:
     """The file says what it is, of which input, in which generation; no database has to be asked."""
     tour.run()
-    with create_root(tour.output) as root:
-        found = look(root.fd, "items_by_shop", "2024-05-01")
+    with open_store(tour.output, create=True, remembered=False) as root:
+        found = root.lookup(("items_by_shop", "2024-05-01"))
     assert isinstance(found, Commit)
     assert (found.record.day, found.record.generation, found.record.rows) == ("2024-05-01", 1, 2)
     assert found.record.inputs["sales"].rows == 3
@@ -128,8 +128,8 @@ def test_damage_is_found_and_kept_and_mended(tour: Tour) -> None:
     """What is torn is not adopted, and not destroyed either."""
     tour.run()
     tour.result("2024-05-02").write_bytes(b"torn")
-    with create_root(tour.output) as root:
-        assert isinstance(look(root.fd, "items_by_shop", "2024-05-02"), Damaged)
+    with open_store(tour.output, create=True, remembered=False) as root:
+        assert isinstance(root.lookup(("items_by_shop", "2024-05-02")), Damaged)
     assert tour.plan() == {"2024-05-02": "corrupt"}
     tour.run()
     assert [path.read_bytes() for path in (tour.output / "_noonmark/set_aside").iterdir()] == [b"torn"]

@@ -19,8 +19,8 @@ from flows.cli.signals import Ending, end_soon_when_signalled, leave, told_to_en
 from flows.cli.streams import STDERR, claim_stdout, give_up, say
 from flows.report.finish import ProblemsRemain
 from flows.report.models import Report
-from flows.settings import Settings, read_settings
 from state.errors import ConfigurationError, NoonmarkError, StorageError
+from state.settings import Settings, read_settings
 
 BROKEN = 4
 

@@ -15,7 +15,7 @@ from state.acceptance import Accepted
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.planner.plan import Plan
-from state.store.local.verify import Broken, Unread
+from state.store.base import Broken, Unread
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HEALTH, HealthWarning, Problem

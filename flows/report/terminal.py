@@ -12,10 +12,10 @@ from rich.text import Text
 
 from flows.report.models import DailyReport, HealthReport, PlanReport, RepairReport
 from flows.report.words import SHOWN, counted
-from flows.settings import PROJECT, Settings
 from state.acceptance import Accepted
 from state.days import order
 from state.planner.decide import Item
+from state.settings import PROJECT, Settings
 from tasks.compute.outcomes import Committed, Failed
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import DAILY, HEALTH, REPAIR, command_for

@@ -1,8 +1,4 @@
-"""Durable steps on a file system: what a power cut must not undo goes through here.
-
-Every path is relative to a descriptor of the output root. A path that starts again at ``/`` could lead beneath a
-mount point whose file system went away in the middle of a run.
-"""
+"""Reads, writes and flushes open files: what a power cut must not undo goes through here."""
 
 from __future__ import annotations
 
@@ -10,29 +6,19 @@ import ctypes
 import errno
 import fcntl
 import os
+import stat
 import sys
-from collections.abc import Callable
-
-from state.filesystem.folder import open_folder
+from collections.abc import Callable, Iterator
 
 CHUNK = 1 << 20
 
 
 def flush(fd: int) -> None:
-    """Force a file's or a folder's content to the device. Raises OSError; a failed flush is never tried again."""
+    """Force a file's or a folder's content to the device. Raises OSError; never retry a failed flush."""
     if sys.platform == "darwin":
         fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
     else:
         os.fsync(fd)
-
-
-def flush_folder(root_fd: int, path: str) -> None:
-    """Make the names in a folder below the root durable."""
-    fd = open_folder(root_fd, path)
-    try:
-        flush(fd)
-    finally:
-        os.close(fd)
 
 
 def _syncfs() -> Callable[[int], int] | None:
@@ -44,7 +30,7 @@ def _syncfs() -> Callable[[int], int] | None:
 
 
 def flush_file_system(fd: int) -> None:
-    """Flush everything on the file system of ``fd``: what other processes renamed but did not live to flush."""
+    """Flush everything on the file system of ``fd``, also what other processes wrote. Raises OSError."""
     syncfs = _syncfs()
     if syncfs is None:
         os.sync()
@@ -53,28 +39,53 @@ def flush_file_system(fd: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def make_folders(root_fd: int, path: str) -> None:
-    """Create ``path`` and its missing parents. Their durability is the caller's: another may have made them."""
-    os.close(open_folder(root_fd, path, create=True))
+def read_at(fd: int, size: int, offset: int = 0) -> bytes:
+    """Up to ``size`` bytes of an open file. Raises OSError."""
+    return os.pread(fd, size, offset)
+
+
+def write_at(fd: int, content: bytes, offset: int) -> None:
+    """Write a few bytes in one call. Raises OSError."""
+    os.pwrite(fd, content, offset)
+
+
+def pieces(fd: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """The bytes of an open file, in pieces. Raises OSError."""
+    while end is None or start < end:
+        piece = os.pread(fd, CHUNK if end is None else min(CHUNK, end - start), start)
+        if not piece:
+            return
+        yield piece
+        start += len(piece)
 
 
 def read_whole(fd: int) -> bytes:
-    """All bytes of an open file, from its start."""
-    pieces = []
-    offset = 0
-    while piece := os.pread(fd, CHUNK, offset):
-        pieces.append(piece)
-        offset += len(piece)
-    return b"".join(pieces)
+    """All bytes of an open file. Raises OSError."""
+    return b"".join(pieces(fd))
 
 
 def write_whole(fd: int, content: bytes) -> None:
-    """Write all of ``content`` at the descriptor's position; a short write goes on, a full disk raises."""
+    """Write all of ``content`` at the descriptor's position; a short write continues, a full disk raises OSError."""
     view = memoryview(content)
     while view:
         view = view[os.write(fd, view) :]
 
 
+def status_of(fd: int) -> os.stat_result:
+    """The status of an open file. Raises OSError."""
+    return os.fstat(fd)
+
+
+def is_regular(fd: int) -> bool:
+    """Whether an open file is a regular one. Raises OSError."""
+    return stat.S_ISREG(os.fstat(fd).st_mode)
+
+
+def close(fd: int) -> None:
+    """Close a descriptor."""
+    os.close(fd)
+
+
 def is_missing(error: OSError) -> bool:
-    """Whether an error says for certain that a path is not there. Every other error says that nobody knows."""
+    """Whether an error proves that a path does not exist. Every other error proves nothing."""
     return error.errno in (errno.ENOENT, errno.ENOTDIR)

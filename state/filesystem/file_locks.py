@@ -1,4 +1,4 @@
-"""Locks on files that end with the process that took them, and are in no forked child's hands.
+"""Locks on files that end with the process that took them, and that no forked child holds.
 
 A lock of ``flock`` belongs to the open file, which a child of ``fork`` shares: without care it would keep the lock
 alive after its parent's death.
@@ -25,7 +25,7 @@ os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after
 
 
 def open_lockable(path: str | os.PathLike[str], flags: int, mode: int = 0o666, dir_fd: int | None = None) -> int:
-    """Open a file for locking; no child keeps the descriptor. To be closed by ``close_lockable``. Raises OSError."""
+    """Open a file for locking; no child keeps the descriptor. Close it by ``close_lockable``. Raises OSError."""
     with _guard:
         descriptor = os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=dir_fd)
         _open_here.add(descriptor)
@@ -46,3 +46,8 @@ def try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def unlock(descriptor: int) -> None:
+    """Release the lock now, also where a child that was just forked shares the open file."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)

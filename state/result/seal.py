@@ -7,10 +7,8 @@ of the whole file missed none, and it can lie inside the file, so that data and 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
 
-from state.filesystem.durable import CHUNK
+from state.filesystem.durable import pieces, read_at, write_at
 
 DIGITS = 64
 OPEN_SEAL = "0" * DIGITS
@@ -24,7 +22,7 @@ class Torn(Exception):
 
 
 def read_footer(fd: int, size: int) -> bytes:
-    """The end of a Parquet file, from the first byte of its footer to the last of the file.
+    """The end of a Parquet file, from the first byte of its footer to the last byte of the file.
 
     One read in the common case. Raises Torn where the file has no footer, OSError where it cannot be read.
     """
@@ -40,7 +38,7 @@ def read_footer(fd: int, size: int) -> bytes:
 
 
 def _read(fd: int, offset: int, length: int) -> bytes:
-    found = os.pread(fd, length, offset)
+    found = read_at(fd, length, offset)
     if len(found) != length:
         raise Torn(f"{len(found)} of {length} bytes at its end could be read")
     return found
@@ -59,7 +57,7 @@ def seal_position(footer: bytes, size: int) -> int:
 
 def set_seal(fd: int, size: int, digest: str) -> None:
     """Write the seal into a file whose bytes, with the seal still open, have this SHA-256."""
-    os.pwrite(fd, digest.encode("ascii"), seal_position(read_footer(fd, size), size))
+    write_at(fd, digest.encode("ascii"), seal_position(read_footer(fd, size), size))
 
 
 def broken_seal(fd: int, size: int, footer: bytes | None = None) -> str | None:
@@ -74,15 +72,9 @@ def broken_seal(fd: int, size: int, footer: bytes | None = None) -> str | None:
     except Torn as torn:
         return str(torn)
     digest = hashlib.sha256()
-    for piece in _pieces(fd, 0, begin):
+    for piece in pieces(fd, 0, begin):
         digest.update(piece)
     for piece in (footer[:at], OPEN_SEAL.encode("ascii"), footer[at + DIGITS :]):
         digest.update(piece)
     stated = footer[at : at + DIGITS]
     return None if digest.hexdigest().encode("ascii") == stated else "its bytes do not match its seal"
-
-
-def _pieces(fd: int, start: int, end: int) -> Iterator[bytes]:
-    while start < end and (piece := os.pread(fd, min(CHUNK, end - start), start)):
-        yield piece
-        start += len(piece)

@@ -6,14 +6,13 @@ pyarrow writes it, not polars: it alone can add page checksums, and metadata aft
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from state.filesystem.durable import write_whole
+from state.filesystem.durable import status_of, write_whole
 from state.result.record import KEY, CommitRecord, dump
 from state.result.seal import set_seal
 
@@ -81,7 +80,7 @@ def write_result(fd: int, table: pa.Table, record: CommitRecord) -> None:
     ):
         writer.write_table(table)
         writer.add_key_value_metadata({KEY.decode(): dump(record).decode()})
-    set_seal(fd, os.fstat(fd).st_size, digest.hexdigest())
+    set_seal(fd, status_of(fd).st_size, digest.hexdigest())
 
 
 def _texts(schema: pa.Schema) -> list[str]:

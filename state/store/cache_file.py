@@ -1,72 +1,60 @@
-"""A file of the cache: entries that a run learned, in blocks that carry their own digest.
+"""A note of the cache: entries that a run learned, in blocks that carry their own digest.
 
-It is appended to, written anew before it is mostly of no use, and never flushed. Whatever is wrong with it costs time
-and nothing else: what it held is learned again.
+Runs append to it, and rewrite it before most of it is outdated; it is never flushed. Whatever is wrong with it costs
+time and nothing else: its entries are learned again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from state.filesystem.durable import is_missing, make_folders, read_whole, write_whole
-from state.filesystem.folder import open_file, rename
-from state.store.local import layout
-from state.store.local.set_aside import clear_place
-from state.store.local.staging import draft
+from state.errors import StorageError
+from state.store.notes import Notes
 
 _OURS = b"noonmark "
 
 
 class CacheFile:
-    """The entries that stand in a file of the cache. ``form`` says what they are: those of another one are not read."""
+    """The entries of a note. ``form`` says what they are: entries of another form are not read."""
 
     def __init__(
         self,
-        root_fd: int,
-        path: str,
+        notes: Notes,
+        name: str,
         form: str,
         packed: Callable[[Sequence[Any]], Any] = list,
         unpacked: Callable[[Any], list[Any]] = list,
     ) -> None:
-        """Read what is there. Nothing is written, and nothing that is wrong with it is an error.
+        """Read what is there; nothing that is wrong with it is an error.
 
-        ``packed`` makes a block's JSON of its entries, and ``unpacked`` the other way round; what that cannot take
-        for entries raises ValueError, TypeError or LookupError.
+        ``packed`` turns entries into a block's JSON, ``unpacked`` turns it back; that raises ValueError, TypeError or
+        LookupError for what are not entries.
         """
-        self._root_fd = root_fd
-        self._path = path
+        self._notes = notes
+        self._name = name
         self._form = form
         self._packed, self._unpacked = packed, unpacked
         try:
-            self.entries, self._whole = self._blocks(_content(root_fd, path))
-        except OSError:
+            self.entries, self._whole = self._blocks(notes.read_note(name) or b"")
+        except (StorageError, OSError):
             self.entries, self._whole = [], False
 
     def save(self, kept: Sequence[Any], learned: Sequence[Any]) -> None:
-        """Add what was learned; write ``kept`` and that anew where more than half of what stands there is neither.
+        """Add what was learned, or write it with ``kept`` where more than half of the note is outdated.
 
-        Raises OSError.
+        Raises StorageError, OSError.
         """
         read, live = len(self.entries), len(kept) + len(learned)
         if self._whole and not learned and read <= 2 * live:
             return
-        make_folders(self._root_fd, layout.CACHE)
         if self._whole and read + len(learned) <= 2 * live:
-            fd = open_file(self._root_fd, self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-            try:
-                write_whole(fd, self._block(learned))
-            finally:
-                os.close(fd)
-            return
-        with draft(self._root_fd) as new:
-            write_whole(new.fd, self._block([*kept, *learned]))
-            clear_place(self._root_fd, self._path, lambda content: content.startswith(_OURS))
-            rename(self._root_fd, layout.temporary_file(new.nonce), self._path)
-            new.published = True
+            self._notes.append_note(self._name, self._block(learned))
+        else:
+            content = self._block([*kept, *learned])
+            self._notes.write_note(self._name, content, is_ours=lambda found: found.startswith(_OURS))
 
     def _block(self, entries: Sequence[Any]) -> bytes:
         body = json.dumps(self._packed(entries), separators=(",", ":")).encode() + b"\n"
@@ -92,16 +80,3 @@ class CacheFile:
                 return entries, False
             at += len(header) + len(body)
         return entries, True
-
-
-def _content(root_fd: int, path: str) -> bytes:
-    try:
-        fd = open_file(root_fd, path, os.O_RDONLY)
-    except OSError as error:
-        if is_missing(error):
-            return b""
-        raise
-    try:
-        return read_whole(fd)
-    finally:
-        os.close(fd)

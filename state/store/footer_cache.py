@@ -1,7 +1,6 @@
-"""What the footers of results said, kept so that a run reads again only what changed since.
+"""Keeps what the footers of results said, so that a run reads again only those that changed.
 
-A file's identity (inode, size, mtime and ctime) stands for its footer where the times are old enough to prove anything.
-They are kept in a file of the cache: whatever is wrong with it costs time and nothing else.
+A file's identity (inode, size, mtime and ctime) stands for its footer where its times are old enough to prove anything.
 """
 
 from __future__ import annotations
@@ -14,72 +13,69 @@ from typing import Any
 from state import clock
 from state.inputs.files import RECENT_NS
 from state.partition import Partition
-from state.result import classify as found
-from state.result.classify import Commit, Found
+from state.result.classify import Commit, stat_of
 from state.result.record import FORMAT, CommitRecord, SourceRecord, has_types
 from state.store.cache_file import CacheFile
-from state.store.local import layout
+from state.store.notes import Notes
 
+NAME = "cache/footers"
 _Entry = Sequence[Any]
-"""Aggregation, day, the identity, the values of the record, and the schema. A block holds each schema once, and in its
-entries where it stands."""
+"""Aggregation, day, identity, the values of the record, and the schema. On disk each schema stands once in a block, and
+its number in the entries."""
 
-# Values stand without their names: code whose records have other fields must not take them for its own.
+# Values stand without their names: code whose records have other fields must not read them as its own.
 _NAMES = [str(FORMAT), *CommitRecord._fields, *SourceRecord._fields, "schema"]
 _FIELDS = hashlib.sha256(" ".join(_NAMES).encode()).hexdigest()[:16]
 _INPUTS = CommitRecord._fields.index("inputs")
 _FORM = f"noonmark footers {_FIELDS}"
 
 
-class Footers:
-    """The footers that are known of an output, and those that are learned in one look at it."""
+class FooterCache:
+    """The footers that are known of an output, and those that one scan learned."""
 
-    def __init__(self, root_fd: int) -> None:
-        """Read what is known. Nothing is written, and nothing that is wrong with it is an error."""
-        self._root_fd = root_fd
+    def __init__(self, notes: Notes) -> None:
+        """Read what is known; nothing that is wrong with it is an error."""
         self._began_ns = clock.time_ns()
         self._learned: dict[Partition, _Entry] = {}
         self._used: dict[Partition, _Entry] = {}
-        self._file = CacheFile(root_fd, layout.FOOTERS, _FORM, _packed, _unpacked)
+        self._file = CacheFile(notes, NAME, _FORM, _packed, _unpacked)
         self._known: dict[Partition, _Entry] = {
             (one[0], one[1]): one for one in self._file.entries if type(one[0]) is type(one[1]) is str
         }
 
-    def known(self, place: Partition, fd: int | None = None) -> Commit | None:
-        """The commit in a place, if its file is one whose footer is known; ``fd`` is that file where it is open."""
-        entry = self._known.get(place)
-        if entry is None:
-            return None
+    def __contains__(self, partition: Partition) -> bool:
+        """Whether a footer is known, if the file is still the same."""
+        return partition in self._known
+
+    def known(self, partition: Partition, status: os.stat_result) -> Commit | None:
+        """The commit of a partition, if this is the status of the file whose footer is known."""
+        entry = self._known.get(partition)
         try:
-            status = self._status(place) if fd is None else os.fstat(fd)
-            if _identity(status) != entry[2]:
+            if entry is None or _identity(status) != entry[2]:
                 return None
             record = _record(entry[3])
-        except (OSError, TypeError, LookupError, AttributeError):  # its block's digest says nothing of types
+        except (TypeError, LookupError, AttributeError):  # its block's digest says nothing of types
             return None
-        if not has_types(record) or (record.aggregation, record.day) != place:
+        if not has_types(record) or (record.aggregation, record.day) != partition:
             return None
-        self._used[place] = entry
-        return Commit(record, (status.st_size, status.st_mtime_ns), entry[4])
+        self._used[partition] = entry
+        return Commit(record, stat_of(status), entry[4])
 
-    def forget(self, place: Partition) -> None:
-        """Read a place's file anew, whatever is known of it."""
-        self._known.pop(place, None)
+    def forget(self, partition: Partition) -> None:
+        """Read this partition's file again, whatever is known."""
+        self._known.pop(partition, None)
 
-    def judge(self, fd: int, aggregation: str, day: str) -> Found:
-        """As ``classify.judge``; a commit whose file's times prove something is learned. Raises OSError."""
-        status = os.fstat(fd)
-        what = found.judge(fd, aggregation, day)
-        if isinstance(what, Commit) and max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < self._began_ns:
-            self._learned[aggregation, day] = (aggregation, day, _identity(status), what.record, what.schema)
-        return what
+    def learn(self, partition: Partition, status: os.stat_result, commit: Commit) -> None:
+        """Keep a commit, where the times of its file are old enough to prove anything.
 
-    def _status(self, place: Partition) -> os.stat_result:
-        return os.stat(layout.data_file(*place), dir_fd=self._root_fd, follow_symlinks=False)
+        ``status`` is that of the file before its footer was read.
+        """
+        if max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < self._began_ns:
+            self._learned[partition] = (*partition, _identity(status), commit.record, commit.schema)
 
     def save(self) -> None:
-        """Keep what was learned, and drop what is of no use any more. Raises OSError."""
-        kept = [entry for place, entry in self._used.items() if place not in self._learned]
+        """Keep what was learned, and drop what is outdated. Raises StorageError, OSError."""
+        kept = [entry for partition, entry in self._used.items() if partition not in self._learned]
         self._file.save(kept, list(self._learned.values()))
 
 

@@ -10,7 +10,8 @@ from functools import cached_property
 from state.inputs.root import InputRoot
 from state.planner.decide import Item
 from state.result.schemas import Schemas
-from state.store.local.run_note import RunNote
+from state.store.base import RunNote
+from state.store.local.run_note import LocalRunNote
 from state.store.local.store import LocalStore
 from tasks.catalog.load import Catalog
 from tasks.compute.progress import Progress
@@ -61,7 +62,7 @@ class RunContext:
     schemas: Schemas = field(default_factory=Schemas)
     stopping: threading.Event = field(default_factory=threading.Event)
     passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    note: RunNote = field(default_factory=RunNote)
+    note: RunNote = field(default_factory=LocalRunNote)
     module: str = ""
 
     @cached_property

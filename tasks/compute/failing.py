@@ -14,20 +14,19 @@ from state.failure import DIED, Failure
 from state.index.best_effort import BestEffortIndex
 from state.partition import Partition
 from state.planner.decide import Item
+from state.store.base import Store
 from state.store.failures import forget_failure, read_failures, record_failure
-from state.store.local.run_note import left_by_the_dead
-from state.store.local.store import LocalStore
 from tasks.compute.outcomes import Failed, Outcome, Skipped
 
 log = logging.getLogger("noonmark")
 
 
-def record_deaths(root: LocalStore) -> None:
+def record_deaths(root: Store) -> None:
     """Record a failure for every result that a run was computing as it died: one of them may have been the cause."""
-    with _told(), left_by_the_dead(root.fd) as places:
+    with _told(), root.interrupted() as places:
         for place in sorted(places):
             error = f"the run that computed it died, with {len(places) - 1} other results"
-            record_failure(root.fd, Failure(*place, DIED, error, basis="", times=1, failed_at=_now()))
+            record_failure(root, Failure(*place, DIED, error, basis="", times=1, failed_at=_now()))
         if places:
             log.warning(
                 "a run died while it computed %s (the first is %s %s): their aggregations are computed in a child "
@@ -37,7 +36,7 @@ def record_deaths(root: LocalStore) -> None:
             )
 
 
-def record_outcomes(root: LocalStore, items: Mapping[Partition, Item], outcomes: Sequence[Outcome]) -> None:
+def record_outcomes(root: Store, items: Mapping[Partition, Item], outcomes: Sequence[Outcome]) -> None:
     """Record what failed, and forget the failures of what did not."""
     with _told():
         for one in outcomes:
@@ -45,23 +44,23 @@ def record_outcomes(root: LocalStore, items: Mapping[Partition, Item], outcomes:
             if isinstance(one, Failed):
                 times = item.failure.times + 1 if item.failure else 1
                 failure = Failure(one.aggregation, one.day, one.kind, one.error, item.basis, times, _now())
-                record_failure(root.fd, failure)
+                record_failure(root, failure)
             elif item.failure and not (isinstance(one, Skipped) and one.status == "leased"):
-                forget_failure(root.fd, (one.aggregation, one.day))
+                forget_failure(root, (one.aggregation, one.day))
 
 
-def forget_recovered(root: LocalStore, recovered: Collection[Partition]) -> None:
+def forget_recovered(root: Store, recovered: Collection[Partition]) -> None:
     """Forget the failures of results that need nothing any more."""
     with _told():
         for place in recovered:
-            forget_failure(root.fd, place)
+            forget_failure(root, place)
 
 
 def show_failures(
-    root: LocalStore, index: BestEffortIndex, items: Collection[Item], recovered: Collection[Partition]
+    root: Store, index: BestEffortIndex, items: Collection[Item], recovered: Collection[Partition]
 ) -> None:
     """Copy the records to Redis, for dashboards, where this run had to do with any."""
-    failures = read_failures(root.fd)
+    failures = read_failures(root)
     names = {name for name, _ in (*failures, *recovered)} | {item.aggregation for item in items if item.failure}
     index.copy_failures(
         {name: {one.day: one.to_json() for one in failures.values() if one.aggregation == name} for name in names}

@@ -13,8 +13,11 @@ from contextlib import ExitStack
 from functools import partial
 
 from state import clock
+from state.filesystem.flushing import flush_each
 from state.planner.decide import Item
-from state.store.local.commit import flush_drafts, flush_published
+from state.store.local import commit as commits
+from state.store.local.staging import StagedFile
+from state.store.local.store import LocalStore
 from tasks.compute.context import Days, RunContext
 from tasks.compute.evaluate import Results, evaluate
 from tasks.compute.job import Attempt, Ready
@@ -40,7 +43,7 @@ def compute(shop: RunContext, days: Days) -> Iterator[Outcome]:
         began = clock.monotonic()
         group = _begin_group(shop, todo)
         with shop.note.computing((one.aggregation, one.day) for attempt, _ in group for one in attempt.pending):
-            _commit([attempt for attempt, _ in group], shop.root.fd)
+            _commit([attempt for attempt, _ in group], shop.root)
         shop.pace.took(sum(len(attempt.planned) for attempt, _ in group), clock.monotonic() - began)
         begun_anew = 0
         for attempt, number in reversed(group):
@@ -78,20 +81,22 @@ def _begin_group(shop: RunContext, todo: Todo) -> list[tuple[Attempt, int]]:
     return group
 
 
-def _commit(group: Sequence[Attempt], root_fd: int) -> None:
+def _commit(group: Sequence[Attempt], root: LocalStore) -> None:
     """Take a group from its input to its commits, each step for all of its days."""
     with ExitStack() as drafts:
         for attempt, results in _evaluated(group):
             _guarded(attempt, partial(attempt.write, results, drafts))
         written = _ready(group)
-        for (attempt, one), error in zip(written, flush_drafts([one.new for _, one in written]), strict=True):
+        for (attempt, one), error in zip(
+            written, flush_each(StagedFile.flush, [one.new for _, one in written]), strict=True
+        ):
             attempt.flushed(one, error)
         since = logical_now()
         for attempt in group:
             _guarded(attempt, partial(attempt.publish, since))
         published = _ready(group)
         places = [(one.item.aggregation, attempt.day) for attempt, one in published]
-        for (attempt, one), error in zip(published, flush_published(root_fd, places), strict=True):
+        for (attempt, one), error in zip(published, commits._flush_published(root.folder, places), strict=True):
             _guarded(attempt, partial(attempt.settle, one, error))
 
 

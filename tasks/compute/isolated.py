@@ -19,7 +19,6 @@ from state.filesystem.durable import write_whole
 from state.inputs.root import InputRoot
 from state.planner.decide import Item
 from state.result.schemas import Schemas
-from state.store.local.scan import scan
 from state.store.local.store import LocalStore
 from tasks.compute.outcomes import Committed, Failed, Outcome
 from tasks.user_code import exit_process
@@ -49,12 +48,11 @@ def _serve(first: dict[str, Any], asked: queue.SimpleQueue[list[Item]]) -> None:
 
     try:
         raw_fd, raw_path = first["input"]
-        fd, identity, path = first["output"]
-        root = LocalStore(fd, identity, Path(path))
+        root = LocalStore.from_handle(*first["output"])
         passed_over = {name: tuple(paths) for name, paths in first["passed_over"].items()}
         shop = RunContext(
             *(load(first["module"]), InputRoot(Path(raw_path), raw_fd), root),
-            schemas=Schemas(scan(root).days),
+            schemas=Schemas(root.scan().days),
             passed_over=passed_over,
         )
         while True:

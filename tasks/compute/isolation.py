@@ -24,7 +24,7 @@ from state.failure import DIED
 from state.index.index import IndexUpdate
 from state.partition import Partition
 from state.planner.decide import Item
-from state.result.classify import Commit, look
+from state.result.classify import Commit
 from tasks.compute.context import Days, RunContext
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 
@@ -80,7 +80,8 @@ class _Child:
         self._shop = shop
         self._answers, write = os.pipe()
         raw = shop.input_root
-        inherited = [shop.root.fd, write, *([raw.fd] if raw.is_open else [])]
+        descriptors, handle = shop.root.handle()
+        inherited = [*descriptors, write, *([raw.fd] if raw.is_open else [])]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tasks.compute.isolated"],
             cwd=_PROJECT,
@@ -98,7 +99,7 @@ class _Child:
                 "module": shop.module,
                 "passed_over": shop.passed_over,
                 "input": [raw.fd if raw.is_open else None, os.fspath(raw.path)],
-                "output": [shop.root.fd, shop.root.id, os.fspath(shop.root.path)],
+                "output": handle,
                 "answers": write,
             }
         )
@@ -175,7 +176,7 @@ def _outcome(shop: RunContext, item: Item, told: dict[str, Any]) -> Outcome:
         return Skipped(*place, told["status"])
     if "error" in told:
         return Failed(*place, told["kind"], told["error"], told["passing"])
-    found = look(shop.root.fd, *place)
+    found = shop.root.lookup(place)
     if isinstance(found, Commit) and found.record.nonce == told["nonce"]:
         news = IndexUpdate(found, told["predecessor"])
         return Committed(*place, found.record.generation, found.record.rows, item.reason, news)

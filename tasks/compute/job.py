@@ -28,8 +28,8 @@ from state.result.record import CommitRecord, SourceRecord
 from state.result.schemas import SchemaDiffers, schema_of
 from state.result.writing import arrow_table, rows_digest, write_result
 from state.store.base import Superseded, Token
-from state.store.local.commit import publish, read_token
-from state.store.local.staging import StagedFile, draft
+from state.store.local import commit as commits
+from state.store.local.staging import StagedFile, staged_file
 from tasks.catalog.declare import Aggregation, Source
 from tasks.compute.context import RunContext
 from tasks.compute.evaluate import Evaluated, Misfit
@@ -149,7 +149,7 @@ class Attempt:
 
     def _read_token(self, item: Item) -> bool:
         try:
-            token = read_token(self._shop.root.fd, item.aggregation, self.day)
+            token = self._shop.root.token((item.aggregation, self.day))
         except StorageError as error:
             return self._fail(item, "storage", str(error), passing=True)
         found = token.found
@@ -231,7 +231,7 @@ class Attempt:
         table = arrow_table(result.frame)
         schema = schema_of(table)
         self._shop.schemas.claim(item.aggregation, aggregation.version, self.day, schema)
-        new = drafts.enter_context(draft(self._shop.root.fd))
+        new = drafts.enter_context(staged_file(self._shop.root.folder))
         record = CommitRecord(
             aggregation=item.aggregation,
             version=aggregation.version,
@@ -264,7 +264,7 @@ class Attempt:
 
     def _publish(self, one: Ready) -> bool:
         try:
-            publish(self._shop.root.fd, one.item.aggregation, self.day, one.token, one.new)
+            commits._publish(self._shop.root.folder, (one.item.aggregation, self.day), one.token, one.new)
         except Superseded:
             return self._begin_anew(one.item)
         except (OSError, StorageError) as error:

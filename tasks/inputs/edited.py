@@ -13,8 +13,7 @@ from state.inputs.root import InputRoot
 from state.planner.current import Current, input_is_current
 from state.result.classify import Commit
 from state.result.record import SourceRecord
-from state.store.local.scan import Output
-from state.store.local.verify import Unread
+from state.store.base import Output, Unread
 from state.threads import map_in_threads
 from tasks.catalog.declare import Source
 from tasks.catalog.load import Catalog

@@ -20,7 +20,7 @@ from flows.cli.command import Parser
 from flows.cli.options import add_selection, selection_of
 from flows.daily import preview
 from flows.report.terminal import show_daily
-from flows.settings import read_settings
+from state.settings import read_settings
 from tasks.catalog.load import load
 from tests.flows.reports import daily_report
 from tests.project import CHECKOUT, SHOPS, Finished, Project, Running, dates, dump, reasons, wait_until

@@ -19,8 +19,8 @@ import redis
 from flows.health import check_health
 from flows.repair import repair_output
 from flows.report.terminal import show_health
-from flows.settings import Settings, read_settings
 from state.errors import Refused
+from state.settings import Settings, read_settings
 from tasks.catalog.load import Catalog, load
 from tests.project import SHOPS, Finished, Project, Running, dates, wait_until
 from tests.redis_servers import client_of, started

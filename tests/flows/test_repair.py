@@ -20,8 +20,10 @@ from flows.report.models import RepairReport
 from flows.report.terminal import show_repair
 from state.errors import IndexUnavailable, Refused
 from state.index.index import ReconcileStats
+from state.partition import Partition
+from state.store.base import Broken
+from state.store.local.set_aside import set_aside_damaged
 from state.store.local.store import LocalStore
-from state.store.local.verify import Broken, set_aside_damaged
 from tasks.deep_check import DeepCheck
 from tasks.inputs.edited import Edited
 from tests.flows.test_health import at, command, examined, inside, kinds, mended
@@ -189,11 +191,11 @@ def test_a_commit_that_lands_during_the_deep_look_is_indexed(
     client.hdel(COMMITS, DAYS[3])
     result.write_bytes(b"torn")
 
-    def rebuild_first(root: LocalStore, broken: Broken) -> Broken | None:
+    def rebuild_first(root: LocalStore, partition: Partition) -> Broken | None:
         rebuilt.rename(result)
-        return set_aside_damaged(root, broken)
+        return set_aside_damaged(root.folder, partition)
 
-    monkeypatch.setattr("tasks.deep_check.set_aside_damaged", rebuild_first)
+    monkeypatch.setattr(LocalStore, "set_aside_damaged", rebuild_first)
     report = mended(indexed, deep=True)
     assert (report["set_aside"], numbers(report)) == ([], (1, 0, 0, 19))
     assert dump(client) == good

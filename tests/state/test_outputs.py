@@ -15,12 +15,12 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from state.errors import StorageError
+from state.errors import ConfigurationError, StorageError
 from state.outputs import scan
 from state.result.record import KEY
 from state.result.writing import arrow_table
 from state.store.local import layout
-from state.store.local.root import create_root
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tests.builders import DAY, NAME, child, commit, fail, flip, heard, place, rows_of, tell
 
@@ -30,18 +30,17 @@ REPLACE = """
 import os, sys
 from pathlib import Path
 from state.store.base import Superseded
-from state.store.local.commit import publish, read_token
-from state.store.local.root import find_root
-from tests.builders import DAY, NAME, rows_of, written
+from state.store.local.root import find_store
+from tests.builders import DAY, NAME, publish, rows_of, written
 os.fsync = lambda fd: None  # nobody cuts the power here, and readers meet more replacements
-root = find_root(Path(sys.argv[1]))
+root = find_store(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
 while True:
-    token = read_token(root.fd, NAME, DAY)
+    token = root.token((NAME, DAY))
     with written(root, token, rows_of(token.generation, 1 + 997 * token.generation % 2000)) as new:
         try:
-            publish(root.fd, NAME, DAY, token, new)
+            publish(root, new)
         except Superseded:
             pass
 """
@@ -50,7 +49,7 @@ while True:
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[LocalStore]:
     """An output with one committed day."""
-    with create_root(tmp_path / "out") as one:
+    with open_store(tmp_path / "out", create=True, remembered=False) as one:
         commit(one)
         yield one
 
@@ -205,3 +204,12 @@ def test_versions_are_read_together_only_where_their_schemas_are_equal(root: Loc
     assert _read(root, version=1)["day"].n_unique() == 2
     with pytest.raises(StorageError, match="no committed result of version 3"):
         _read(root, version=3)
+
+
+def test_the_output_of_the_settings_is_read(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NOONMARK_OUTPUT says where results are, for whoever writes them and for whoever reads them."""
+    monkeypatch.setenv("NOONMARK_OUTPUT", str(root.path))
+    assert scan(NAME).collect().equals(_read(root))
+    monkeypatch.setenv("NOONMARK_OUTPUT", "s3://elsewhere")
+    with pytest.raises(ConfigurationError, match="NOONMARK_OUTPUT"):
+        scan(NAME)

@@ -26,7 +26,7 @@ from state.store import digest_cache as digests
 from state.store.accepted import write_accepted
 from state.store.cache_file import CacheFile
 from state.store.local import layout
-from state.store.local.root import create_root
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks import survey as module
 from tasks.catalog.declare import Source, aggregation, declared
@@ -108,7 +108,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """Three days, not committed yet. Times prove what they say at once, though the files are new."""
     monkeypatch.setattr(intake, "RECENT_NS", -(10**9))
     (tmp_path / "in").mkdir()
-    with create_root(tmp_path / "out") as root:
+    with open_store(tmp_path / "out", create=True, remembered=False) as root:
         made = House(tmp_path / "in", root)
         for day in DAYS:
             made.put(day)
@@ -240,13 +240,13 @@ def test_what_is_wrong_with_the_kept_digests_costs_time_alone(
         assert any("what was read of the inputs cannot be kept" in message for message in told.messages)
     else:
         remember_digests(house.survey())
-        file = house.root.path / layout.DIGESTS
+        file = house.root.path / layout.note_file("cache/digests")
         content = file.read_bytes()
         if harm == "folder":
             file.unlink()
             file.mkdir()
         elif harm == "other entries":
-            CacheFile(house.root.fd, layout.DIGESTS, digests._FORM).save([], [["a", 1], 7, None, "text"])
+            CacheFile(house.root, digests.NAME, digests._FORM).save([], [["a", 1], 7, None, "text"])
         else:
             file.write_bytes({"empty": b"", "cut": content[:-3], "noise": b"\0" * 99}[harm])
     assert house.reasons() == {}

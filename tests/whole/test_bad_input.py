@@ -22,7 +22,7 @@ import pytest
 from flows import daily
 from flows.cli import command
 from flows.report.terminal import show_daily
-from flows.settings import read_settings
+from state.settings import read_settings
 from tests.builders import child, heard
 from tests.flows.reports import daily_report
 from tests.project import SHOPS, Finished, Project, dates

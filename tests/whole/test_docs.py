@@ -25,8 +25,8 @@ from pydantic.fields import FieldInfo
 from examples.nycflights import FLIGHT_DAYS, WEATHER_DAYS, lay_out
 from flows.cli import command
 from flows.cli.signals import SIGNALS
-from flows.settings import PREFIX, Settings, is_shown
 from state import errors
+from state.settings import PREFIX, Settings, is_shown
 from tests.project import CHECKOUT, Project
 
 DOCUMENTS = (

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from flows import settings as settings_module
 from flows.daily import preview
 from flows.health import check_health
 from flows.opening import opened_index, opened_root
 from flows.repair import repair_output
-from flows.settings import PROJECT, read_settings
+from state import settings as settings_module
 from state.errors import ConfigurationError, Refused
 from state.planner.plan import Selection
-from state.store.local.root import open_root
+from state.settings import PROJECT, read_settings
+from state.store.local.root import open_store
 from tasks.catalog.load import Catalog, load
 from tests.builders import commit, place
 from tests.project import SHOPS, Finished, Project, Running, dates, dump
@@ -177,7 +177,7 @@ def test_others_read_the_output_as_the_umask_says(shared: Path, umask: None, mas
     if os.geteuid() != 0:
         pytest.skip("only root can read as another user")
     os.umask(mask)
-    with open_root(shared / "output", create=True, remembered=False) as root:
+    with open_store(shared / "output", create=True, remembered=False) as root:
         commit(root)
         path = place(root)
     os.umask(0o022)

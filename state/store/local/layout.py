@@ -1,6 +1,6 @@
-"""Every path under the output root is built here, and here alone a path is read back into what it names.
+"""Every path of a local output. All are relative to the output root.
 
-All paths are relative to the root, so that they can be resolved from the descriptor that a run holds of it.
+Only here is a path built, and only here is one read back into what it names.
 """
 
 from __future__ import annotations
@@ -9,14 +9,9 @@ from state.days import is_day
 
 OWN = "_noonmark"
 MARKER = f"{OWN}/root.json"
-ACCEPTED = f"{OWN}/accepted.json"
-DRAFTS = f"{OWN}/tmp"  # noqa: S108 a folder of the output, not the system's
+STAGING = f"{OWN}/tmp"  # noqa: S108 a folder of the output, not the system's
 LOCKS = f"{OWN}/locks"
 SET_ASIDE = f"{OWN}/set_aside"
-FAILED = f"{OWN}/failed"
-CACHE = f"{OWN}/cache"
-FOOTERS = f"{CACHE}/footers"
-DIGESTS = f"{CACHE}/digests"
 DATA = "data.parquet"
 NOTE = ".note"
 TEMPORARY = ".tmp"
@@ -24,7 +19,7 @@ _KEY = "day="
 
 
 def aggregation_folder(aggregation: str) -> str:
-    """Where all days of an aggregation lie."""
+    """The folder of all days of an aggregation."""
     return aggregation
 
 
@@ -34,7 +29,7 @@ def day_folder(aggregation: str, day: str) -> str:
 
 
 def data_file(aggregation: str, day: str) -> str:
-    """The one file of a day's folder: its commit."""
+    """The one file in a day's folder: its commit."""
     return f"{aggregation}/{_KEY}{day}/{DATA}"
 
 
@@ -44,26 +39,26 @@ def lock_file(aggregation: str, day: str) -> str:
 
 
 def temporary_file(nonce: str) -> str:
-    """Where a result is written before it is published."""
-    return f"{DRAFTS}/{nonce}{TEMPORARY}"
+    """A file before it is published."""
+    return f"{STAGING}/{nonce}{TEMPORARY}"
 
 
 def run_note(nonce: str) -> str:
-    """Where a run says what it is computing, so that a later run can tell where it died."""
-    return f"{DRAFTS}/{nonce}{NOTE}"
+    """What a run is computing, so that a later run can tell where it died."""
+    return f"{STAGING}/{nonce}{NOTE}"
 
 
-def failure_file(aggregation: str, day: str) -> str:
-    """The record of a result that could not be computed."""
-    return f"{FAILED}/{aggregation}.{day}.json"
+def note_file(name: str) -> str:
+    """A note of the output's own, such as ``accepted.json`` or ``cache/footers``."""
+    return f"{OWN}/{name}"
 
 
 def set_aside_file(aggregation: str, day: str, tag: str) -> str:
-    """Where a damaged result is kept. It does not end in ``.parquet``, so no glob over results can read it."""
+    """Where a damaged result is kept. It does not end in ``.parquet``, so no glob over results reads it."""
     return f"{SET_ASIDE}/{aggregation}.{day}.{tag}.damaged"
 
 
 def day_of(folder: str) -> str | None:
-    """The day that a folder's name ``day=…`` stands for, or None: no other name is ever turned into a path."""
+    """The day that a folder's name ``day=…`` stands for, or None: no other name is ever made a path."""
     day = folder.removeprefix(_KEY)
     return day if folder.startswith(_KEY) and is_day(day) else None

@@ -1,34 +1,31 @@
-"""What a run is computing, on disk: where a process dies of a day, the next run can tell which days it may have been.
+"""What a run is computing, on disk: where its process dies, the next run can tell which results may be the cause.
 
-The note is a private file that its run holds locked, so one whose lock is free is of a run that died. It is not
-flushed: it outlives a process that is killed, and a power cut is no day's fault.
+The note is a private file that its run holds locked, so one whose lock is free belongs to a run that died. It is not
+flushed: it survives a process that is killed, and a power cut is no result's fault.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Self
 
 from state.days import is_day
-from state.filesystem.durable import read_whole
+from state.filesystem.durable import read_whole, write_at
+from state.filesystem.folder import Folder
 from state.partition import Partition, is_aggregation_name
 from state.store.local import layout
-from state.store.local.staging import draft, draft_names, is_ours, orphaned, unlink
+from state.store.local.staging import abandoned, private_files, staged_file
 
 
-class RunNote:
-    """The note of a run, from the first result that it computes to its end in any way that Python can see.
+class LocalRunNote:
+    """As ``RunNote``. The file is created with the first result that the run computes; without a root, never."""
 
-    Any thread may say what it computes. Without an output nothing is written.
-    """
-
-    def __init__(self, root_fd: int | None = None) -> None:
-        self._root_fd = root_fd
-        self._places: dict[int, list[Partition]] = {}
+    def __init__(self, root: Folder | None = None) -> None:
+        self._root = root
+        self._partitions: dict[int, list[Partition]] = {}
         self._lock = threading.Lock()
         self._file = ExitStack()
         self._fd: int | None = None
@@ -41,54 +38,48 @@ class RunNote:
         self._file.close()
 
     @contextmanager
-    def computing(self, places: Iterable[Partition]) -> Iterator[None]:
-        """Say that this thread computes these results, for as long as it is entered."""
+    def computing(self, partitions: Iterable[Partition]) -> Iterator[None]:
+        """As ``RunNote.computing``."""
         thread = threading.get_ident()
         with self._lock:
-            self._places[thread] = list(places)
+            self._partitions[thread] = list(partitions)
             self._write()
         try:
             yield
         finally:
             with self._lock:
-                del self._places[thread]
+                del self._partitions[thread]
                 self._write()
 
     def _write(self) -> None:
-        if self._root_fd is None:
+        if self._root is None:
             return
-        content = json.dumps([place for some in self._places.values() for place in some]).encode()
-        with suppress(OSError):  # a full disk: the results that are written beside it tell of that
+        content = json.dumps([one for some in self._partitions.values() for one in some]).encode()
+        with suppress(OSError):  # such as a full disk, which the results that are written beside it report
             if self._fd is None:
-                self._fd = self._file.enter_context(draft(self._root_fd, layout.run_note)).fd
-            # In one call, and over all that stood there: a process that is killed leaves the old note or the new one.
-            os.pwrite(self._fd, content.ljust(self._written), 0)
+                self._fd = self._file.enter_context(staged_file(self._root, layout.run_note)).fd
+            # In one call, over all that stood there: a process that is killed leaves the old note or the new one.
+            write_at(self._fd, content.ljust(self._written), 0)
             self._written = len(content)
 
 
 @contextmanager
-def left_by_the_dead(root_fd: int) -> Iterator[set[Partition]]:
-    """The results that runs were computing when their process died.
-
-    Their notes are removed on leaving, unless an exception is raised: until then another run may read them too. Raises
-    OSError.
-    """
-    places: set[Partition] = set()
+def interrupted(root: Folder) -> Iterator[set[Partition]]:
+    """As ``Store.interrupted``. Raises OSError."""
+    partitions: set[Partition] = set()
     read = []
-    for name in draft_names(root_fd):
-        path = f"{layout.DRAFTS}/{name}"
-        if is_ours(name, layout.NOTE):
-            with orphaned(root_fd, path) as fd:
-                if fd is not None:
-                    places |= _places(read_whole(fd))
-                    read.append(path)
-    yield places
+    for path in private_files(root, layout.NOTE):
+        with abandoned(root, path) as fd:
+            if fd is not None:
+                partitions |= _partitions(read_whole(fd))
+                read.append(path)
+    yield partitions
     for path in read:
-        unlink(root_fd, path)
+        root.unlink(path)
 
 
-def _places(content: bytes) -> set[Partition]:
-    """The results that a note names; whatever is none is left out."""
+def _partitions(content: bytes) -> set[Partition]:
+    """The results that a note names; whatever is not one is left out."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):

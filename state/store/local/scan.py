@@ -1,101 +1,86 @@
-"""Reads the whole output into what stands in each day's place, in one pass and without writing anything.
+"""Reads the whole output into what stands in each partition's place, in one pass and without writing anything.
 
-The output is the truth. So an error of listing is an error, never an empty list.
+The output is the truth, so an error of listing is an error and never an empty list.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from state.errors import StorageError
-from state.filesystem.folder import InTheWay, open_folder
+from state.filesystem.durable import status_of
+from state.filesystem.folder import Folder, InTheWay
+from state.filesystem.hiding import hide_below, is_visible, visible_below
 from state.partition import Partition, is_aggregation_name
-from state.result.classify import Found, look
-from state.store.footer_cache import Footers
+from state.result import classify, verify
+from state.result.classify import Commit, Damaged, Found, Unreadable
+from state.store.base import Broken, Output, Unread
+from state.store.footer_cache import FooterCache
 from state.store.local import layout
-from state.store.local.store import LocalStore
-from state.store.local.visible_names import counted, is_counted
+from state.store.local.lookup import lookup
+from state.store.notes import Notes
+from state.threads import map_in_threads
 
-Known = TypeVar("Known")
+Lookups = Callable[[FooterCache, Sequence[Partition]], Iterable[Found | None]]
+"""Says what stands in each place, in their order, and lets the cache learn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What the output holds: ``days[aggregation][day]``, and ``strays``, paths that are nobody's.
+def scan(root: Folder, notes: Notes) -> Output:
+    """Everything in the output, by its footers. Raises StorageError."""
 
-    ``footers`` are those that the scan knew or learned; who may write saves them for the next one. ``blocked`` says of
-    an aggregation what stands in its folder's place, a link or a file: of its days nothing is known.
+    def lookups(footers: FooterCache, partitions: Sequence[Partition]) -> Iterator[Found | None]:
+        classified = _learning(footers)
+        for partition in partitions:
+            yield _known(root, footers, partition) or lookup(root, partition, classified)
+
+    return _scan(root, notes, lookups)
+
+
+def scan_deep(root: Folder, notes: Notes, threads: int, report: Callable[[Broken | Unread], None]) -> Output:
+    """As ``scan``, and every byte of every result is checked, in ``threads`` files at once.
+
+    What is damaged or cannot be read is reported at once: the whole may take hours. Raises StorageError.
     """
 
-    days: Mapping[str, Mapping[str, Found]] = field(default_factory=dict)
-    strays: tuple[str, ...] = ()
-    footers: Footers | None = None
-    blocked: Mapping[str, str] = field(default_factory=dict)
+    def lookups(footers: FooterCache, partitions: Sequence[Partition]) -> Iterator[Found | None]:
+        learning = _learning(footers)
 
-    def blocked_among(self, names: Iterable[str]) -> list[tuple[str, str]]:
-        """Those of these aggregations whose folder cannot be entered, and what stands in its place."""
-        return [(name, self.blocked[name]) for name in names if name in self.blocked]
+        def verified(fd: int, aggregation: str, day: str) -> Found:
+            known = footers.known((aggregation, day), status_of(fd))
+            if known and verify.is_still(fd, known):
+                return known
+            return verify.verify_bytes(fd, learning(fd, aggregation, day))
 
-    def reachable(self, remembered: Mapping[str, Known]) -> dict[str, Known]:
-        """What is remembered of aggregations whose days are known: of the others nothing is to be forgotten."""
-        return {name: one for name, one in remembered.items() if name not in self.blocked}
+        found = map_in_threads(lambda one: lookup(root, one, verified), partitions, threads)
+        for partition, one in zip(partitions, found, strict=True):
+            if isinstance(one, Damaged):
+                report(Broken(*partition, one.why))
+            elif isinstance(one, Unreadable):
+                report(Unread(*partition, f"its result {one.why}"))
+            yield one
+
+    return _scan(root, notes, lookups)
 
 
-Looks = Callable[[LocalStore, Footers, Sequence[Partition]], Iterable[Found | None]]
-"""Says what stands in each place, in their order, and keeps what it learned of footers."""
-
-
-def folders(root: LocalStore) -> list[str]:
-    """The aggregations' folders under the root, declared or not. Raises StorageError."""
+def aggregations(root: Folder) -> list[str]:
+    """The names of aggregations that have a folder, declared or not. Raises StorageError."""
     names, odd = _entries(root, ".")
     return [name for name in names if name not in odd and is_aggregation_name(name)]
 
 
-def everyday(root: LocalStore, footers: Footers, places: Sequence[Partition]) -> Iterator[Found | None]:
-    """What stands in each place: each footer is read once, where it is not known yet."""
-    for place in places:
-        yield footers.known(place) or look(root.fd, *place, footers.judge)
-
-
-def scan(root: LocalStore, looks: Looks = everyday) -> Output:
-    """Everything under the root, looked at in one way or another. Raises StorageError."""
-    names, odd = _entries(root, ".")
-    days: dict[str, dict[str, Found]] = {name: {} for name in names if name not in odd and is_aggregation_name(name)}
-    strays: list[str] = []
-    footers = Footers(root.fd)
-    places = []
-    for name in days:
-        for day, real in _days(root, name, strays):
-            places.append((name, day))
-            if not real:  # a footer is known by a path, which would lead through a link
-                footers.forget((name, day))
-    strays += [name for name in names if name not in days and name != layout.OWN]
-    for (name, day), found in zip(places, looks(root, footers, places), strict=True):
-        if found is not None:
-            days[name][day] = found
-    blocked = {name: why for name in strays if is_aggregation_name(name) and (why := _blocked(root, name))}
-    return Output(days, tuple(strays), footers, blocked)
-
-
-def day_folders(root: LocalStore, aggregation: str) -> list[str]:
-    """The days that have a folder, or something else of its name; none of an aggregation that has no folder itself.
-
-    Raises StorageError.
-    """
+def days(root: Folder, aggregation: str) -> list[str]:
+    """The days of an aggregation that have a folder, or something else of that name. Raises StorageError."""
     if not is_aggregation_name(aggregation) or aggregation not in _entries(root, ".")[0]:
         return []
     return [day for day, _ in _days(root, aggregation, [])]
 
 
-def foreign_files(root: LocalStore, output: Output) -> list[str]:
-    """What lies among the results and is none, where a reader of folders would count it; paths below the root.
+def foreign_files(root: Folder, output: Output) -> list[str]:
+    """The paths that are not results and that a reader of folders would read; with a listing for each day.
 
-    One listing for each day: too dear for every run. Raises StorageError.
+    Raises StorageError.
     """
-    found = [*counted_below_own(root), *(path for path in output.strays if "/" in path or is_counted(path))]
+    found = [*visible_own_files(root), *(path for path in output.strays if "/" in path or is_visible(path))]
     for aggregation in output.days:
         for day, real in _days(root, aggregation, []):
             folder = layout.day_folder(aggregation, day)
@@ -104,15 +89,65 @@ def foreign_files(root: LocalStore, output: Output) -> list[str]:
     return sorted(found)
 
 
-def counted_below_own(root: LocalStore) -> list[str]:
-    """The paths below ``_noonmark/`` that a reader of ``**/*.parquet`` would count. Raises StorageError."""
+def visible_own_files(root: Folder) -> list[str]:
+    """The paths below ``_noonmark/`` that a reader of ``**/*.parquet`` would read. Raises StorageError."""
     try:
-        return counted(root.fd)
+        return visible_below(root, layout.OWN, links_below=layout.SET_ASIDE)
     except OSError as error:
         raise StorageError(f"{root.path / layout.OWN} cannot be listed: {error.strerror}") from error
 
 
-def _days(root: LocalStore, aggregation: str, strays: list[str]) -> Iterator[tuple[str, bool]]:
+def hide_own_files(root: Folder) -> list[str]:
+    """Give those other names; returns the paths as they were. Raises StorageError."""
+    try:
+        return [*hide_below(root, layout.OWN, links=False), *hide_below(root, layout.SET_ASIDE)]
+    except OSError as error:
+        raise StorageError(f"not everything below {root.path / layout.OWN} can be renamed: {error}") from error
+
+
+def _scan(root: Folder, notes: Notes, lookups: Lookups) -> Output:
+    names, odd = _entries(root, ".")
+    found: dict[str, dict[str, Found]] = {name: {} for name in names if name not in odd and is_aggregation_name(name)}
+    strays: list[str] = []
+    footers = FooterCache(notes)
+    partitions = []
+    for name in found:
+        for day, real in _days(root, name, strays):
+            partitions.append((name, day))
+            if not real:  # a known footer is found by its path, which would lead through a link
+                footers.forget((name, day))
+    strays += [name for name in names if name not in found and name != layout.OWN]
+    for (name, day), one in zip(partitions, lookups(footers, partitions), strict=True):
+        if one is not None:
+            found[name][day] = one
+    blocked = {name: why for name in strays if is_aggregation_name(name) and (why := _blocked(root, name))}
+    return Output(found, tuple(strays), footers, blocked)
+
+
+def _known(root: Folder, footers: FooterCache, partition: Partition) -> Commit | None:
+    if partition not in footers:
+        return None
+    try:
+        status = root.status_unguarded(layout.data_file(*partition))
+    except OSError:
+        return None
+    return footers.known(partition, status)
+
+
+def _learning(footers: FooterCache) -> Callable[[int, str, str], Found]:
+    """``classify`` that lets the cache learn each commit."""
+
+    def classified(fd: int, aggregation: str, day: str) -> Found:
+        status = status_of(fd)
+        found = classify.classify(fd, aggregation, day)
+        if isinstance(found, Commit):
+            footers.learn((aggregation, day), status, found)
+        return found
+
+    return classified
+
+
+def _days(root: Folder, aggregation: str, strays: list[str]) -> Iterator[tuple[str, bool]]:
     """The days of an aggregation, and whether what has their folder's name is a folder."""
     names, odd = _entries(root, aggregation)
     for name in names:
@@ -122,28 +157,17 @@ def _days(root: LocalStore, aggregation: str, strays: list[str]) -> Iterator[tup
             strays.append(f"{aggregation}/{name}")
 
 
-def _entries(root: LocalStore, path: str) -> tuple[list[str], set[str]]:
-    """The names in a folder, sorted, and those of them that are no folders, or links to one."""
-    names, odd = [], set()
+def _entries(root: Folder, path: str) -> tuple[list[str], set[str]]:
     try:
-        folder = open_folder(root.fd, path)
-        try:
-            with os.scandir(folder) as entries:
-                for one in entries:
-                    names.append(one.name)
-                    if not one.is_dir(follow_symlinks=False):
-                        odd.add(one.name)
-        finally:
-            os.close(folder)
+        return root.entries(path)
     except OSError as error:
         raise StorageError(f"the output folder {root.path / path} cannot be listed: {error.strerror}") from error
-    return sorted(names), odd
 
 
-def _blocked(root: LocalStore, name: str) -> str | None:
-    """What stands in the place of an aggregation's folder, or None where that cannot be told any more."""
+def _blocked(root: Folder, name: str) -> str | None:
+    """What stands in place of an aggregation's folder, or None where that cannot be told any more."""
     try:
-        os.close(open_folder(root.fd, name))
+        root.require(name)
     except InTheWay as error:
         return str(error)
     except OSError:

@@ -1,25 +1,27 @@
-"""An output on a file system: one object over the descriptor of its root.
-
-A path that starts again at ``/`` could lead beneath a mount point whose file system went away in the middle of a run.
-"""
+"""A store that keeps its output on a file system."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from state.filesystem.durable import flush_file_system, read_whole
+from state.filesystem.durable import read_whole
+from state.filesystem.folder import Folder
 from state.partition import Partition
-from state.result.classify import Commit
+from state.result import classify, verify
+from state.result.classify import Commit, Found
 from state.result.record import CommitRecord
-from state.result.schemas import schema_of
-from state.store.base import Staged, Token
-from state.store.local.commit import flush_drafts, flush_published, publish, read_token
-from state.store.local.staging import StagedFile, draft, remove_stale_files
+from state.store.base import Broken, Output, Staged, Token, Unread
+from state.store.local import commit, notes, scan
+from state.store.local.commit import StagedResult
+from state.store.local.day_lock import read_mark
+from state.store.local.lookup import lookup
+from state.store.local.run_note import LocalRunNote, interrupted
+from state.store.local.set_aside import set_aside_damaged
+from state.store.local.staging import remove_stale_files
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,74 +29,147 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LocalStore:
-    """An open output root: ``fd`` its descriptor, ``id`` from its marker, ``path`` for messages only."""
+    """An open output root: ``folder`` is its open folder, ``id`` its marker's. It is open while it is entered."""
 
-    fd: int
+    folder: Folder
     id: str
-    path: Path
 
-    def __enter__(self) -> LocalStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.fd)
+        self.close()
+
+    def close(self) -> None:
+        """Close the root's descriptor."""
+        self.folder.close()
+
+    @property
+    def path(self) -> Path:
+        """As ``Store.path``."""
+        return self.folder.path
+
+    def handle(self) -> tuple[list[int], list[int | str]]:
+        """As ``Store.handle``; the values are those of ``from_handle``."""
+        return [self.folder.fd], [self.folder.fd, self.id, str(self.path)]
+
+    @classmethod
+    def from_handle(cls, fd: int, identity: str, path: str) -> LocalStore:
+        """The store of a handle, in a child process that inherited its descriptors."""
+        return cls(Folder(fd, Path(path)), identity)
+
+    # Reading
+
+    def aggregations(self) -> list[str]:
+        """As ``Store.aggregations``."""
+        return scan.aggregations(self.folder)
+
+    def days(self, aggregation: str) -> list[str]:
+        """As ``Store.days``."""
+        return scan.days(self.folder, aggregation)
+
+    def scan(self) -> Output:
+        """As ``Store.scan``."""
+        return scan.scan(self.folder, self)
+
+    def scan_deep(self, threads: int, report: Callable[[Broken | Unread], None]) -> Output:
+        """As ``Store.scan_deep``."""
+        return scan.scan_deep(self.folder, self, threads, report)
+
+    def lookup(self, partition: Partition) -> Found | None:
+        """As ``Store.lookup``."""
+        return lookup(self.folder, partition)
+
+    def read(self, partition: Partition, wanted: Callable[[Commit], bool]) -> tuple[Found | None, bytes]:
+        """As ``Store.read``."""
+        content = b""
+
+        def verified(fd: int, aggregation: str, day: str) -> Found:
+            nonlocal content
+            found = classify.classify(fd, aggregation, day)
+            if isinstance(found, Commit) and not wanted(found):
+                return found
+            found = verify.verify_bytes(fd, found)
+            if isinstance(found, Commit):
+                content = read_whole(fd)
+            return found
+
+        return lookup(self.folder, partition, verified), content
+
+    def published_generation(self, partition: Partition) -> int:
+        """As ``Store.published_generation``."""
+        return read_mark(self.folder, partition).published
+
+    # Writing
 
     def token(self, partition: Partition) -> Token:
         """As ``Store.token``."""
-        return read_token(self.fd, *partition)
+        return commit.read_token(self.folder, partition)
 
-    @contextmanager
-    def stage(self, partition: Partition, token: Token, record: CommitRecord, table: pa.Table) -> Iterator[Staged]:
-        """As ``Store.stage``. Raises OSError where the disk is full."""
-        from state.result.writing import write_result  # with pyarrow it takes a tenth of a second, and few write
-
-        with draft(self.fd) as file:
-            record = record._replace(nonce=file.nonce, generation=token.generation)
-            write_result(file.fd, table, record)
-            yield _Staged(partition, token, record, schema_of(table), file)
+    def stage(
+        self, partition: Partition, token: Token, record: CommitRecord, table: pa.Table
+    ) -> AbstractContextManager[Staged]:
+        """As ``Store.stage``."""
+        return commit.stage(self.folder, partition, token, record, table)
 
     def commit(self, group: Sequence[Staged], verify: Callable[[Staged], None]) -> list[Commit | Exception]:
-        """As ``Store.commit``. Flushes wait for the device together, on both sides of the publications."""
-        staged = [one for one in group if isinstance(one, _Staged)]
-        assert len(staged) == len(group)  # results of this store
-        failed: list[Exception | None] = list(flush_drafts([one.file for one in staged]))
-        for at, one in enumerate(staged):
-            if failed[at] is None:
-                failed[at] = self._publish(one, verify)
-        published = [at for at, error in enumerate(failed) if error is None]
-        errors = flush_published(self.fd, [staged[at].partition for at in published])
-        for at, error in zip(published, errors, strict=True):
-            failed[at] = error
-        return [error or one.commit() for one, error in zip(staged, failed, strict=True)]
+        """As ``Store.commit``. Flushes wait for the device together, before and after the publications."""
+        staged = [one for one in group if isinstance(one, StagedResult)]
+        assert len(staged) == len(group)  # all are results of this store
+        return commit.commit(self.folder, staged, verify)
 
-    def _publish(self, one: _Staged, verify: Callable[[Staged], None]) -> Exception | None:
-        try:
-            verify(one)
-            publish(self.fd, *one.partition, one.token, one.file)
-        except Exception as error:  # noqa: BLE001 it is this result's answer, and no other's
-            return error
-        return None
+    def set_aside_damaged(self, partition: Partition) -> Broken | None:
+        """As ``Store.set_aside_damaged``."""
+        return set_aside_damaged(self.folder, partition)
 
     def sync(self) -> None:
         """As ``Store.sync``."""
-        flush_file_system(self.fd)
+        self.folder.flush_file_system()
+
+    # Housekeeping
 
     def remove_stale(self) -> int:
         """As ``Store.remove_stale``."""
-        return remove_stale_files(self.fd)
+        return remove_stale_files(self.folder)
 
+    def run_note(self) -> LocalRunNote:
+        """As ``Store.run_note``."""
+        return LocalRunNote(self.folder)
 
-@dataclass(frozen=True, slots=True)
-class _Staged:
-    partition: Partition
-    token: Token
-    record: CommitRecord
-    schema: str
-    file: StagedFile
+    def interrupted(self) -> AbstractContextManager[set[Partition]]:
+        """As ``Store.interrupted``."""
+        return interrupted(self.folder)
 
-    def content(self) -> bytes:
-        return read_whole(self.file.fd)
+    def foreign_files(self, output: Output) -> list[str]:
+        """As ``Store.foreign_files``."""
+        return scan.foreign_files(self.folder, output)
 
-    def commit(self) -> Commit:
-        status = os.fstat(self.file.fd)
-        return Commit(self.record, (status.st_size, status.st_mtime_ns), self.schema)
+    def visible_own_files(self) -> list[str]:
+        """As ``Store.visible_own_files``."""
+        return scan.visible_own_files(self.folder)
+
+    def hide_own_files(self) -> list[str]:
+        """As ``Store.hide_own_files``."""
+        return scan.hide_own_files(self.folder)
+
+    # Notes
+
+    def read_note(self, name: str, *, longest: int | None = None) -> bytes | None:
+        """As ``Notes.read_note``."""
+        return notes.read_note(self.folder, name, longest=longest)
+
+    def write_note(self, name: str, content: bytes, *, is_ours: Callable[[bytes], bool], durable: bool = False) -> None:
+        """As ``Notes.write_note``."""
+        notes.write_note(self.folder, name, content, is_ours, durable=durable)
+
+    def append_note(self, name: str, content: bytes) -> None:
+        """As ``Notes.append_note``."""
+        notes.append_note(self.folder, name, content)
+
+    def remove_note(self, name: str) -> None:
+        """As ``Notes.remove_note``."""
+        notes.remove_note(self.folder, name)
+
+    def note_names(self, folder: str) -> list[str]:
+        """As ``Notes.note_names``."""
+        return notes.note_names(self.folder, folder)

@@ -16,15 +16,15 @@ from unittest.mock import patch
 
 import redis
 
+from state.filesystem.folder import Folder
 from state.index import keys as index_keys
 from state.index import leases
 from state.index.lease_owner import new_token
 from state.index.leases import Leases
 from state.inputs.root import InputRoot
 from state.planner.decide import Item
-from state.store.local import commit as commits
-from state.store.local.root import find_root
-from state.store.local.scan import scan
+from state.store.local import day_lock
+from state.store.local.root import find_store
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed
@@ -156,25 +156,25 @@ def publish_in_two_threads(scene: Scene, _: Mapping[str, Any], __: Told) -> bool
 
     Returns whether the other one committed.
     """
-    root = find_root(scene.output)
+    root = find_store(scene.output)
     assert root is not None
     shop = RunContext(scenes.catalog(), InputRoot(scene.raw), root)
     items = [
         Item(name, DAY, "changed", getattr(getattr(found[DAY], "record", None), "nonce", ""))
-        for name, found in scan(root).days.items()
+        for name, found in root.scan().days.items()
     ]
     inside, done = threading.Event(), threading.Event()
-    make_folders = commits.make_folders  # type: ignore[attr-defined]
+    make = Folder.make
     outcomes: list[Any] = []
 
-    def wait_inside(*arguments: Any) -> None:
-        make_folders(*arguments)
-        if threading.current_thread() is first and not inside.is_set():
+    def wait_inside(folder: Folder, path: str) -> None:
+        make(folder, path)
+        if "/day=" in path and threading.current_thread() is first and not inside.is_set():
             inside.set()
             done.wait(DEADLINE)
 
     first = threading.Thread(target=lambda: list(compute(shop, [(DAY, items)])))
-    with patch.object(commits, "make_folders", wait_inside), patch.object(commits, "LOCK_DEADLINE_SECONDS", 0.3):
+    with patch.object(Folder, "make", wait_inside), patch.object(day_lock, "LOCK_DEADLINE_SECONDS", 0.3):
         first.start()
         inside.wait(DEADLINE)
         scene.sell(DAY, *_LATER)

@@ -25,7 +25,7 @@ _LATER = (20, 30, 40)
 
 def run_briefly(scene: Scene, options: Mapping[str, Any], told: Told) -> dict[str, Any]:
     """The function of a successor: one run that does not wait long for a lock."""
-    with patch("state.store.local.commit.LOCK_DEADLINE_SECONDS", _PATIENCE):
+    with patch("state.store.local.day_lock.LOCK_DEADLINE_SECONDS", _PATIENCE):
         return run_in_child(scene, options, told)
 
 
@@ -37,7 +37,7 @@ def repair_deep(scene: Scene, options: Mapping[str, Any], _: Told) -> dict[str, 
 
 def _repair_briefly(scene: Scene, options: Mapping[str, Any], told: Told) -> dict[str, Any]:
     with ExitStack() as stack:
-        stack.enter_context(patch("state.store.local.verify.LOCK_DEADLINE_SECONDS", _PATIENCE))
+        stack.enter_context(patch("state.store.local.day_lock.LOCK_DEADLINE_SECONDS", _PATIENCE))
         return repair_deep(scene, options, told)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from state.store.local import commit as commits
+from state.filesystem.folder import Folder
 from tests.chaos.campaign import Campaign, Hunt, NotStruck, Report, Short, run_trials, shuffled
 from tests.chaos.harness.invariants import judged
 from tests.chaos.harness.runs import run
@@ -89,17 +89,19 @@ class _Kills:
 
 def die_under_the_lock(scene: Scene, version: int, told: Any) -> None:
     """What a process runs that forks a child while it holds a day's lock, as a pool does, and is killed there."""
-    make_folders = commits.make_folders  # type: ignore[attr-defined]
+    make = Folder.make
 
-    def fork_and_die(*arguments: Any) -> None:
-        make_folders(*arguments)
+    def fork_and_die(folder: Folder, path: str) -> None:
+        make(folder, path)
+        if "/day=" not in path:
+            return
         if (child := os.fork()) == 0:
             while True:
                 signal.pause()
         told("child", child)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    with patch.object(commits, "make_folders", fork_and_die):
+    with patch.object(Folder, "make", fork_and_die):
         run(scene, version=version, told=told)
 
 

@@ -16,10 +16,11 @@ import polars as pl
 
 from state import outputs
 from state.errors import StorageError
-from state.result.classify import Commit, Damaged, Found, Newer, look
-from state.store.local.root import create_root
+from state.result.classify import Commit, Damaged, Found, Newer
+from state.result.verify import verify
+from state.store.local.lookup import lookup
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
-from state.store.local.verify import judge_deep
 from tests.builders import DAY, commit, place, rows_of
 from tests.chaos.campaign import Campaign, Hunt, Report, Short
 from tests.chaos.damage.mutants import MUTANTS
@@ -75,7 +76,7 @@ def targets(root: LocalStore) -> list[Target]:
     found = []
     for name, rows in SHAPES.items():
         commit(root, rows, name=name)
-        seen = look(root.fd, name, DAY)
+        seen = root.lookup((name, DAY))
         assert isinstance(seen, Commit)
         found.append(Target.of(name, place(root, name).read_bytes(), seen))
     return found
@@ -116,8 +117,8 @@ def broken_rules(root: LocalStore, target: Target, harm: Harm, report: Report) -
     path = place(root, target.name)
     path.write_bytes(harm.content)
     try:
-        everyday = look(root.fd, target.name, DAY)
-        why = isinstance(look(root.fd, target.name, DAY, judge_deep), Damaged)
+        everyday = root.lookup((target.name, DAY))
+        why = isinstance(lookup(root.folder, (target.name, DAY), verify), Damaged)
         try:
             served = outputs._read(root, target.name, DAY) is not None
         except StorageError:
@@ -149,7 +150,7 @@ def attack(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int |
     """The first trials cut the smallest result to every length; all others are random. Replay one with ``first``."""
     report = Report()
     began = time.monotonic()
-    with create_root(workdir / "output") as root:
+    with open_store(workdir / "output", create=True, remembered=False) as root:
         some = targets(root)
         for number in range(first, first + trials):
             chance = random.Random(f"{seed} {number}")

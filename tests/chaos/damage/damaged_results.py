@@ -20,10 +20,10 @@ from unittest.mock import patch
 from flows.repair import repair_output
 from state import outputs
 from state.errors import Refused, StorageError
-from state.result.classify import Damaged, look
+from state.result.classify import Damaged
 from state.result.record import is_token
 from state.store.local import layout
-from state.store.local.root import find_root
+from state.store.local.root import find_store
 from tests.chaos.campaign import Campaign, Hunt, Report, Short, run_trials
 from tests.chaos.damage import damaged_bytes
 from tests.chaos.damage.foreign_files import FOREIGN, kept, seen
@@ -40,10 +40,10 @@ def _repaired(scene: Scene, *, deep: bool = True, accept: bool = False) -> dict[
 
 
 def _look(scene: Scene, aggregation: str, day: str) -> object:
-    root = find_root(scene.output)
+    root = find_store(scene.output)
     assert root
     with root:
-        return look(root.fd, aggregation, day)
+        return root.lookup((aggregation, day))
 
 
 def _ways() -> list[tuple[str, Callable[[Path, random.Random], None]]]:

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from flows.health import check_health
 from flows.repair import repair_output
 from state.errors import NoonmarkError, Refused
-from state.filesystem.file_locks import open_lockable
-from state.filesystem.folder import FOLDER, Parent
+from state.filesystem.folder import FOLDER, Folder, _Parent
 from state.store.local import layout
 from state.store.local.root import ACCEPT
 from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, run_trials, without
@@ -42,20 +42,20 @@ def _places(name: str, day: str) -> dict[str, str]:
         "a result": layout.data_file(name, day),
         "our own folder": layout.OWN,
         "the marker": layout.MARKER,
-        "what is accepted": layout.ACCEPTED,
-        "the folder of drafts": layout.DRAFTS,
+        "what is accepted": layout.note_file("accepted.json"),
+        "the folder of drafts": layout.STAGING,
         "a draft": layout.temporary_file(NONCE),
         "a note": layout.run_note(NONCE),
-        "a file among drafts": f"{layout.DRAFTS}/mine.tmp",
+        "a file among drafts": f"{layout.STAGING}/mine.tmp",
         "the folder of locks": layout.LOCKS,
         "an aggregation's locks": os.path.dirname(layout.lock_file(name, day)),
         "a lock": layout.lock_file(name, day),
         "the folder of what is set aside": layout.SET_ASIDE,
-        "the folder of failures": layout.FAILED,
-        "a failure": layout.failure_file(name, day),
-        "the cache": layout.CACHE,
-        "the known footers": layout.FOOTERS,
-        "the known digests": layout.DIGESTS,
+        "the folder of failures": layout.note_file("failed"),
+        "a failure": layout.note_file(f"failed/{name}.{day}.json"),
+        "the cache": layout.note_file("cache"),
+        "the known footers": layout.note_file("cache/footers"),
+        "the known digests": layout.note_file("cache/digests"),
     }
 
 
@@ -274,24 +274,29 @@ def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> R
     return report
 
 
-def _lockable_through_links(path: Any, flags: int, mode: int = 0o666, dir_fd: int | None = None) -> int:
-    return open_lockable(path, flags & ~os.O_NOFOLLOW, mode, dir_fd)
+def open_through_links(folder: Folder, path: str, flags: int = os.O_RDONLY) -> int:
+    """As ``Folder.open_anything``, and where a link leads."""
+    with _Parent(folder.fd, path) as (parent, name):
+        return os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
 
 
-def _file_through_links(root_fd: int, path: str, flags: int) -> int:
-    with Parent(root_fd, path) as (folder, name):
-        return os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+def _through_links(real: Callable[..., int]) -> Callable[..., int]:
+    def open_file(folder: Folder, path: str, *flags: int) -> int:
+        if not path.endswith(".lock"):
+            return real(folder, path, *flags)
+        with patch("state.filesystem.folder.FILE", os.O_NONBLOCK | os.O_CLOEXEC):
+            return real(folder, path, *flags)
+
+    return open_file
 
 
 MUTANTS: dict[str, Mutant] = {
     # Each lets one kind of place be a link again.
-    "O_NOFOLLOW dropped for results": without(
-        {"state.result.classify._OPEN": os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC}
-    ),
+    "O_NOFOLLOW dropped for results": without({"state.filesystem.folder.Folder.open_anything": open_through_links}),
     "O_NOFOLLOW dropped for locks": without(
         {
-            "state.store.local.day_lock.open_lockable": _lockable_through_links,
-            "state.store.local.day_lock.open_file": _file_through_links,
+            "state.filesystem.folder.Folder.open_lockable": _through_links(Folder.open_lockable),
+            "state.filesystem.folder.Folder.open_file": _through_links(Folder.open_file),
         }
     ),
     "O_NOFOLLOW dropped for folders": without({"state.filesystem.folder.FOLDER": FOLDER & ~os.O_NOFOLLOW}),

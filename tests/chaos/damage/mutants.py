@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from state.errors import Refused
+from state.filesystem.folder import Folder
+from state.partition import Partition
 from state.result import record
-from state.result.classify import Damaged
-from state.store.local import layout, root, set_aside
+from state.result.classify import Damaged, Unreadable
+from state.store.local import layout, lookup, root, set_aside
 from tests.chaos.campaign import Mutant, replaced, replaced_all
 from tests.chaos.damage.foreign_files import names_in
+from tests.chaos.damage.foreign_objects import open_through_links
 
 
 class _Alike(str):
@@ -31,9 +33,7 @@ class _Alike(str):
 
 
 def _no_seal() -> Any:
-    return replaced_all(
-        {"state.store.local.verify.broken_seal": lambda *_: None, "state.outputs.broken_seal": lambda *_: None}
-    )
+    return replaced("state.result.verify.broken_seal", lambda *_: None)
 
 
 def _no_record_digest() -> Any:
@@ -50,45 +50,54 @@ def _damaged_overwritten() -> Any:
 
 
 def _suffix_kept() -> Any:
-    return replaced("state.store.local.set_aside.hide", lambda *_: [])
+    return replaced("state.filesystem.hiding.hide_below", lambda *_: [])
 
 
 def _deep_deletes() -> Any:
-    return replaced("state.store.local.verify.set_aside", lambda *_: "")
+    return replaced("state.store.local.set_aside.set_aside", lambda *_: "")
 
 
 def _marker_overwritten() -> Any:
     real = root._read_marker
 
-    def read(fd: int, path: Path) -> str | None:
+    def read(folder: Folder) -> str | None:
         try:
-            return real(fd, path)
+            return real(folder)
         except Refused:
-            os.unlink(layout.MARKER, dir_fd=fd)
+            folder.unlink(layout.MARKER)
             return None
 
     return replaced("state.store.local.root._read_marker", read)
 
 
 def _eio_as_corrupt() -> Any:
-    return replaced("state.result.classify.Unreadable", Damaged)
+    real = lookup.lookup
+
+    def condemning(*place: Any) -> Any:
+        found = real(*place)
+        return Damaged(found.why) if isinstance(found, Unreadable) else found
+
+    return replaced_all(
+        {f"state.store.local.{module}.lookup": condemning for module in ("lookup", "scan", "set_aside", "store")}
+    )
 
 
 def _footer_names_paths() -> Any:
     real = set_aside.set_aside
 
-    def trusting(root_fd: int, aggregation: str, day: str, identity: str) -> str:
-        fd = os.open(layout.data_file(aggregation, day), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=root_fd)
+    def trusting(folder: Folder, partition: Partition, identity: str) -> str:
+        root_fd, place = folder.fd, layout.data_file(*partition)
+        fd = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=root_fd)
         with os.fdopen(fd, "rb") as file:
             named = names_in(file.read())
         if named is None:
-            return real(root_fd, aggregation, day, identity)
+            return real(folder, partition, identity)
         kept = f"{layout.SET_ASIDE}/{named.aggregation}.{named.day}.{uuid.uuid4().hex[:8]}.damaged"
-        os.link(layout.data_file(aggregation, day), kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+        os.link(place, kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         return kept
 
     return replaced_all(
-        {"state.store.local.verify.set_aside": trusting, "state.store.local.commit.set_aside": trusting}
+        {"state.store.local.set_aside.set_aside": trusting, "state.store.local.commit.set_aside": trusting}
     )
 
 
@@ -102,7 +111,7 @@ def _types_unchecked() -> Any:
 
 
 def _links_followed() -> Any:
-    return replaced("state.result.classify._OPEN", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return replaced("state.filesystem.folder.Folder.open_anything", open_through_links)
 
 
 def _inputs_not_rehashed() -> Any:

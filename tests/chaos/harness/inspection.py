@@ -12,8 +12,7 @@ from state.result.classify import Commit
 from state.result.seal import broken_seal
 from state.result.writing import arrow_table, rows_digest
 from state.store.local.layout import DATA
-from state.store.local.root import find_root
-from state.store.local.scan import scan
+from state.store.local.root import find_store
 from tests.chaos.harness.scene import Scene
 
 
@@ -40,12 +39,12 @@ def inspect(scene: Scene, version: int = 1) -> list[str]:
 
 
 def _inspect_records(scene: Scene) -> list[str]:
-    root = find_root(scene.output)
+    root = find_store(scene.output)
     if root is None:
         return ["the output has no marker"]
     wrong = []
     with root, opened_index(scene.settings(), start=False) as index:
-        output = scan(root)
+        output = root.scan()
         committed: dict[str, dict[bytes, bytes]] = {}
         for aggregation, days in output.days.items():
             for day, found in days.items():

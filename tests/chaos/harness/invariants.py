@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from state.result.classify import Commit, judge
+from state.result.classify import Commit, classify
 from state.result.seal import broken_seal
 from state.store.local.layout import DATA
 from tests.chaos.harness.runs import Told
@@ -68,7 +68,7 @@ def generations(scene: Scene) -> dict[Partition, int]:
 def _read(place: Partition, path: str) -> tuple[object, int, str | None]:
     fd = os.open(path, os.O_RDONLY)
     try:
-        found = judge(fd, *place)
+        found = classify(fd, *place)
         if not isinstance(found, Commit):
             return None, 0, str(found)
         why = broken_seal(fd, os.fstat(fd).st_size)

@@ -13,9 +13,9 @@ from pathlib import Path
 import polars as pl
 from pydantic import SecretStr
 
-from flows.settings import Settings
 from state.inputs.files import RECENT_NS
 from state.planner.plan import Selection
+from state.settings import Settings
 from state.store.local import layout
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
@@ -99,7 +99,7 @@ class Scene:
     def drafts(self) -> list[str]:
         """The names of temporary files."""
         try:
-            return os.listdir(self.output / layout.DRAFTS)
+            return os.listdir(self.output / layout.STAGING)
         except FileNotFoundError:
             return []
 

@@ -40,7 +40,7 @@ def _tear(scene: Scene) -> None:
 
 def _leave_folders(scene: Scene) -> None:
     """Leave what a first run leaves that is killed before it writes the marker: folders that nobody flushed."""
-    for folder in (layout.DRAFTS, layout.day_folder("items_by_shop", DAY), "totals"):
+    for folder in (layout.STAGING, layout.day_folder("items_by_shop", DAY), "totals"):
         (scene.output / folder).mkdir(parents=True)
 
 

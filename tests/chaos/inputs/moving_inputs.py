@@ -138,7 +138,7 @@ def _struck(strike: Callable[[], None], when: str) -> Mapping[str, object]:
         return call
 
     if when == "tokens":
-        return {"tasks.compute.job.read_token": before(read_token)}
+        return {"state.store.local.commit.read_token": before(read_token)}
     return {"tasks.compute.group.evaluate": before(evaluate)} if when == "computing" else {}
 
 

@@ -20,7 +20,7 @@ from polars.exceptions import PolarsError
 
 from flows.report.models import DailyReport
 from state.result.schemas import Schemas, VersionSchemas
-from state.store.footer_cache import Footers
+from state.store.footer_cache import FooterCache
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
 from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, replaced, run_trials, without
@@ -135,14 +135,14 @@ def attack(trials: int, seed: int, workdir: Path, first: int = 0, stop_at: int |
     return report
 
 
-_settled, _known = VersionSchemas.settled, Footers.known
+_settled, _known = VersionSchemas.settled, FooterCache.known
 
 
 def _settled_by_all(self: VersionSchemas, but: str = "") -> Any:
     return _settled(self)
 
 
-def _known_without_schema(self: Footers, *place: Any) -> Any:
+def _known_without_schema(self: FooterCache, *place: Any) -> Any:
     found = _known(self, *place)
     return replace(found, schema="") if found else None
 
@@ -158,7 +158,7 @@ MUTANTS: dict[str, Mutant] = {
     # Removes the commits of earlier runs from the comparison.
     "earlier commits not compared": without({"flows.daily.Schemas": lambda _: Schemas()}),
     # Removes the schema from what is known of a footer.
-    "schema not kept with the footer": without({"state.store.footer_cache.Footers.known": _known_without_schema}),
+    "schema not kept with the footer": without({"state.store.footer_cache.FooterCache.known": _known_without_schema}),
     # Removes the exception of the day itself: the only day of a version can never change its type.
     "a day held against itself": without({"state.result.schemas.VersionSchemas.settled": _settled_by_all}),
 }

@@ -20,8 +20,8 @@ import polars as pl
 from pydantic import SecretStr
 
 from flows import daily
-from flows.settings import Settings
 from state.planner.plan import Selection
+from state.settings import Settings
 from state.store.local import layout
 from tasks.catalog.load import load
 from tests.chaos.campaign import Campaign, Hunt, Report, Short, run_trials, shuffled
@@ -139,7 +139,7 @@ class Yard:
 
     def remembered(self) -> list[str]:
         """The failures that are recorded."""
-        return sorted(path.name for path in (self.folder / "out" / layout.FAILED).glob("*"))
+        return sorted(path.name for path in (self.folder / "out" / layout.note_file("failed")).glob("*"))
 
 
 def _run(folder: Path, limit: int | None, _: object) -> dict[str, Any]:

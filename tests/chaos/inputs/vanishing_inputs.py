@@ -25,7 +25,7 @@ import polars as pl
 from state.errors import NoonmarkError
 from state.inputs.root import InputRoot
 from state.store.local import layout
-from state.store.local.day_lock import generation_of
+from state.store.local.day_lock import HighWater
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
 from tasks.compute.job import Attempt
@@ -365,7 +365,7 @@ MUTANTS: dict[str, Mutant] = {
     # Removes the look at what once stood where no run can compute it anew.
     "older result believed": without({"tasks.older_results._read": lambda *_: {}}),
     # Removes the difference between what was to be published and what was.
-    "mark taken for published": without({"tasks.older_results.published_of": generation_of}),
+    "mark taken for published": without({"state.store.local.day_lock.HighWater.published": HighWater.generation}),
 }
 
 CAMPAIGN = Campaign(

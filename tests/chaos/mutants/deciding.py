@@ -17,8 +17,7 @@ from state.planner import decide as deciding
 from state.result import classify as found
 from state.result.classify import Commit, Damaged, Unreadable
 from state.result.seal import read_footer
-from state.store.local import identity, scan
-from state.store.local.commit import read_token
+from state.store.local import lookup, scan
 from tasks.compute.job import Attempt
 from tasks.compute.outcomes import Skipped
 from tasks.inputs.walk import Walk
@@ -53,13 +52,13 @@ def _errors_as_empty() -> Iterator[None]:
 
 @contextmanager
 def _errors_as_damage() -> Iterator[None]:
-    look = found.look
+    real = lookup.lookup
 
-    def look_and_condemn(*place: Any, **options: Any) -> Any:
-        what = look(*place, **options)
+    def look_and_condemn(*place: Any) -> Any:
+        what = real(*place)
         return Damaged(what.why) if isinstance(what, Unreadable) else what
 
-    with patch.object(scan, "look", look_and_condemn), patch.object(identity, "look", look_and_condemn):
+    with patch.object(scan, "lookup", look_and_condemn), patch.object(lookup, "lookup", look_and_condemn):
         yield
 
 
@@ -107,7 +106,7 @@ def _other_version_is_older() -> Iterator[None]:
     def read_anyway(self: Any, item: Any) -> bool:
         if not read(self, item) and isinstance(self.outcomes[-1], Skipped):
             self.outcomes.pop()
-            self._tokens[item.aggregation] = read_token(self._shop.root.fd, item.aggregation, self.day)
+            self._tokens[item.aggregation] = self._shop.root.token((item.aggregation, self.day))
         return item.aggregation in self._tokens
 
     with patch("state.planner.plan.decide", judge_by_difference), patch.object(Attempt, "_read_token", read_anyway):
@@ -129,17 +128,17 @@ def _index_believed() -> Iterator[None]:
 @contextmanager
 def _names_believed() -> Iterator[None]:
     """A result is whose its footer says, and what is kept of it is named so."""
-    judge = found.judge
+    classify = found.classify
 
     def judge_any(fd: int, aggregation: str, day: str) -> Any:
-        what = judge(fd, aggregation, day)
+        what = classify(fd, aggregation, day)
         if not isinstance(what, Damaged) or not what.why.startswith("it is the result of "):
             return what
         status = os.fstat(fd)
         record, schema = found._record(read_footer(fd, status.st_size))
         return Commit(record, (status.st_size, status.st_mtime_ns), schema)
 
-    with patch.object(found, "judge", judge_any):
+    with patch.object(found, "classify", judge_any):
         yield
 
 

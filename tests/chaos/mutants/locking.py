@@ -11,12 +11,14 @@ from unittest.mock import patch
 
 from state.errors import StorageError
 from state.filesystem import file_locks as flocks
+from state.filesystem.folder import Folder
+from state.partition import Partition
 from state.result.classify import Commit
 from state.store.local import commit as commits
 from state.store.local import day_lock as locks
 from state.store.local import layout
-from state.store.local.day_lock import DayLock, day_lock
-from state.store.local.identity import identify
+from state.store.local.day_lock import DayLock, HighWater, day_lock
+from state.store.local.lookup import identify
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.mutants.publishing import nothing
 
@@ -24,8 +26,8 @@ from tests.chaos.mutants.publishing import nothing
 @contextmanager
 def _number_only() -> Iterator[None]:
 
-    def identify_by_number(root_fd: int, aggregation: str, day: str) -> Any:
-        found, identity = identify(root_fd, aggregation, day)
+    def identify_by_number(folder: Folder, partition: Partition) -> Any:
+        found, identity = identify(folder, partition)
         return found, str(found.record.generation) if isinstance(found, Commit) else identity
 
     with patch("state.store.local.commit.identify", identify_by_number):
@@ -57,13 +59,12 @@ def _in_range(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
 @contextmanager
 def _unlinked() -> Iterator[None]:
     @contextmanager
-    def lock_and_unlink(root_fd: int, aggregation: str, day: str, seconds: float) -> Iterator[DayLock]:
+    def lock_and_unlink(folder: Folder, partition: Partition) -> Iterator[DayLock]:
         try:
-            with day_lock(root_fd, aggregation, day, seconds) as held:
+            with day_lock(folder, partition) as held:
                 yield held
         finally:
-            with suppress(FileNotFoundError):
-                os.unlink(layout.lock_file(aggregation, day), dir_fd=root_fd)
+            folder.unlink(layout.lock_file(*partition))
 
     with patch("state.store.local.commit.day_lock", lock_and_unlink):
         yield
@@ -90,20 +91,19 @@ def _kept_by_child() -> Iterator[None]:
 
     with (
         patch.object(flocks, "open_lockable", open_inherited),
-        patch.object(locks, "open_lockable", open_inherited),
-        patch("state.store.local.staging.open_lockable", open_inherited),
+        patch("state.filesystem.folder.open_lockable", open_inherited),
     ):
         yield
 
 
 @contextmanager
 def _unconditional() -> Iterator[None]:
-    publish = commits.publish
+    publish = commits._publish
 
-    def publish_over_anything(root_fd: int, aggregation: str, day: str, _: Any, new: Any) -> None:
-        publish(root_fd, aggregation, day, commits.read_token(root_fd, aggregation, day), new)
+    def publish_over_anything(folder: Folder, partition: Partition, _: Any, new: Any) -> None:
+        publish(folder, partition, commits.read_token(folder, partition), new)
 
-    with patch("tasks.compute.job.publish", publish_over_anything):
+    with patch.object(commits, "_publish", publish_over_anything):
         yield
 
 
@@ -112,7 +112,10 @@ LOCKING: dict[str, Mutant] = {
     "number-only token": _number_only,
     # Removes the memory of the highest generation that was ever published.
     "no high-water mark": without(
-        {"state.store.local.day_lock.DayLock": _Unmarked, "state.store.local.commit.read_mark": lambda *_: b""}
+        {
+            "state.store.local.day_lock.DayLock": _Unmarked,
+            "state.store.local.commit.read_mark": lambda *_: HighWater(b""),
+        }
     ),
     # Removes the day's lock; what is compared is still compared.
     "no lock": without({"state.store.local.day_lock._wait": nothing}),

@@ -6,16 +6,19 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from state.filesystem.durable import flush_folder, make_folders, read_whole, write_whole
+from state.filesystem.durable import read_whole, write_whole
 from state.filesystem.file_locks import open_lockable
+from state.filesystem.folder import Folder
+from state.partition import Partition
 from state.result import record
 from state.result.classify import Damaged
+from state.store.base import Broken
 from state.store.local import commit as commits
 from state.store.local import layout, root
 from state.store.local import staging as drafts
@@ -27,18 +30,27 @@ def nothing(*_: object, **__: object) -> None:
     """What a removed step does."""
 
 
-def _flush_only(wanted: str) -> object:
-    """A ``flush_folder`` for ``publish`` that flushes the day's own folder, or only what lies above it."""
+def _flushing_only(chosen: Callable[[str], bool]) -> Mutant:
+    """Publications flush no folder but those whose path is chosen."""
+    flush, flush_published = Folder.flush, commits._flush_published
 
-    def flush_some(root_fd: int, path: str) -> None:
-        if (wanted == "day") == ("/day=" in path):
-            flush_folder(root_fd, path)
+    def flush_some(folder: Folder, path: str = ".") -> None:
+        if chosen(path):
+            flush(folder, path)
 
-    return flush_some
+    def flush_published_some(folder: Folder, partitions: Sequence[Partition]) -> Any:
+        with patch.object(Folder, "flush", flush_some):
+            return flush_published(folder, partitions)
+
+    return without({"state.store.local.commit._flush_published": flush_published_some})
 
 
-def _rename_by_writing(root_fd: int, source: str, target: str) -> None:
+def _move_by_writing(file: drafts.StagedFile, target: str) -> None:
     """What copies a result over the old one, as every writer of polars and pyarrow does."""
+    if not target.endswith(layout.DATA):
+        _move(file, target)
+        return
+    source, root_fd = file.path, file.root.fd
     draft = os.open(source, os.O_RDONLY, dir_fd=root_fd)
     place = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666, dir_fd=root_fd)
     try:
@@ -51,13 +63,17 @@ def _rename_by_writing(root_fd: int, source: str, target: str) -> None:
         os.close(place)
         os.close(draft)
     os.unlink(source, dir_fd=root_fd)
+    file.published = True
+
+
+_move = drafts.StagedFile.move
 
 
 @contextmanager
 def _knowing_places() -> Iterator[dict[str, Any]]:
     """Lets a draft know which result it is for: ``place`` holds it while one is written."""
-    known: dict[str, Any] = {"place": None, "paths": {}}
-    write, path_of = Attempt._write, layout.temporary_file
+    known: dict[str, Any] = {"place": None}
+    write = Attempt._write
 
     def write_knowing(self: Any, item: Any, *rest: Any) -> Any:
         known["place"] = (item.aggregation, item.day)
@@ -66,10 +82,7 @@ def _knowing_places() -> Iterator[dict[str, Any]]:
         finally:
             known["place"] = None
 
-    def path_known(nonce: str) -> str:
-        return str(known["paths"].get(nonce) or path_of(nonce))
-
-    with patch.object(Attempt, "_write", write_knowing), patch.object(layout, "temporary_file", path_known):
+    with patch.object(Attempt, "_write", write_knowing):
         yield known
 
 
@@ -78,14 +91,13 @@ def _not_exclusive() -> Iterator[None]:
     create = drafts._create_locked
     with _knowing_places() as known:
 
-        def create_shared(root_fd: int, path_of: Callable[[str], str]) -> tuple[str, int]:
+        def create_shared(folder: Folder, path_of: Callable[[str], str]) -> drafts.StagedFile:
             if known["place"] is None:
-                return create(root_fd, path_of)
-            nonce = uuid.uuid4().hex
-            known["paths"][nonce] = path = f"{layout.DRAFTS}/{'-'.join(known['place'])}.tmp"
-            fd = open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, dir_fd=root_fd)
+                return create(folder, path_of)
+            path = f"{layout.STAGING}/{'-'.join(known['place'])}.tmp"
+            fd = open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, dir_fd=folder.fd)
             fcntl.flock(fd, fcntl.LOCK_SH)  # no sweeper takes it; every writer may
-            return nonce, fd
+            return drafts.StagedFile(folder, uuid.uuid4().hex, path, fd)
 
         with patch.object(drafts, "_create_locked", create_shared):
             yield
@@ -96,13 +108,14 @@ def _in_day_folder() -> Iterator[None]:
     create = drafts._create_locked
     with _knowing_places() as known:
 
-        def create_beside(root_fd: int, path_of: Callable[[str], str]) -> tuple[str, int]:
+        def create_beside(folder: Folder, path_of: Callable[[str], str]) -> drafts.StagedFile:
             if known["place"] is None:
-                return create(root_fd, path_of)
+                return create(folder, path_of)
             nonce = uuid.uuid4().hex
-            make_folders(root_fd, folder := layout.day_folder(*known["place"]))
-            known["paths"][nonce] = path = f"{folder}/.{nonce}.parquet"
-            return nonce, open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, dir_fd=root_fd)
+            folder.make(day := layout.day_folder(*known["place"]))
+            path = f"{day}/.{nonce}.parquet"
+            fd = open_lockable(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, dir_fd=folder.fd)
+            return drafts.StagedFile(folder, nonce, path, fd)
 
         with patch.object(drafts, "_create_locked", create_beside):
             yield
@@ -110,28 +123,27 @@ def _in_day_folder() -> Iterator[None]:
 
 @contextmanager
 def _set_aside_before_looking() -> Iterator[None]:
-    publish = commits.publish
+    publish = commits._publish
 
-    def publish_hastily(root_fd: int, aggregation: str, day: str, token: Any, new: Any) -> None:
+    def publish_hastily(folder: Folder, partition: Partition, token: Any, new: Any) -> None:
         if isinstance(token.found, Damaged):
-            make_folders(root_fd, layout.SET_ASIDE)
-            kept = layout.set_aside_file(aggregation, day, new.nonce)
+            folder.make(layout.SET_ASIDE)
+            kept, root_fd = layout.set_aside_file(*partition, new.nonce), folder.fd
             with suppress(FileNotFoundError):
-                os.rename(layout.data_file(aggregation, day), kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
-            token = commits.read_token(root_fd, aggregation, day)
-        publish(root_fd, aggregation, day, token, new)
+                os.rename(layout.data_file(*partition), kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+            token = commits.read_token(folder, partition)
+        publish(folder, partition, token, new)
 
-    with patch("tasks.compute.job.publish", publish_hastily):
+    with patch.object(commits, "_publish", publish_hastily):
         yield
 
 
-def _take_away_unseen(root: Any, broken: Any) -> Any:
-    """``state.store.local.verify.set_aside_damaged`` without its lock and its second look."""
-    from state.store.local.verify import Broken
-
-    kept = layout.set_aside_file(broken.aggregation, broken.day, uuid.uuid4().hex)
-    os.rename(layout.data_file(broken.aggregation, broken.day), kept, src_dir_fd=root.fd, dst_dir_fd=root.fd)
-    return Broken(broken.aggregation, broken.day, broken.why, kept)
+def _take_away_unseen(store: Any, partition: Partition) -> Any:
+    """``Store.set_aside_damaged`` without its lock and its second look."""
+    kept = layout.set_aside_file(*partition, uuid.uuid4().hex)
+    root_fd = store.folder.fd
+    os.rename(layout.data_file(*partition), kept, src_dir_fd=root_fd, dst_dir_fd=root_fd)
+    return Broken(*partition, "it is damaged", kept)
 
 
 def _load_unproven(text: bytes) -> Any:
@@ -145,22 +157,21 @@ def _load_unproven(text: bytes) -> Any:
     return record.load(text)
 
 
-def _mark_by_rename(fd: int) -> None:
-    make_folders(fd, layout.DRAFTS)
-    with drafts.draft(fd) as new:
-        write_whole(new.fd, f'{{"format":1,"root":"{uuid.uuid4().hex}"}}\n'.encode())
-        os.rename(layout.temporary_file(new.nonce), layout.MARKER, src_dir_fd=fd, dst_dir_fd=fd)
-        new.published = True
+def _mark_by_rename(folder: Folder) -> None:
+    folder.make(layout.STAGING)
+    with drafts.staged_file(folder) as new:
+        new.write(f'{{"format":1,"root":"{uuid.uuid4().hex}"}}\n'.encode())
+        new.move(layout.MARKER)
 
 
 def _by_path() -> AbstractContextManager[None]:
     """Every step begins at the root's path again, as ``makedirs`` and ``open`` with a whole path do."""
     known: dict[int, Path] = {}
-    find = root.find_root
+    find = root.find_store
 
     def find_and_know(path: Path) -> Any:
         if found := find(path):
-            known[found.fd] = path.absolute()
+            known[found.folder.fd] = path.absolute()
         return found
 
     def resolved(name: str) -> Any:
@@ -180,36 +191,36 @@ def _by_path() -> AbstractContextManager[None]:
 
     names = ("open", "mkdir", "rename", "link", "unlink", "stat", "lstat")
     within = {f"os.{name}": resolved(name) for name in names}
-    return without({**within, "state.store.local.root.find_root": find_and_know})()
+    return without({**within, "state.store.local.root.find_store": find_and_know})()
 
 
 PUBLISHING: dict[str, Mutant] = {
     # Removes the flush of the written result before it is renamed.
-    "no file flush": without({"state.store.local.commit.flush": nothing}),
+    "no file flush": without({"state.store.local.staging.flush": nothing}),
     # Removes the flush of the day's folder after the rename; its parents are still flushed.
-    "no directory flush": without({"state.store.local.commit.flush_folder": _flush_only("above")}),
+    "no directory flush": _flushing_only(lambda path: "/day=" not in path),
     # Removes the flush of the folders above the day's, which may be new too.
-    "no parent flush": without({"state.store.local.commit.flush_folder": _flush_only("day")}),
+    "no parent flush": _flushing_only(lambda path: "/day=" in path),
     # Removes every flush of a folder by a publication: on a journal, either of the two above does the other's work.
-    "no folder flush at all": without({"state.store.local.commit.flush_folder": nothing}),
+    "no folder flush at all": _flushing_only(lambda _: False),
     # Removes the flush of the whole file system by a run that calls another's renames done.
-    "no flush before reporting another's commit": without({"flows.daily.flush_file_system": nothing}),
+    "no flush before reporting another's commit": without({"state.store.local.store.LocalStore.sync": nothing}),
     # Removes the flushes that make the way to a new marker durable.
-    "no flush of the marker's parents": without(
-        {"state.store.local.root.flush": nothing, "state.store.local.root.flush_folder": nothing}
-    ),
+    "no flush of the marker's parents": without({"state.store.local.root._flush_parents": nothing}),
     # Removes the rename: the result is written over the old one.
-    "written in place": without({"state.store.local.commit.rename": _rename_by_writing}),
+    "written in place": without({"state.store.local.staging.StagedFile.move": _move_by_writing}),
     # Removes a draft's own name and the exclusion of other writers: all writers of a result share one.
     "temporary file not exclusive": _not_exclusive,
     # Removes the private folder: the draft lies, hidden, where readers look for results.
     "temporary file in the day's folder": _in_day_folder,
     # Removes the sweep: what a killed writer left stays for ever.
-    "drafts not swept": without({"flows.daily.remove_stale_files": nothing}),
+    "drafts not swept": without({"state.store.local.store.LocalStore.remove_stale": nothing}),
     # Removes the look under the lock before a damaged file is moved away by a writer, who then takes a new token.
     "set-aside without re-check": _set_aside_before_looking,
     # Removes the same look from `repair --deep`.
-    "deep set-aside without re-check": without({"tasks.deep_check.set_aside_damaged": _take_away_unseen}),
+    "deep set-aside without re-check": without(
+        {"state.store.local.store.LocalStore.set_aside_damaged": _take_away_unseen}
+    ),
     # Removes the keeping of a damaged file: the new result is renamed over it.
     "damaged file overwritten": without({"state.store.local.commit.set_aside": nothing}),
     # Removes the exclusive creation of the marker: the last of two first runs wins.
@@ -217,7 +228,7 @@ PUBLISHING: dict[str, Mutant] = {
     # Removes the root's descriptor: every step resolves its whole path anew.
     "path instead of root descriptor": _by_path,
     # Removes the check of a whole file's bytes.
-    "no seal": without({"state.store.local.verify.broken_seal": nothing, "state.outputs.broken_seal": nothing}),
+    "no seal": without({"state.result.verify.broken_seal": nothing}),
     # Removes the record's digest of itself: any change of it goes unnoticed.
     "no record digest": without({"state.result.classify.load": _load_unproven}),
 }

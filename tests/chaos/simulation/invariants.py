@@ -19,7 +19,7 @@ from tests.chaos.simulation.world.storage import place_of
 
 Partition = tuple[str, str]
 
-_LOSABLE = (layout.CACHE, layout.FAILED, layout.DRAFTS)
+_LOSABLE = (layout.note_file("cache"), layout.note_file("failed"), layout.STAGING)
 """What a survey may fail to read: it costs time, or the order of what failed. The rest below ``_noonmark`` raises."""
 
 

@@ -14,14 +14,16 @@ from unittest.mock import patch
 
 import flows.daily  # noqa: F401 its names are patched
 from state.errors import StorageError
+from state.filesystem.folder import CREATE, READ_OR_CREATE, Folder
 from state.index.scripts import COMMIT, RECONCILE
 from state.partition import Partition
 from state.planner.decide import Item, decide
 from state.result.classify import Commit, Damaged, Unreadable
 from state.store.base import Superseded
-from state.store.digest_cache import Digests
-from state.store.footer_cache import Footers
+from state.store.digest_cache import DigestCache
+from state.store.footer_cache import FooterCache
 from state.store.local import layout
+from state.store.local.store import LocalStore
 from tasks.compute.job import Attempt
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.simulation.world.inputs import Inputs
@@ -30,7 +32,7 @@ commits: Any = import_module("state.store.local.commit")
 attempts: Any = import_module("tasks.compute.job")
 drafts: Any = import_module("state.store.local.staging")
 footers: Any = import_module("state.store.footer_cache")
-identity: Any = import_module("state.store.local.identity")
+lookup: Any = import_module("state.store.local.lookup")
 leases: Any = import_module("state.index.leases")
 locks: Any = import_module("state.store.local.day_lock")
 scan: Any = import_module("state.store.local.scan")
@@ -52,12 +54,12 @@ def _held(target: Any, **attributes: Any) -> Mutant:
     return mutant
 
 
-_identify, _look, _entries = identity.identify, identity.look, scan._entries
-_day_lock, _wait, _flush_folder = locks.day_lock, locks._wait, commits.flush_folder
+_identify, _lookup, _entries = lookup.identify, lookup.lookup, scan._entries
+_day_lock, _wait, _flush = locks.day_lock, locks._wait, Folder.flush
 
 
-def _by_number(root_fd: int, aggregation: str, day: str) -> Any:
-    found, seen = _identify(root_fd, aggregation, day)
+def _by_number(folder: Folder, partition: Partition) -> Any:
+    found, seen = _identify(folder, partition)
     return found, str(found.record.generation) if isinstance(found, Commit) else seen
 
 
@@ -68,12 +70,12 @@ def _without_mark(*place: Any) -> Iterator[Any]:
 
 
 @contextmanager
-def _unlinking(root_fd: int, aggregation: str, day: str, deadline: float) -> Iterator[Any]:
-    with _day_lock(root_fd, aggregation, day, deadline) as lock:
+def _unlinking(folder: Folder, partition: Partition) -> Iterator[Any]:
+    with _day_lock(folder, partition) as lock:
         try:
             yield lock
         finally:
-            drafts.unlink(root_fd, layout.lock_file(aggregation, day))
+            folder.unlink(layout.lock_file(*partition))
 
 
 def _impatient(*lock: Any) -> None:
@@ -83,12 +85,14 @@ def _impatient(*lock: Any) -> None:
         return
 
 
-def _flushing(chosen: Callable[[str], bool]) -> Callable[[int, str], None]:
-    def flush_folder(root_fd: int, path: str) -> None:
-        if chosen(path):
-            _flush_folder(root_fd, path)
+def _flushing(chosen: Callable[[str], bool]) -> Mutant:
+    """Folders are flushed whose path is chosen."""
 
-    return flush_folder
+    def flush(folder: Folder, path: str = ".") -> None:
+        if chosen(path):
+            _flush(folder, path)
+
+    return _held(Folder, flush=flush)
 
 
 def _planned_if_different(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
@@ -103,7 +107,7 @@ def _planned_if_different(aggregation: Any, day: str, facts: Any, *, force: bool
 
 
 def _read_any_token(self: Any, item: Item) -> bool:
-    self._tokens[item.aggregation] = attempts.read_token(self._shop.root.fd, item.aggregation, self.day)
+    self._tokens[item.aggregation] = self._shop.root.token((item.aggregation, self.day))
     return True
 
 
@@ -118,50 +122,47 @@ def _input_first(self: Any, _: int) -> None:
     self.pending = [item for item in taken if self._read_token(item) and not self._done_meanwhile(item)]
 
 
-def _publish_over_damage(root_fd: int, aggregation: str, day: str, token: Any, new: Any) -> None:
-    with locks.day_lock(root_fd, aggregation, day, commits.LOCK_DEADLINE_SECONDS) as lock:
-        _, seen = _identify(root_fd, aggregation, day)
+def _publish_over_damage(folder: Folder, partition: Partition, token: Any, new: Any) -> None:
+    with locks.day_lock(folder, partition) as lock:
+        _, seen = _identify(folder, partition)
         if not isinstance(token.found, Damaged) and (seen, lock.mark) != (token.identity, token.mark):
             raise Superseded
-        folder = layout.day_folder(aggregation, day)
-        commits.make_folders(root_fd, folder)
+        folder.make(layout.day_folder(*partition))
         if isinstance(token.found, Damaged):
-            commits.set_aside(root_fd, aggregation, day, seen)
+            commits.set_aside(folder, partition, seen)
         lock.raise_mark(token.generation)
-        commits.rename(root_fd, layout.temporary_file(new.nonce), layout.data_file(aggregation, day))
-        new.published = True
+        new.move(layout.data_file(*partition))
 
 
-def _unlocked(root_fd: int, path: Callable[[str], str]) -> tuple[str, int]:
+def _unlocked(folder: Folder, path_of: Callable[[str], str]) -> Any:
     nonce = drafts.uuid.uuid4().hex
-    flags = drafts.os.O_RDWR | drafts.os.O_CREAT | drafts.os.O_EXCL
-    return nonce, drafts.open_lockable(path(nonce), flags, dir_fd=root_fd)
+    return drafts.StagedFile(folder, nonce, path_of(nonce), folder.open_lockable(path_of(nonce), CREATE))
 
 
-def _shared(root_fd: int, path: Callable[[str], str]) -> tuple[str, int]:
-    flags = drafts.os.O_RDWR | drafts.os.O_CREAT
-    return drafts.uuid.uuid4().hex, drafts.open_lockable(path(""), flags, dir_fd=root_fd)
+def _shared(folder: Folder, _: Callable[[str], str]) -> Any:
+    path = f"{layout.STAGING}/shared.tmp"
+    return drafts.StagedFile(folder, drafts.uuid.uuid4().hex, path, folder.open_lockable(path, READ_OR_CREATE))
 
 
-def _listed_or_empty(root: Any, path: str) -> tuple[list[str], set[str]]:
+def _listed_or_empty(folder: Folder, path: str) -> tuple[list[str], set[str]]:
     try:
-        names, odd = _entries(root, path)
+        names, odd = _entries(folder, path)
         return names, odd
     except StorageError:
         return [], set()
 
 
-def _damaged_if_unread(root_fd: int, aggregation: str, day: str, judged_by: Any = None) -> Any:
-    found = _look(root_fd, aggregation, day, judged_by)
+def _damaged_if_unread(folder: Folder, partition: Partition, classified: Any = None) -> Any:
+    found = _lookup(folder, partition, classified)
     return Damaged(found.why) if isinstance(found, Unreadable) else found
 
 
-def _known_by_name(self: Footers, place: Partition, _: int | None = None) -> Commit | None:
-    entry = self._known.get(place)
+def _known_by_name(self: FooterCache, partition: Partition, _: object) -> Commit | None:
+    entry = self._known.get(partition)
     return Commit(footers._record(entry[3]), (1, 1)) if entry else None
 
 
-def _known_by_day(self: Digests, source: str, day: str, _: object) -> str | None:
+def _known_by_day(self: DigestCache, source: str, day: str, _: object) -> str | None:
     return self._known.get((source, day), ("", None))[1]
 
 
@@ -183,23 +184,20 @@ def _nothing(*_: object) -> None: ...
 _ANY_ENTRY = "not known or old['generation'] < generation or old['nonce'] == predecessor"
 _COMPARED = "(redis.call('HGET', commits, day) or '') == expected"
 _NO_MARK: dict[str, Any] = {
-    "state__store__local__commit__read_mark": lambda *_: b"",
+    "state__store__local__commit__read_mark": lambda *_: locks.HighWater(b""),
     "state__store__local__commit__day_lock": _without_mark,
 }
 
 MUTANTS: dict[str, Mutant] = {
-    "no file flush": _patched(state__store__local__commit__flush=_nothing),
-    "no directory flush": _patched(state__store__local__commit__flush_folder=_flushing(lambda path: "=" not in path)),
-    "no parent flush": _patched(state__store__local__commit__flush_folder=_flushing(lambda path: "=" in path)),
-    "no flush before reporting another's commit": _patched(flows__daily__flush_file_system=_nothing),
-    "set-aside without re-check": _patched(state__store__local__commit__publish=_publish_over_damage),
+    "no file flush": _patched(state__store__local__staging__flush=_nothing),
+    "no directory flush": _flushing(lambda path: "=" not in path),
+    "no parent flush": _flushing(lambda path: "=" in path or "/" in path),
+    "no flush before reporting another's commit": _held(LocalStore, sync=_nothing),
+    "set-aside without re-check": _patched(state__store__local__commit___publish=_publish_over_damage),
     "damaged file overwritten": _patched(state__store__local__commit__set_aside=_nothing),
-    "repair without the lock": _patched(state__store__local__verify__day_lock=lambda *_: nullcontext()),
-    "set-aside not flushed": _patched(state__store__local__set_aside__flush_folder=_nothing),
-    "temporary file not exclusive": _patched(
-        state__store__local__staging___create_locked=_shared,
-        state__store__local__layout__temporary_file=lambda _: f"{layout.DRAFTS}/shared.tmp",
-    ),
+    "repair without the lock": _patched(state__store__local__set_aside__day_lock=lambda *_: nullcontext()),
+    "set-aside not flushed": _flushing(lambda path: path != layout.SET_ASIDE),
+    "temporary file not exclusive": _patched(state__store__local__staging___create_locked=_shared),
     "temporary file not locked": _patched(state__store__local__staging___create_locked=_unlocked),
     "number-only token": _patched(state__store__local__commit__identify=_by_number, **_NO_MARK),
     "no high-water mark": _patched(**_NO_MARK),
@@ -224,11 +222,11 @@ MUTANTS: dict[str, Mutant] = {
     "root id ignored": _patched(state__index__index__Index__bind=lambda *_: True),
     "listing error as empty": _patched(state__store__local__scan___entries=_listed_or_empty),
     "EIO as corrupt": _patched(
-        state__store__local__scan__look=_damaged_if_unread, state__store__local__identity__look=_damaged_if_unread
+        state__store__local__scan__lookup=_damaged_if_unread, state__store__local__lookup__lookup=_damaged_if_unread
     ),
-    "footers known by name": _held(Footers, known=_known_by_name),
+    "footers known by name": _held(FooterCache, known=_known_by_name),
     "recent footers kept": _patched(state__store__footer_cache__RECENT_NS=-(1 << 62)),
-    "digests known by day": _held(Digests, known=_known_by_day),
+    "digests known by day": _held(DigestCache, known=_known_by_day),
     "recent digests kept": _patched(state__store__digest_cache__RECENT_NS=-(1 << 62)),
     "index set without compare": _patched(state__index__index__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
     "older entry over newer": _patched(state__index__index__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),

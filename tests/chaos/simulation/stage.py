@@ -17,7 +17,9 @@ from unittest.mock import patch
 import flows.daily
 import flows.repair
 from state.errors import IndexUnavailable, StorageError
+from state.filesystem.folder import Folder
 from state.index.client import safe
+from state.partition import Partition
 from state.planner.decide import Item
 from state.planner.plan import Selection
 from state.result.classify import Commit
@@ -39,26 +41,9 @@ from tests.chaos.simulation.world.storage import ROOT_FD, Storage
 from tests.chaos.simulation.world.stubs import ROOT_ID, SETTINGS, HeldInput, Nonces, Runner, none_of, nothing
 from tests.chaos.simulation.world.threads import Clock, Threading
 
-_settle = Attempt.settle
-_ON_STORAGE = (
-    *("filesystem.durable", "filesystem.file_locks", "filesystem.folder", "result.classify"),
-    *(f"store.{name}" for name in ("footer_cache", "cache_file", "accepted", "failures")),
-    *(
-        f"store.local.{name}"
-        for name in (
-            "store",
-            "day_lock",
-            "staging",
-            "identity",
-            "set_aside",
-            "visible_names",
-            "scan",
-            "root",
-            "run_note",
-        )
-    ),
-)
-"""The modules of ``state`` that call ``os``."""
+_settle, _read_token, _publish = Attempt.settle, commits.read_token, commits._publish
+_ON_STORAGE = ("durable", "file_locks", "folder", "hiding")
+"""The modules that call ``os`` and ``fcntl``."""
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
 
 
@@ -186,19 +171,19 @@ class Stage:
                 outcomes += failed.outcomes
         return outcomes
 
-    def read_token(self, root_fd: int, aggregation: str, day: str) -> Token:
+    def read_token(self, folder: Folder, partition: Partition) -> Token:
         """The real token, remembered."""
-        token = commits.read_token(root_fd, aggregation, day)
-        self.note(f"has read the token of {aggregation} {day}: {token.identity or 'nothing'} mark {token.mark!r}")
-        self.scheduler.current.seen["tokens"][aggregation, day] = token
+        token = _read_token(folder, partition)
+        self.note(f"has read the token of {' '.join(partition)}: {token.identity or 'nothing'} mark {token.mark!r}")
+        self.scheduler.current.seen["tokens"][partition] = token
         return token
 
-    def publish(self, root_fd: int, aggregation: str, day: str, token: Token, new: Any) -> None:
+    def publish(self, folder: Folder, partition: Partition, token: Token, new: Any) -> None:
         """The real publication; the token is known while it goes on."""
         seen = self.scheduler.current.seen
         seen["publishing"] = token
         try:
-            commits.publish(root_fd, aggregation, day, token, new)
+            _publish(folder, partition, token, new)
         finally:
             seen["publishing"] = None
 
@@ -217,9 +202,9 @@ class Stage:
         """A token that names its process."""
         return f"{self.scheduler.current.name}|{self.nonces.uuid4().hex}".encode()
 
-    def opened_root(self, *_: object, **options: object) -> LocalStore:
+    def opened_store(self, *_: object, **options: object) -> LocalStore:
         """The root, which is there and marked."""
-        return LocalStore(ROOT_FD, ROOT_ID, SETTINGS.output)
+        return LocalStore(Folder(ROOT_FD, SETTINGS.output), ROOT_ID)
 
     def _node(self, fd: int) -> Node:
         return self.storage.table[fd].node
@@ -228,11 +213,11 @@ class Stage:
         """Everything that is put under the real modules."""
         storage = self.storage
         found: dict[str, object] = {}
-        judge = light.judge_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
+        classify = light.classify_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
         for module in _ON_STORAGE:
-            found[f"state.{module}.os"] = storage
-        for module in ("filesystem.durable", "store.local.day_lock", "filesystem.file_locks"):
-            found[f"state.{module}.fcntl"] = self.locks
+            found[f"state.filesystem.{module}.os"] = storage
+        for module in ("durable", "file_locks"):
+            found[f"state.filesystem.{module}.fcntl"] = self.locks
         for module in ("state.index.index", "state.index.leases"):
             found[f"{module}.send"] = self.server.send
             found[f"{module}.connect"] = nothing
@@ -240,9 +225,8 @@ class Stage:
             found[f"{module}.safe"] = safe
         return found | {
             "state.clock.time": self.clock,
-            "state.store.local.verify.judge": judge,
-            "state.store.local.verify.broken_seal": nothing,
-            "state.store.local.verify.is_still": lambda *_: False,
+            "state.result.verify.broken_seal": nothing,
+            "state.result.verify.is_still": lambda *_: False,
             "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
             "tasks.deep_check.edited_inputs": none_of,
             "state.filesystem.durable._syncfs": lambda: storage.syncfs,
@@ -250,11 +234,11 @@ class Stage:
             "state.store.local.day_lock._POLL_SECONDS": 5.0,
             "state.store.local.staging.uuid": self.nonces,
             "state.store.local.set_aside.uuid": self.nonces,
-            "state.result.classify.judge": judge,
+            "state.result.classify.classify": classify,
             "state.index.leases.threading": self.threading,
             "state.index.leases.is_dead": self.is_dead,
             "state.index.leases.new_token": self.new_token,
-            "flows.opening.open_root": self.opened_root,
+            "flows.opening.open_store": self.opened_store,
             "flows.daily.InputRoot": HeldInput,
             "tasks.deep_check.InputRoot": HeldInput,
             "flows.daily.survey": self.survey,
@@ -270,8 +254,8 @@ class Stage:
             "tasks.compute.runner.TASKS": None,
             "state.filesystem.flushing.AT_ONCE": 1,
             "tasks.compute.group.evaluate": light.evaluator(self._computed),
-            "tasks.compute.job.read_token": self.read_token,
-            "tasks.compute.job.publish": self.publish,
+            "state.store.local.commit.read_token": self.read_token,
+            "state.store.local.commit._publish": self.publish,
             "tasks.compute.job.os": storage,
             "tasks.compute.job.Attempt.settle": lambda *arguments: self.settle(*arguments),  # noqa: PLW0108 a bound method
             "tasks.compute.job.arrow_table": lambda frame: frame,

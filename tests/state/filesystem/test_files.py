@@ -10,24 +10,24 @@ from pathlib import Path
 import pytest
 
 from state.filesystem import durable as files
-from state.filesystem.durable import flush_file_system, flush_folder, is_missing, make_folders, read_whole, write_whole
+from state.filesystem.durable import flush_file_system, is_missing, read_whole, write_whole
+from state.filesystem.folder import Folder
 
 
 @pytest.fixture
-def root_fd(tmp_path: Path) -> Iterator[int]:
-    """A descriptor of an empty folder."""
-    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    yield fd
-    os.close(fd)
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """An empty folder."""
+    with Folder.open(tmp_path) as one:
+        yield one
 
 
-def test_folders_are_made_below_the_descriptor(tmp_path: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_made_below_the_descriptor(tmp_path: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """All missing parents are made, those that are there are kept, and the current folder plays no part."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a/kept").touch()
     monkeypatch.chdir("/")
     for _ in range(2):
-        make_folders(root_fd, "a/b/c")
+        folder.make("a/b/c")
     assert (tmp_path / "a/b/c").is_dir()
     assert (tmp_path / "a/kept").is_file()
 
@@ -52,7 +52,7 @@ def test_only_certain_absence_is_absence() -> None:
 
 
 @pytest.mark.skipif(os.uname().sysname == "Darwin", reason="flushes through fcntl there")
-def test_a_failed_flush_of_a_folder_raises(root_fd: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_flush_of_a_folder_raises(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here takes a name for durable that the device refused, and no descriptor is left open."""
     (tmp_path / "folder").mkdir()
     seen: list[int] = []
@@ -63,18 +63,18 @@ def test_a_failed_flush_of_a_folder_raises(root_fd: int, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OSError, match="the disk is bad"):
-        flush_folder(root_fd, "folder")
+        folder.flush("folder")
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         os.fstat(seen[0])
 
 
-def test_a_failed_flush_of_the_file_system_raises(root_fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_flush_of_the_file_system_raises(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is about to call another's commits done hears of it where the device refuses."""
-    flush_file_system(root_fd)
+    folder.flush_file_system()
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
         flush_file_system(-1)
     synced: list[bool] = []
     monkeypatch.setattr(files, "_syncfs", lambda: None)
     monkeypatch.setattr(os, "sync", lambda: synced.append(True))
-    flush_file_system(root_fd)
+    folder.flush_file_system()
     assert synced == [True]

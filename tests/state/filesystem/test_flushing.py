@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -15,17 +16,17 @@ from pathlib import Path
 import pytest
 
 from state.filesystem.flushing import AT_ONCE, flush_each
-from state.store.local.commit import flush_drafts, flush_published
-from state.store.local.root import create_root
-from state.store.local.staging import draft
+from state.store.local.commit import _flush_published
+from state.store.local.root import open_store
+from state.store.local.staging import StagedFile, staged_file
 from state.store.local.store import LocalStore
-from tests.builders import DAY, NAME, commit, fail, place, written
+from tests.builders import DAY, NAME, commit, fail, place, publish, written
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[LocalStore]:
     """An empty output."""
-    with create_root(tmp_path / "out") as made:
+    with open_store(tmp_path / "out", create=True, remembered=False) as made:
         yield made
 
 
@@ -91,10 +92,11 @@ def test_a_forked_child_flushes_with_threads_of_its_own() -> None:
 
 def test_one_draft_that_cannot_be_flushed_is_one(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failed fsync the kernel calls the lost pages clean: it is not tried again, and no other is harmed."""
-    with draft(root.fd) as one, draft(root.fd) as two, draft(root.fd) as three:
+    with staged_file(root.folder) as one, staged_file(root.folder) as two, staged_file(root.folder) as three:
         failed = fail(monkeypatch, "fsync", lambda fd: fd == two.fd)
-        errors = flush_drafts([one, two, three])
+        errors = flush_each(StagedFile.flush, [one, two, three])
     assert [bool(error) for error in errors] == [False, True, False]
+    assert [one.flushed, two.flushed, three.flushed] == [True, False, True]
     assert len(failed) == 1
 
 
@@ -104,13 +106,14 @@ def test_the_last_bytes_are_written_before_the_flush(root: LocalStore, monkeypat
     real = os.fsync
 
     def fsync(fd: int) -> None:
-        flushed.append(os.pread(fd, os.fstat(fd).st_size, 0))
+        flushed.append(b"" if stat.S_ISDIR(os.fstat(fd).st_mode) else os.pread(fd, os.fstat(fd).st_size, 0))
         real(fd)
 
     token = commit(root)
     monkeypatch.setattr(os, "fsync", fsync)
     with written(root, token) as new:
-        assert flushed == [os.pread(new.fd, os.fstat(new.fd).st_size, 0)]
+        publish(root, new)
+        assert flushed[0] == new.content() == place(root).read_bytes()
 
 
 @pytest.mark.parametrize(("bad", "harmed"), [("day", [1]), ("aggregation", [0, 1]), ("root", [0, 1, 2])])
@@ -124,6 +127,6 @@ def test_a_folder_that_cannot_be_flushed_harms_what_lies_in_it(
     file = place(root, *places[1])
     broken = {"day": file.parent, "aggregation": file.parent.parent, "root": root.path}[bad].stat().st_ino
     failed = fail(monkeypatch, "fsync", lambda fd: os.fstat(fd).st_ino == broken)
-    errors = flush_published(root.fd, places)
+    errors = _flush_published(root.folder, places)
     assert [number for number, error in enumerate(errors) if error] == harmed
     assert len(failed) == 1, "a folder that days share is flushed once"

@@ -14,8 +14,7 @@ from state.outputs import scan
 from state.result.classify import Commit
 from state.result.schemas import SchemaDiffers, Schemas, columns, differing_days, schema_of
 from state.result.writing import arrow_table
-from state.store.local.root import find_root
-from state.store.local.scan import scan as scan_output
+from state.store.local.root import find_store
 from tests.builders import RECORD, commit
 from tests.flows.test_health import examined
 from tests.project import Project, dates
@@ -98,10 +97,10 @@ def test_a_day_of_another_schema_fails_alone_and_all_others_are_read_as_one(api_
 def test_an_output_that_is_mixed_already_is_told_and_its_command_mends_it(project: Project) -> None:
     """An older Noonmark committed one day in other types: a run warns, health names the day, its command mends it."""
     day = dates(10)[4]
-    root = find_root(project.output)
+    root = find_store(project.output)
     assert root
     with root:
-        good = scan_output(root).days["totals"][day]
+        good = root.scan().days["totals"][day]
         assert isinstance(good, Commit)
         fields = {"inputs": good.record.inputs, "code": good.record.code, "version": good.record.version}
         commit(root, pl.DataFrame({"sales": [3.0], "items": [None]}), name="totals", day=day, **fields)
@@ -177,11 +176,11 @@ def test_every_type_is_read_back_as_it_was_written(tmp_path: Path) -> None:
             "bytes": [b"x"],
         }
     )
-    from state.store.local.root import create_root
+    from state.store.local.root import open_store
 
-    with create_root(tmp_path / "out") as root:
+    with open_store(tmp_path / "out", create=True, remembered=False) as root:
         commit(root, frame)
-        [found] = scan_output(root).days["totals"].values()
+        [found] = root.scan().days["totals"].values()
         assert isinstance(found, Commit)
     assert found.schema == schema_of(arrow_table(frame))
     assert columns(found.schema) == tuple(frame.schema.items())

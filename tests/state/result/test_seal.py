@@ -10,8 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from state.result import seal
-from state.result.classify import Commit, Damaged, judge
+from state.result.classify import Commit, Damaged, classify
 from state.result.seal import DIGITS, OPEN_SEAL, Torn, broken_seal, read_footer, seal_position
 from state.result.writing import arrow_table, write_result
 from tests.builders import DAY, NAME, RECORD, rows_of
@@ -61,13 +60,13 @@ def test_a_flipped_bit_of_the_footer_is_judged_and_harms_nothing(small: int) -> 
     """A scan meets damaged footers: each is a commit that still tells the truth, or damage, and never an error."""
     size = _size(small)
     begin = size - len(read_footer(small, size))
-    whole = judge(small, NAME, DAY)
+    whole = classify(small, NAME, DAY)
     assert isinstance(whole, Commit)
     for at in range(begin, size):
         byte = os.pread(small, 1, at)
         for bit in range(8):
             os.pwrite(small, bytes([byte[0] ^ 1 << bit]), at)
-            found = judge(small, NAME, DAY)
+            found = classify(small, NAME, DAY)
             assert not isinstance(found, Commit) or found.record == whole.record
         os.pwrite(small, byte, at)
 
@@ -76,7 +75,7 @@ def test_a_file_cut_at_any_length_is_damaged(small: int) -> None:
     """Promise 6: a torn or truncated file is found by every run, whatever its length, from the footer alone."""
     for length in reversed(range(_size(small))):
         os.ftruncate(small, length)
-        assert isinstance(judge(small, NAME, DAY), Damaged)
+        assert isinstance(classify(small, NAME, DAY), Damaged)
         assert broken_seal(small, length) is not None
 
 
@@ -90,7 +89,7 @@ def test_bytes_added_at_the_end_are_found(small: int) -> None:
 @pytest.mark.parametrize("chunk", [1, 7, 63, 64, 65, 1000])
 def test_the_digits_may_lie_across_pieces(small: int, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is read in pieces; wherever a cut falls, the digits are left out and nothing else is."""
-    monkeypatch.setattr(seal, "CHUNK", chunk)
+    monkeypatch.setattr("state.filesystem.durable.CHUNK", chunk)
     size = _size(small)
     assert broken_seal(small, size) is None
     first = seal_position(read_footer(small, size), size)
@@ -107,7 +106,7 @@ def test_rows_that_look_like_a_seal_are_rows(tmp_path: Path) -> None:
     fd = _sealed(tmp_path / "decoy", pl.DataFrame({decoy: [decoy, "z" + decoy]}))
     try:
         assert broken_seal(fd, _size(fd)) is None
-        assert isinstance(judge(fd, NAME, DAY), Commit)
+        assert isinstance(classify(fd, NAME, DAY), Commit)
     finally:
         os.close(fd)
 
@@ -119,7 +118,7 @@ def test_a_footer_longer_than_one_read_is_read_whole(tmp_path: Path) -> None:
         size = _size(fd)
         assert len(read_footer(fd, size)) > 64 * 1024
         assert broken_seal(fd, size) is None
-        assert isinstance(judge(fd, NAME, DAY), Commit)
+        assert isinstance(classify(fd, NAME, DAY), Commit)
     finally:
         os.close(fd)
 
@@ -148,6 +147,6 @@ def test_a_parquet_file_of_another_program_has_no_seal(tmp_path: Path) -> None:
     rows_of(1).write_parquet(file)
     with file.open("rb") as opened:
         assert broken_seal(opened.fileno(), file.stat().st_size) == "its footer holds no seal"
-        found = judge(opened.fileno(), NAME, DAY)
+        found = classify(opened.fileno(), NAME, DAY)
     assert isinstance(found, Damaged)
     assert "another program" in found.why

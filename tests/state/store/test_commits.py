@@ -19,14 +19,12 @@ import pytest
 
 from state.errors import StorageError
 from state.filesystem import file_locks as flocks
-from state.result.classify import Commit, Damaged, look
+from state.result.classify import Commit, Damaged
 from state.store.base import Superseded, Token
-from state.store.local import commit as commits
-from state.store.local import identity, layout
-from state.store.local.commit import publish, read_token
-from state.store.local.day_lock import day_lock, generation_of, published_of, read_mark
-from state.store.local.root import create_root
-from state.store.local.staging import draft, remove_stale_files
+from state.store.local import layout, lookup
+from state.store.local.day_lock import day_lock, read_mark
+from state.store.local.root import open_store
+from state.store.local.staging import staged_file
 from state.store.local.store import LocalStore
 from tests.builders import (
     DAY,
@@ -39,6 +37,7 @@ from tests.builders import (
     heard,
     kept,
     place,
+    publish,
     rows_of,
     tell,
     whole_paths,
@@ -49,18 +48,17 @@ COMMIT = """
 import sys
 from pathlib import Path
 from state.store.base import Superseded
-from state.store.local.commit import publish, read_token
-from state.store.local.root import find_root
-from tests.builders import DAY, NAME, written
-root = find_root(Path(sys.argv[1]))
+from state.store.local.root import find_store
+from tests.builders import DAY, NAME, publish, written
+root = find_store(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
 done = superseded = 0
 while done < 25:
-    token = read_token(root.fd, NAME, DAY)
+    token = root.token((NAME, DAY))
     with written(root, token) as new:
         try:
-            publish(root.fd, NAME, DAY, token, new)
+            publish(root, new)
             done += 1
         except Superseded:
             superseded += 1
@@ -71,10 +69,10 @@ sys.stdin.readline()
 DRAFT = """
 import sys
 from pathlib import Path
-from state.store.local.staging import draft
-from state.store.local.root import find_root
-root = find_root(Path(sys.argv[1]))
-with draft(root.fd) as new:
+from state.store.local.staging import staged_file
+from state.store.local.root import find_store
+root = find_store(Path(sys.argv[1]))
+with staged_file(root.folder) as new:
     print(new.nonce, flush=True)
     sys.stdin.readline()
 """
@@ -83,17 +81,17 @@ with draft(root.fd) as new:
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[LocalStore]:
     """An empty output."""
-    with create_root(tmp_path / "out") as one:
+    with open_store(tmp_path / "out", create=True, remembered=False) as one:
         yield one
 
 
 def _token(root: LocalStore) -> Token:
-    return read_token(root.fd, NAME, DAY)
+    return root.token((NAME, DAY))
 
 
 def _publish(root: LocalStore, token: Token, **fields: Any) -> None:
     with written(root, token, **fields) as new:
-        publish(root.fd, NAME, DAY, token, new)
+        publish(root, new)
 
 
 def _assert_superseded(root: LocalStore, token: Token) -> None:
@@ -107,7 +105,7 @@ def _assert_superseded(root: LocalStore, token: Token) -> None:
 
 
 def _generation(root: LocalStore) -> int:
-    found = look(root.fd, NAME, DAY)
+    found = root.lookup((NAME, DAY))
     assert isinstance(found, Commit), found
     return found.record.generation
 
@@ -140,7 +138,7 @@ def test_an_error_is_no_token(root: LocalStore, monkeypatch: pytest.MonkeyPatch)
     with written(root, token) as new:
         fail(monkeypatch, "open", lambda path, *_: str(path).endswith(layout.DATA))
         with pytest.raises(StorageError, match="nothing is done to it"):
-            publish(root.fd, NAME, DAY, token, new)
+            publish(root, new)
     assert place(root).read_bytes() == before
     assert kept(root) == {}
 
@@ -152,9 +150,9 @@ def test_nothing_is_published_without_the_lock(root: LocalStore, monkeypatch: py
     """Another holds the day's lock, perhaps for good: publishing gives up and leaves the place and no private file."""
     commit(root)
     before = place(root).read_bytes()
-    monkeypatch.setattr(commits, "LOCK_DEADLINE_SECONDS", 0.05)
+    monkeypatch.setattr("state.store.local.day_lock.LOCK_DEADLINE_SECONDS", 0.05)
     token = _token(root)
-    with day_lock(root.fd, NAME, DAY, 0), pytest.raises(StorageError, match="stayed locked"):
+    with day_lock(root.folder, (NAME, DAY), 0), pytest.raises(StorageError, match="stayed locked"):
         _publish(root, token)
     assert place(root).read_bytes() == before
     assert drafts(root) == []
@@ -166,12 +164,12 @@ def test_lock_and_mark_come_before_the_rename(root: LocalStore, monkeypatch: pyt
     seen: list[int] = []
 
     def rename(*arguments: Any, **options: Any) -> None:
-        with pytest.raises(StorageError), day_lock(root.fd, NAME, DAY, 0):
+        with pytest.raises(StorageError), day_lock(root.folder, (NAME, DAY), 0):
             pass
         real(*arguments, **options)
-        with pytest.raises(StorageError), day_lock(root.fd, NAME, DAY, 0):
+        with pytest.raises(StorageError), day_lock(root.folder, (NAME, DAY), 0):
             pass
-        seen.append(generation_of(read_mark(root.fd, NAME, DAY)))
+        seen.append(read_mark(root.folder, (NAME, DAY)).generation)
 
     monkeypatch.setattr(os, "rename", rename)
     commit(root)
@@ -190,11 +188,11 @@ def test_what_was_never_renamed_is_not_noted_as_published(root: LocalStore, monk
         patch.setattr(os, "rename", killed)
         with pytest.raises(KeyboardInterrupt):
             commit(root)
-    mark = read_mark(root.fd, NAME, DAY)
-    assert (generation_of(mark), published_of(mark), _generation(root)) == (2, 1, 1)
+    mark = read_mark(root.folder, (NAME, DAY))
+    assert (mark.generation, mark.published, _generation(root)) == (2, 1, 1)
     commit(root)
-    mark = read_mark(root.fd, NAME, DAY)
-    assert (generation_of(mark), published_of(mark), _generation(root)) == (3, 3, 3)
+    mark = read_mark(root.folder, (NAME, DAY))
+    assert (mark.generation, mark.published, _generation(root)) == (3, 3, 3)
 
 
 def test_publishing_keeps_the_lock_file(root: LocalStore) -> None:
@@ -264,7 +262,7 @@ def test_what_is_no_result_is_set_aside_and_replaced(root: LocalStore, make: Cal
     make(place(root))
     before = place(root).lstat()
     target = os.readlink(place(root)) if place(root).is_symlink() else None
-    assert isinstance(look(root.fd, NAME, DAY), Damaged)
+    assert isinstance(root.lookup((NAME, DAY)), Damaged)
     commit(root)
     assert _generation(root) == 1
     assert not place(root).is_symlink()
@@ -332,7 +330,7 @@ def test_a_private_file_is_nobody_elses(root: LocalStore, monkeypatch: pytest.Mo
     other = root.path / layout.temporary_file("a" * 32)
     other.write_bytes(b"another writer's")
     monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID("a" * 32))
-    with pytest.raises(FileExistsError), draft(root.fd):
+    with pytest.raises(FileExistsError), staged_file(root.folder):
         pass
     assert other.read_bytes() == b"another writer's"
 
@@ -341,22 +339,22 @@ def test_a_living_writers_file_is_kept_and_a_dead_ones_swept(root: LocalStore) -
     """Who sweeps needs no clock and no list of processes: the lock tells, and SIGKILL lets it go."""
     with child(DRAFT, root.path) as writer:
         name = f"{heard(writer)}.tmp"
-        assert remove_stale_files(root.fd) == 0
+        assert root.remove_stale() == 0
         assert drafts(root) == [name]
         writer.kill()
         writer.wait(DEADLINE)
-        assert remove_stale_files(root.fd) == 1
+        assert root.remove_stale() == 1
     assert drafts(root) == []
-    assert remove_stale_files(root.fd) == 0
+    assert root.remove_stale() == 0
 
 
 def test_a_thread_does_not_sweep_its_own_processs_files(root: LocalStore) -> None:
     """A second flow in the same process leaves the first one's files alone, and what is published stays."""
-    with draft(root.fd) as new:
-        assert remove_stale_files(root.fd) == 0
+    with staged_file(root.folder) as new:
+        assert root.remove_stale() == 0
         assert drafts(root) == [f"{new.nonce}.tmp"]
     commit(root)
-    assert remove_stale_files(root.fd) == 0
+    assert root.remove_stale() == 0
     assert _generation(root) == 1
 
 
@@ -367,14 +365,14 @@ def test_damage_that_is_taken_away_while_it_is_looked_at_is_gone(
     path = place(root)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"torn")
-    digest = identity._digest_of_place
+    digest = lookup._digest
 
     def digest_too_late(*arguments: Any) -> str:
         path.unlink()
         return digest(*arguments)
 
-    monkeypatch.setattr(identity, "_digest_of_place", digest_too_late)
-    assert read_token(root.fd, NAME, DAY).identity == ""
+    monkeypatch.setattr(lookup, "_digest", digest_too_late)
+    assert root.token((NAME, DAY)).identity == ""
     monkeypatch.undo()
     assert commit(root).generation == 2
 
@@ -382,12 +380,12 @@ def test_damage_that_is_taken_away_while_it_is_looked_at_is_gone(
 def test_a_draft_that_cannot_be_removed_does_not_stay_locked(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """One I/O error would otherwise leave a file that no sweep may take for as long as the process lives."""
     failed = fail(monkeypatch, "unlink", lambda path, *_: str(path).endswith(".tmp"))
-    with pytest.raises(OSError, match="Input/output error"), draft(root.fd):
+    with pytest.raises(OSError, match="Input/output error"), staged_file(root.folder):
         pass
     assert failed
     monkeypatch.undo()
     assert len(drafts(root)) == 1
-    assert remove_stale_files(root.fd) == 1
+    assert root.remove_stale() == 1
     assert drafts(root) == []
 
 
@@ -397,11 +395,11 @@ def test_a_sweeper_between_creation_and_lock_harms_nothing(root: LocalStore, mon
     swept: list[int] = []
 
     def try_lock(fd: int) -> bool:
-        monkeypatch.setattr("state.store.local.staging.try_lock", real)
-        swept.append(remove_stale_files(root.fd))
+        monkeypatch.setattr("state.filesystem.folder.try_lock", real)
+        swept.append(root.remove_stale())
         return real(fd)
 
-    monkeypatch.setattr("state.store.local.staging.try_lock", try_lock)
+    monkeypatch.setattr("state.filesystem.folder.try_lock", try_lock)
     commit(root)
     assert swept == [1]
     assert _generation(root) == 1
@@ -411,20 +409,20 @@ def test_what_is_no_file_stops_no_sweep(root: LocalStore) -> None:
     """A pipe or a link that somebody left among the private files is not waited for and not followed."""
     target = root.path / "elsewhere"
     target.touch()
-    os.mkfifo(root.path / layout.DRAFTS / "pipe")
-    (root.path / layout.DRAFTS / "link").symlink_to(target)
-    remove_stale_files(root.fd)
+    os.mkfifo(root.path / layout.STAGING / "pipe")
+    (root.path / layout.STAGING / "link").symlink_to(target)
+    root.remove_stale()
     assert target.exists()
 
 
 def test_a_folder_stops_no_sweep(root: LocalStore) -> None:
     """A folder or a file that somebody made among the private files is left there, and the others are swept."""
     for name in ("folder", f"{'0' * 32}.tmp"):
-        (root.path / layout.DRAFTS / name).mkdir()
+        (root.path / layout.STAGING / name).mkdir()
     for name in ("mine.tmp", f"{'1' * 32}.parquet"):
-        (root.path / layout.DRAFTS / name).touch()
+        (root.path / layout.STAGING / name).touch()
     (root.path / layout.temporary_file("2" * 32)).touch()
-    assert remove_stale_files(root.fd) == 1
+    assert root.remove_stale() == 1
     assert len(drafts(root)) == 4
 
 
@@ -433,7 +431,7 @@ def test_a_writer_that_fails_leaves_no_file_and_no_descriptor(root: LocalStore) 
     fds: list[int] = []
 
     def compute(error: type[BaseException]) -> None:
-        with draft(root.fd) as new:
+        with staged_file(root.folder) as new:
             fds.append(new.fd)
             raise error
 
@@ -567,7 +565,7 @@ def test_modes_follow_the_umask(tmp_path: Path, mask: int) -> None:
     """A group that shares an output reads and writes it as its umask says: results, locks and folders alike."""
     before = os.umask(mask)
     try:
-        with create_root(tmp_path / "out") as root:
+        with open_store(tmp_path / "out", create=True, remembered=False) as root:
             commit(root)
             place(root).write_bytes(b"damaged")
             commit(root)

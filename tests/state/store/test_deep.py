@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from state.errors import StorageError
-from state.result.classify import Commit, Damaged, Found, Newer, Unreadable, judge, look
+from state.result.classify import Commit, Damaged, Found, Newer, Unreadable, classify
 from state.result.record import bears_nonce
 from state.store import footer_cache as footers
-from state.store.local import layout
-from state.store.local import verify as deep
-from state.store.local.root import create_root
-from state.store.local.scan import scan
+from state.store.base import Broken, Unread
+from state.store.local import layout, set_aside
+from state.store.local.lookup import lookup
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
-from state.store.local.verify import Broken, Unread, scan_deep, set_aside_damaged
 from tasks.survey import remember_footers
 from tests.builders import DAY, NAME, commit, fail, flip, kept, place
 
@@ -31,21 +30,21 @@ def root(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
 
     A store through mmap may change no time, and a clock may stand still: then size alone tells one file from another.
     """
-    with create_root(tmp_path / "output") as root:
+    with open_store(tmp_path / "output", create=True, remembered=False) as root:
         commit(root)
         commit(root, day=OTHER)
         if request.param != "new":
             monkeypatch.setattr(footers, "RECENT_NS", -(10**10))  # results that rest since yesterday
             if request.param != "known":
                 monkeypatch.setattr(footers, "_identity", lambda status: [status.st_size])
-            remember_footers(scan(root))
+            remember_footers(root.scan())
         yield root
 
 
 def met(root: LocalStore) -> list[Broken | Unread]:
     """What a deep check tells of, and its output holds nothing else that is no commit."""
     told: list[Broken | Unread] = []
-    output = scan_deep(root, 2, told.append)
+    output = root.scan_deep(2, told.append)
     bad = {day for day, found in output.days[NAME].items() if isinstance(found, Damaged | Unreadable)}
     assert {one.day for one in told} == bad
     return told
@@ -68,21 +67,21 @@ def test_a_good_output_has_nothing_broken(root: LocalStore) -> None:
     before = sorted(root.path.rglob("*"))
     assert broken(root) == []
     assert sorted(root.path.rglob("*")) == before
-    assert scan_deep(root, 2, unexpected).days == scan(root).days
+    assert root.scan_deep(2, unexpected).days == root.scan().days
 
 
 def test_a_known_record_is_not_read_again(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its seal and its nonce say that it is the same: reading it takes most of the time of a small result."""
-    remembered = scan(root).days[NAME]
+    remembered = root.scan().days[NAME]
     read: list[int] = []
 
-    def judge_and_note(fd: int, aggregation: str, day: str) -> Found:
+    def classify_and_note(fd: int, aggregation: str, day: str) -> Found:
         read.append(fd)
-        return judge(fd, aggregation, day)
+        return classify(fd, aggregation, day)
 
-    monkeypatch.setattr("state.result.classify.judge", judge_and_note)
-    assert scan_deep(root, 2, unexpected).days[NAME] == remembered
-    assert len(read) == (0 if (root.path / layout.FOOTERS).exists() else 2)
+    monkeypatch.setattr("state.result.classify.classify", classify_and_note)
+    assert root.scan_deep(2, unexpected).days[NAME] == remembered
+    assert len(read) == (0 if (root.path / layout.note_file("cache/footers")).exists() else 2)
 
 
 def test_any_flipped_bit_is_found(root: LocalStore) -> None:
@@ -102,7 +101,7 @@ def test_any_flipped_bit_is_found(root: LocalStore) -> None:
 def test_a_bit_of_a_data_page_is_found_by_the_deep_check_alone(root: LocalStore) -> None:
     """The everyday scan reads the record and still believes it; that is what the deep check is for."""
     flip(place(root), 8 * 8)
-    assert isinstance(look(root.fd, NAME, DAY), Commit)
+    assert isinstance(root.lookup((NAME, DAY)), Commit)
     [one] = broken(root)
     assert (one.aggregation, one.day, one.kept) == (NAME, DAY, "")
     assert one.why
@@ -113,12 +112,12 @@ def test_what_is_broken_is_kept_whole_and_its_place_is_empty(root: LocalStore) -
     flip(place(root), 8 * 8)
     damaged = place(root).read_bytes()
     [one] = broken(root)
-    taken = set_aside_damaged(root, one)
+    taken = root.set_aside_damaged((one.aggregation, one.day))
     assert taken is not None
     assert (root.path / taken.kept).read_bytes() == damaged
     assert list(kept(root).values()) == [damaged]
-    assert look(root.fd, NAME, DAY) is None
-    assert set_aside_damaged(root, one) is None
+    assert root.lookup((NAME, DAY)) is None
+    assert root.set_aside_damaged((one.aggregation, one.day)) is None
     assert list(kept(root).values()) == [damaged]
     assert commit(root).generation == 3
     assert broken(root) == []
@@ -130,7 +129,7 @@ def test_a_good_commit_that_landed_meanwhile_is_not_taken_away(root: LocalStore)
     [one] = broken(root)
     commit(root)
     good = place(root).read_bytes()
-    assert set_aside_damaged(root, one) is None
+    assert root.set_aside_damaged((one.aggregation, one.day)) is None
     assert place(root).read_bytes() == good
     assert list(kept(root).values()) == [b"torn"]  # by the commit
     assert broken(root) == []
@@ -153,7 +152,7 @@ def test_whatever_stands_in_a_results_place_is_kept(root: LocalStore, kind: str,
     else:
         where.write_text("" if kind == "empty" else "mine")
     [one] = broken(root)
-    taken = set_aside_damaged(root, one)
+    taken = root.set_aside_damaged((one.aggregation, one.day))
     assert taken is not None
     saved = root.path / taken.kept
     assert not os.path.lexists(where)
@@ -178,7 +177,7 @@ def test_a_result_that_cannot_be_read_is_not_called_broken(root: LocalStore, mon
     assert unread == Unread(NAME, DAY, "its result cannot be opened: Input/output error")
     assert isinstance(torn, Broken)
     with pytest.raises(StorageError):
-        set_aside_damaged(root, Broken(NAME, DAY, "said so"))
+        root.set_aside_damaged((NAME, DAY))
     assert failed
     monkeypatch.undo()
     assert kept(root) == {}
@@ -189,12 +188,11 @@ def test_what_cannot_be_set_aside_is_an_error(root: LocalStore, monkeypatch: pyt
     """Where the second look cannot read it, it is not taken for good."""
     place(root).write_bytes(b"torn")
     [one] = broken(root)
-    look_again = look
-    monkeypatch.setattr(deep, "look", lambda *_, **__: Unreadable("cannot be read: Input/output error"))
+    monkeypatch.setattr(set_aside, "lookup", lambda *_, **__: Unreadable("cannot be read: Input/output error"))
     with pytest.raises(StorageError, match="Input/output error"):
-        set_aside_damaged(root, one)
-    monkeypatch.setattr(deep, "look", look_again)
-    assert set_aside_damaged(root, one)
+        root.set_aside_damaged((one.aggregation, one.day))
+    monkeypatch.setattr(set_aside, "lookup", lookup)
+    assert root.set_aside_damaged((one.aggregation, one.day))
 
 
 def test_a_record_of_a_later_format_is_not_judged(root: LocalStore) -> None:
@@ -202,12 +200,12 @@ def test_a_record_of_a_later_format_is_not_judged(root: LocalStore) -> None:
     file = place(root)
     good = file.read_bytes()
     file.write_bytes(good.replace(b'"format":1', b'"format":2'))
-    assert look(root.fd, NAME, DAY) == Newer(2, altered=True)
+    assert root.lookup((NAME, DAY)) == Newer(2, altered=True)
     assert [(one.day, one.why) for one in broken(root)] == [(DAY, "the format of its commit record was altered to 2")]
     later = bytearray(good.replace(b'"format":1', b'"format":2'))
     later[later.rfind(b'"check":"') + 9] ^= 1
     file.write_bytes(later)
-    assert look(root.fd, NAME, DAY) == Newer(2)
+    assert root.lookup((NAME, DAY)) == Newer(2)
     assert broken(root) == []
 
 
@@ -241,5 +239,5 @@ def test_a_result_that_vanished_is_not_broken(root: LocalStore) -> None:
     """It is lost, which is another matter: the index is corrected, and the next run computes it."""
     place(root).unlink()
     assert broken(root) == []
-    assert set_aside_damaged(root, Broken(NAME, DAY, "it was")) is None
+    assert root.set_aside_damaged((NAME, DAY)) is None
     assert kept(root) == {}

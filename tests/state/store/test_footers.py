@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from state.errors import StorageError
-from state.result.classify import Commit, Damaged, Found, look
+from state.filesystem.folder import Folder
+from state.partition import Partition
+from state.result.classify import Commit, Damaged, Found
 from state.result.record import CommitRecord, has_types
 from state.store import footer_cache as footers
 from state.store.cache_file import CacheFile
-from state.store.footer_cache import Footers
+from state.store.footer_cache import FooterCache
 from state.store.local import layout, scan
-from state.store.local.root import create_root
+from state.store.local.lookup import Classify, lookup
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks.survey import remember_footers
 from tests.builders import DAY, NAME, commit, drafts, fail, flip, place, rows_of
@@ -29,7 +32,7 @@ DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[LocalStore]:
     """An output of three days."""
-    with create_root(tmp_path / "out") as made:
+    with open_store(tmp_path / "out", create=True, remembered=False) as made:
         for number, day in enumerate(DAYS):
             commit(made, rows_of(1, number + 1), day=day)
         yield made
@@ -47,24 +50,24 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The days whose file was opened."""
     opened: list[str] = []
 
-    def look_and_note(root_fd: int, aggregation: str, day: str, *judge: object) -> Found | None:
-        opened.append(day)
-        return look(root_fd, aggregation, day, *judge)  # type: ignore[arg-type]
+    def lookup_and_note(folder: Folder, partition: Partition, *classify: Classify) -> Found | None:
+        opened.append(partition[1])
+        return lookup(folder, partition, *classify)
 
-    monkeypatch.setattr(scan, "look", look_and_note)
+    monkeypatch.setattr(scan, "lookup", lookup_and_note)
     return opened
 
 
 def _scanned(root: LocalStore, read: list[str]) -> tuple[dict[str, Found], list[str]]:
     """A scan that is remembered: what it found, and what it read for that."""
     del read[:]
-    output = scan.scan(root)
+    output = root.scan()
     remember_footers(output)
     return dict(output.days[NAME]), sorted(read)
 
 
 def _file(root: LocalStore) -> Path:
-    return root.path / layout.FOOTERS
+    return root.path / layout.note_file("cache/footers")
 
 
 def test_a_footer_is_read_once(root: LocalStore, read: list[str]) -> None:
@@ -172,7 +175,7 @@ def test_a_forged_cache_is_not_believed_to_be_of_our_types(root: LocalStore, par
                 forged[1][0][at] = value
             elif part == "field":
                 forged[1][0][3][at] = value
-            form = CacheFile(root.fd, "", footers._FORM, packed=lambda told: told)
+            form = CacheFile(root, "", footers._FORM, packed=lambda told: told)
             file.write_bytes(form._block(value if part == "block" else forged))  # type: ignore[arg-type]
             found, _ = _scanned(root, read)
             known = found[DAYS[0]].record  # type: ignore[union-attr]
@@ -222,8 +225,8 @@ def test_a_cache_that_cannot_be_written_is_told_and_harms_nothing(
 
 def test_a_look_writes_nothing(root: LocalStore, read: list[str]) -> None:
     """Who only looks (``--dry-run``, health) uses what is known, and keeps nothing."""
-    scan.scan(root)
-    assert not (root.path / layout.CACHE).exists()
+    root.scan()
+    assert not (root.path / layout.note_file("cache")).exists()
 
 
 def test_a_listing_that_fails_is_an_error_though_all_footers_are_known(
@@ -233,23 +236,23 @@ def test_a_listing_that_fails_is_an_error_though_all_footers_are_known(
     _scanned(root, read)
     fail(monkeypatch, "scandir", lambda *_: True)
     with pytest.raises(StorageError, match="cannot be listed"):
-        scan.scan(root)
+        root.scan()
     monkeypatch.undo()
 
 
 def test_the_file_is_no_result_to_any_reader(root: LocalStore, read: list[str]) -> None:
     """Nothing below _noonmark ends in .parquet, and modes follow the umask."""
     _scanned(root, read)
-    assert [path.name for path in (root.path / layout.CACHE).iterdir()] == ["footers"]
+    assert [path.name for path in (root.path / layout.note_file("cache")).iterdir()] == ["footers"]
     assert not stat.S_IMODE(_file(root).stat().st_mode) & 0o133
 
 
 def test_two_runs_append_side_by_side(root: LocalStore, read: list[str]) -> None:
     """Each block stands for itself, so two runs at once lose nothing that either learned."""
-    one, two = Footers(root.fd), Footers(root.fd)
+    one, two = FooterCache(root), FooterCache(root)
     for known, day in ((one, DAYS[0]), (two, DAYS[1])):
-        look(root.fd, NAME, day, known.judge)
+        lookup(root.folder, (NAME, day), scan._learning(known))
     one.save()
     two.save()
-    known = Footers(root.fd)
-    assert [day for day in (*DAYS, DAY) if known.known((NAME, day))] == [DAYS[0], DAYS[1]]
+    known = FooterCache(root)
+    assert [day for day in (*DAYS, DAY) if (NAME, day) in known] == [DAYS[0], DAYS[1]]

@@ -16,8 +16,8 @@ import pytest
 from state.errors import StorageError
 from state.filesystem.folder import InTheWay
 from state.store.local import layout
-from state.store.local.day_lock import day_lock, generation_of, published_of, read_mark
-from state.store.local.root import create_root
+from state.store.local.day_lock import HighWater, day_lock, read_mark
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tests.builders import DAY, DEADLINE, NAME, child, fail, heard, tell
 
@@ -25,9 +25,9 @@ HOLD = """
 import os, signal, sys
 from pathlib import Path
 from state.store.local.day_lock import day_lock
-from state.store.local.root import find_root
-root = find_root(Path(sys.argv[1]))
-with day_lock(root.fd, sys.argv[2], sys.argv[3], 30):
+from state.store.local.root import find_store
+root = find_store(Path(sys.argv[1]))
+with day_lock(root.folder, (sys.argv[2], sys.argv[3]), 30):
     if len(sys.argv) > 4 and os.fork() == 0:
         os.execlp("sleep", "sleep", "600") if sys.argv[4] == "exec" else signal.pause()
         os._exit(0)
@@ -41,7 +41,7 @@ sys.stdin.readline()
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[LocalStore]:
     """An empty output."""
-    with create_root(tmp_path / "out") as one:
+    with open_store(tmp_path / "out", create=True, remembered=False) as one:
         yield one
 
 
@@ -51,7 +51,7 @@ def _lock_path(root: LocalStore) -> Path:
 
 def _is_free(root: LocalStore, seconds: float = 0) -> bool:
     try:
-        with day_lock(root.fd, NAME, DAY, seconds):
+        with day_lock(root.folder, (NAME, DAY), seconds):
             return True
     except StorageError:
         return False
@@ -63,7 +63,7 @@ def test_one_thread_at_a_time(root: LocalStore) -> None:
 
     def count() -> None:
         for _ in range(10):
-            with day_lock(root.fd, NAME, DAY, DEADLINE):
+            with day_lock(root.folder, (NAME, DAY), DEADLINE):
                 seen = numbers[0]
                 time.sleep(0.0005)
                 numbers[0] = seen + 1
@@ -78,7 +78,7 @@ def test_one_thread_at_a_time(root: LocalStore) -> None:
 
 def test_a_second_holder_in_one_process_is_kept_out(root: LocalStore) -> None:
     """A lock that belonged to the process (lockf) would let a second thread in, and would go with any close."""
-    with day_lock(root.fd, NAME, DAY, 0):
+    with day_lock(root.folder, (NAME, DAY), 0):
         assert not _is_free(root)
         assert not _is_free(root)
     assert _is_free(root)
@@ -96,31 +96,34 @@ def test_a_process_keeps_others_out_until_it_dies(root: LocalStore) -> None:
 def test_other_days_are_free(root: LocalStore) -> None:
     """A lock is one day's of one aggregation: no other day waits for it."""
     with (
-        day_lock(root.fd, NAME, DAY, 0),
-        day_lock(root.fd, NAME, "2013-01-02", 0),
-        day_lock(root.fd, "others", DAY, 0),
+        day_lock(root.folder, (NAME, DAY), 0),
+        day_lock(root.folder, (NAME, "2013-01-02"), 0),
+        day_lock(root.folder, ("others", DAY), 0),
     ):
         assert not _is_free(root)
 
 
 def test_the_wait_ends_and_names_the_lock(root: LocalStore) -> None:
     """Promise 12: a holder that hangs delays another by the deadline, who then says what it waited for."""
-    with day_lock(root.fd, NAME, DAY, 0):
+    with day_lock(root.folder, (NAME, DAY), 0):
         began = time.monotonic()
-        with pytest.raises(StorageError, match=f"{NAME}/{DAY}.lock stayed locked"), day_lock(root.fd, NAME, DAY, 0.1):
+        with (
+            pytest.raises(StorageError, match=f"{NAME}/{DAY}.lock stayed locked"),
+            day_lock(root.folder, (NAME, DAY), 0.1),
+        ):
             pass
         assert 0.1 <= time.monotonic() - began < DEADLINE
 
 
 def test_the_deadline_bounds_the_wait_and_not_the_hold(root: LocalStore) -> None:
     """A lock that were given up while its rename hangs could see that rename land after a successor's."""
-    with day_lock(root.fd, NAME, DAY, 0.01):
+    with day_lock(root.folder, (NAME, DAY), 0.01):
         assert not _is_free(root, 0.05)
 
 
 def test_a_started_program_does_not_keep_the_lock(root: LocalStore) -> None:
     """What a user's function starts may outlive the holder; the lock is free nevertheless."""
-    with day_lock(root.fd, NAME, DAY, 0):
+    with day_lock(root.folder, (NAME, DAY), 0):
         sleeper = subprocess.Popen(["sleep", "60"], close_fds=False)
     try:
         assert _is_free(root)
@@ -156,11 +159,11 @@ def test_a_forked_child_does_not_keep_a_dead_holders_lock(root: LocalStore) -> N
 
 def test_the_lock_file_is_never_unlinked(root: LocalStore) -> None:
     """A name that came and went would have two holders: one of the old file, one of the new."""
-    with day_lock(root.fd, NAME, DAY, 0):
+    with day_lock(root.folder, (NAME, DAY), 0):
         first = _lock_path(root).stat().st_ino
-    with pytest.raises(ValueError, match="inside"), day_lock(root.fd, NAME, DAY, 0):
+    with pytest.raises(ValueError, match="inside"), day_lock(root.folder, (NAME, DAY), 0):
         raise ValueError("inside")
-    with day_lock(root.fd, NAME, DAY, 0):
+    with day_lock(root.folder, (NAME, DAY), 0):
         assert _lock_path(root).stat().st_ino == first
     assert _lock_path(root).stat().st_ino == first
 
@@ -171,7 +174,7 @@ def test_no_descriptor_is_left(root: LocalStore) -> None:
     before = len(os.listdir("/proc/self/fd")) if os.path.lexists("/proc/self/fd") else 0
     for _ in range(5):
         assert _is_free(root)
-        with day_lock(root.fd, NAME, DAY, 0):
+        with day_lock(root.folder, (NAME, DAY), 0):
             assert not _is_free(root)
     after = len(os.listdir("/proc/self/fd")) if os.path.lexists("/proc/self/fd") else 0
     assert before == after
@@ -179,43 +182,43 @@ def test_no_descriptor_is_left(root: LocalStore) -> None:
 
 def test_the_mark_outlives_the_lock(root: LocalStore) -> None:
     """The highest generation is read with and without the lock, and one of any length overwrites another whole."""
-    assert read_mark(root.fd, NAME, DAY) == b""
+    assert read_mark(root.folder, (NAME, DAY)).content == b""
     for generation in (1, 9, 10, 10**19, 3):
-        with day_lock(root.fd, NAME, DAY, 0) as lock:
+        with day_lock(root.folder, (NAME, DAY), 0) as lock:
             before = lock.mark
-            assert before == read_mark(root.fd, NAME, DAY)
+            assert before == read_mark(root.folder, (NAME, DAY)).content
             lock.raise_mark(generation)
-        assert generation_of(read_mark(root.fd, NAME, DAY)) == generation
-        assert read_mark(root.fd, NAME, DAY) != before
+        assert read_mark(root.folder, (NAME, DAY)).generation == generation
+        assert read_mark(root.folder, (NAME, DAY)).content != before
 
 
 def test_what_was_published_is_noted_behind_the_mark(root: LocalStore) -> None:
     """A mark alone may be of a writer that was killed before its rename: what surely stood there has its own line."""
-    with day_lock(root.fd, NAME, DAY, 0) as lock:
+    with day_lock(root.folder, (NAME, DAY), 0) as lock:
         lock.raise_mark(4)
-    assert published_of(read_mark(root.fd, NAME, DAY)) == 0
-    with day_lock(root.fd, NAME, DAY, 0) as lock:
+    assert read_mark(root.folder, (NAME, DAY)).published == 0
+    with day_lock(root.folder, (NAME, DAY), 0) as lock:
         lock.raise_mark(5)
         lock.note_published(5)
-    with day_lock(root.fd, NAME, DAY, 0) as lock:
+    with day_lock(root.folder, (NAME, DAY), 0) as lock:
         lock.raise_mark(7)
-        mark = lock.mark
-    assert (generation_of(mark), published_of(mark)) == (5, 5)
-    mark = read_mark(root.fd, NAME, DAY)
-    assert (generation_of(mark), published_of(mark)) == (7, 5)
+        mark = HighWater(lock.mark)
+    assert (mark.generation, mark.published) == (5, 5)
+    mark = read_mark(root.folder, (NAME, DAY))
+    assert (mark.generation, mark.published) == (7, 5)
 
 
 def test_a_lock_file_of_one_line_is_read_as_before(root: LocalStore) -> None:
     """What earlier versions wrote: a mark, and no word of what was published."""
-    with day_lock(root.fd, NAME, DAY, 0):
+    with day_lock(root.folder, (NAME, DAY), 0):
         _lock_path(root).write_bytes(b"%020d\n" % 12)
-    mark = read_mark(root.fd, NAME, DAY)
-    assert (generation_of(mark), published_of(mark)) == (12, 0)
+    mark = read_mark(root.folder, (NAME, DAY))
+    assert (mark.generation, mark.published) == (12, 0)
 
 
 def test_a_note_that_cannot_be_written_is_no_failure(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The day was published; that a later loss of it goes unseen is no reason to call it a failure."""
-    with day_lock(root.fd, NAME, DAY, 0) as lock:
+    with day_lock(root.folder, (NAME, DAY), 0) as lock:
         lock.raise_mark(5)
         fail(monkeypatch, "pwrite", lambda *_: True, errno.EIO)
         lock.note_published(5)
@@ -224,8 +227,8 @@ def test_a_note_that_cannot_be_written_is_no_failure(root: LocalStore, monkeypat
 @pytest.mark.parametrize("torn", [b"", b"\0" * 21, b"\n", b"x" * 21, b"-0000000000000000001\n", b"9" * 64])
 def test_a_torn_mark_states_nothing(torn: bytes) -> None:
     """A power cut may leave a mark unwritten: then the commit's own generation counts, and nothing raises."""
-    assert (generation_of(torn), published_of(torn)) == (0, 0)
-    assert published_of(b"%020d\n" % 3 + torn) == 0
+    assert (HighWater(torn).generation, HighWater(torn).published) == (0, 0)
+    assert HighWater(b"%020d\n" % 3 + torn).published == 0
 
 
 def test_an_error_is_no_empty_mark(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +236,7 @@ def test_an_error_is_no_empty_mark(root: LocalStore, monkeypatch: pytest.MonkeyP
     assert _is_free(root)
     fail(monkeypatch, "open", lambda path, *_: str(path).endswith(".lock"), errno.EACCES)
     with pytest.raises(PermissionError):
-        read_mark(root.fd, NAME, DAY)
+        read_mark(root.folder, (NAME, DAY))
 
 
 def test_an_error_of_locking_is_no_lock(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +246,7 @@ def test_an_error_of_locking_is_no_lock(root: LocalStore, monkeypatch: pytest.Mo
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with pytest.raises(OSError, match="No locks available"), day_lock(root.fd, NAME, DAY, DEADLINE):
+    with pytest.raises(OSError, match="No locks available"), day_lock(root.folder, (NAME, DAY), DEADLINE):
         pass
 
 
@@ -254,4 +257,4 @@ def test_a_pipe_in_the_place_of_a_lock_file_hangs_nobody(root: LocalStore) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(path)
     with pytest.raises(InTheWay, match="is a pipe, expected a file: move it away"):
-        read_mark(root.fd, NAME, DAY)
+        read_mark(root.folder, (NAME, DAY))

@@ -18,7 +18,7 @@ from state.index.best_effort import BestEffortIndex
 from state.index.index import Index
 from state.inputs.root import InputRoot
 from state.planner.decide import Item
-from state.store.local.root import create_root
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.compute.context import Days, RunContext
@@ -140,7 +140,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     (tmp_path / "in").mkdir()
     for day in range(8, 13):
         (tmp_path / "in" / f"{day}.csv").write_text(f"x\n{day}\n")
-    with create_root(tmp_path / "out") as root:
+    with open_store(tmp_path / "out", create=True, remembered=False) as root:
         yield Shop(tmp_path / "in", root)
 
 
@@ -293,7 +293,7 @@ def test_two_sources_of_one_template_are_read_each_in_its_own_way(tmp_path: Path
         one = declared(aggregation(source)(nulls))
         assert one is not None
         catalog[name] = one
-    with create_root(tmp_path / "out") as root:
+    with open_store(tmp_path / "out", create=True, remembered=False) as root:
         items = [Item(name, "7", "new") for name in catalog]
         compute_days.fn(
             "7", RunContext(catalog, InputRoot(tmp_path / "in"), root), BestEffortIndex(None, "none"), [("7", items)]

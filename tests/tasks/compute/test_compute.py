@@ -22,10 +22,10 @@ import pytest
 from state.inputs.files import read_contents
 from state.inputs.root import InputRoot
 from state.planner.decide import Item
-from state.result.classify import Commit, look
+from state.result.classify import Commit
 from state.result.writing import rows_digest
 from state.store.local.day_lock import read_mark
-from state.store.local.root import create_root
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.compute import group as compute_module
@@ -83,7 +83,7 @@ class Shop:
 
     def committed(self) -> Commit:
         """The commit that stands in the day's place, after its input's digest was seen to be that of the files now."""
-        found = look(self.root.fd, NAME, DAY)
+        found = self.root.lookup((NAME, DAY))
         assert isinstance(found, Commit), found
         files = RunListing(InputRoot(self.input)).list_day(self.source, DAY).files
         (recorded,) = found.record.inputs.values()
@@ -100,7 +100,7 @@ class Shop:
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """A day of one file."""
     (tmp_path / "in").mkdir()
-    with create_root(tmp_path / "out") as root:
+    with open_store(tmp_path / "out", create=True, remembered=False) as root:
         made = Shop(tmp_path / "in", root)
         made.put()
         yield made
@@ -499,7 +499,7 @@ def test_one_bad_result_leaves_the_others_committed(shop: Shop, body: Function) 
     assert isinstance(failed, Failed)
     assert (failed.kind, failed.passing) == ("aggregation", False)
     assert [type(one) for one in outcomes.values()] == [Committed, Committed]
-    found = look(shop.root.fd, "bad", DAY)
+    found = shop.root.lookup(("bad", DAY))
     assert isinstance(found, Commit)
     assert found.record.nonce == old.identity
 

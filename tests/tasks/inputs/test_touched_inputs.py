@@ -18,7 +18,7 @@ def test_touched_files_are_read_once_and_an_edit_is_found_all_the_same(project: 
         os.utime(file)
     newest = max(file.stat().st_ctime_ns for file in files)
     wait_until(lambda: time.time_ns() > newest + 1.5 * RECENT_NS)
-    kept = project.output / layout.DIGESTS
+    kept = project.output / layout.note_file("cache/digests")
     assert project.run("--dry-run").planned == {}
     assert not kept.exists()
     assert project.run().committed == {}

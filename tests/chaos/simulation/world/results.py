@@ -94,15 +94,15 @@ def found_in(node: Node, place: tuple[str, str]) -> Commit | Damaged:
     return Commit(record, (len(node.content), node.mtime))
 
 
-def judge_with(read: Callable[[int], bytes], node: Callable[[int], Node]) -> Callable[[int, str, str], Found]:
-    """Stands in for ``state.result.classify.judge``."""
+def classify_with(read: Callable[[int], bytes], node: Callable[[int], Node]) -> Callable[[int, str, str], Found]:
+    """Stands in for ``state.result.classify.classify``."""
 
-    def judge(fd: int, aggregation: str, day: str) -> Found:
+    def classify(fd: int, aggregation: str, day: str) -> Found:
         if node(fd).entries is None:
             read(fd)  # a step, where it may fail
         return found_in(node(fd), (aggregation, day))
 
-    return judge
+    return classify
 
 
 def write_result(fd: int, table: Rows, record: CommitRecord) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from state.partition import Partition
 from state.store.local import layout
-from state.store.local.root import create_root
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tests.memory_store import data_key
 from tests.state.store.conformance.device import Device
@@ -46,7 +46,7 @@ class _OnDisk(Harness):
         self._device.close()
 
     def another(self) -> LocalStore:
-        self._opened.append(create_root(self._root))
+        self._opened.append(open_store(self._root, create=True, remembered=False))
         return self._opened[-1]
 
     def content(self, partition: Partition) -> bytes | None:
@@ -74,7 +74,7 @@ class _OnDisk(Harness):
         return [path.read_bytes() for path in (self._root / layout.SET_ASIDE).iterdir()]
 
     def staged(self) -> int:
-        return len(list((self._root / layout.DRAFTS).iterdir()))
+        return len(list((self._root / layout.STAGING).iterdir()))
 
     def left_by_a_dead_writer(self) -> None:
         (self._root / layout.temporary_file("a" * 32)).write_bytes(b"half a result")

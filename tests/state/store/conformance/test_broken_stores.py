@@ -140,16 +140,17 @@ class _TrustsLostReplies(MemoryStore):
 class _SetsNothingAside(MemoryStore):
     """Overwrites what is damaged."""
 
-    def _set_aside(self, partition: Partition, token: Token) -> None:
-        pass
+    def _set_aside(self, partition: Partition, token: Token) -> str:
+        return ""
 
 
 class _TakesDamageAway(MemoryStore):
     """Takes a damaged head away before it is replaced."""
 
-    def _set_aside(self, partition: Partition, token: Token) -> None:
-        super()._set_aside(partition, token)
+    def _set_aside(self, partition: Partition, token: Token) -> str:
+        kept = super()._set_aside(partition, token)
         self.bucket.objects.pop(data_key(partition))
+        return kept
 
 
 class _IgnoresVerify(MemoryStore):

@@ -1,4 +1,4 @@
-"""Keeps readers of ``**/*.parquet`` out of ``_noonmark/``: nothing below it has a name that they would count.
+"""Keeps readers of ``**/*.parquet`` out of folders that hold no results.
 
 What is set aside may be a folder of another program's files (Spark writes ``data.parquet/part-0.parquet``), or a link
 to one, which some readers follow. Its files get names of another ending, and a link becomes a text.
@@ -8,62 +8,84 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 
 from state.filesystem.durable import flush, write_whole
-from state.filesystem.folder import FOLDER, open_folder
-from state.store.local import layout
+from state.filesystem.folder import FOLDER, Folder
 
 _LONGEST_NAME = 255
-"""How long a name may be, in bytes."""
+"""The longest name of a file, in bytes."""
 
 
-def counted(root_fd: int) -> list[str]:
-    """The paths below ``_noonmark/`` that a reader of ``**/*.parquet`` counts or follows. Raises OSError."""
+def is_visible(name: str) -> bool:
+    """Whether a reader of ``*.parquet`` would read a file of this name; some ignore case."""
+    return name.lower().endswith(".parquet")
+
+
+def visible_below(root: Folder, path: str, *, links_below: str) -> list[str]:
+    """The paths below a folder that a reader of ``**/*.parquet`` would read or follow. Raises OSError.
+
+    Links to folders count below ``links_below`` only.
+    """
     found = set()
-    for fd, path in _folders(root_fd, layout.OWN):
-        kept = f"{path}/".startswith(f"{layout.SET_ASIDE}/")
+    for fd, folder in _folders(root, path):
+        links = f"{folder}/".startswith(f"{links_below}/")
         with os.scandir(fd) as entries:
             found |= {
-                f"{path}/{one.name}"
+                f"{folder}/{one.name}"
                 for one in entries
-                if is_counted(one.name) or (kept and one.is_symlink() and one.is_dir())
+                if is_visible(one.name) or (links and one.is_symlink() and one.is_dir())
             }
     return sorted(found)
 
 
-def is_counted(name: str) -> bool:
-    """Whether a reader of ``*.parquet`` would count a file of this name; some match in any case."""
-    return name.lower().endswith(".parquet")
+def hide_below(root: Folder, path: str, *, links: bool = True) -> list[str]:
+    """Rename all that a reader would read below a folder; with ``links``, replace links by texts.
 
-
-def hide(root_fd: int, folder: str, *, links: bool = True) -> list[str]:
-    """Give all below a folder that would be counted another name; with ``links``, make texts of links.
-
-    Returns the paths as they were. Each step is one rename: where it ends half-way nothing is lost, and the next call
-    goes on. Raises OSError.
+    Returns the paths as they were. Each step is one rename: nothing is lost where it stops half-way, and the next call
+    continues. Raises OSError.
     """
     hidden = []
-    for fd, path in _folders(root_fd, folder):
+    for fd, folder in _folders(root, path):
         with os.scandir(fd) as entries:
             for one in entries:
                 link = links and one.is_symlink()
-                if link or is_counted(one.name):
+                if link or is_visible(one.name):
                     new = _other_name(one.name)
                     if link:
-                        write_link_down(fd, one.name, fd, new)
-                        os.unlink(one.name, dir_fd=fd)
+                        _link_to_text(fd, one.name, fd, new)
                     else:
                         os.rename(one.name, new, src_dir_fd=fd, dst_dir_fd=fd)
-                    hidden.append(f"{path}/{one.name}")
+                    hidden.append(f"{folder}/{one.name}")
         flush(fd)
     return hidden
 
 
-def write_link_down(fd: int, name: str, new_fd: int, new: str) -> None:
-    """Keep where a link leads in a text, durably: a link is followed by some readers. Raises OSError."""
+def move_hidden(root: Folder, source: str, target: str) -> None:
+    """Move whatever stands at a path to another path, where no reader of Parquet files sees any of it.
+
+    The files in a folder are renamed before it is moved. Raises OSError.
+    """
+    mode = root.status(source).st_mode
+    if stat.S_ISLNK(mode):
+        (folder, _, name), (new_folder, _, new) = source.rpartition("/"), target.rpartition("/")
+        fd, new_fd = root.open_folder(folder or "."), root.open_folder(new_folder or ".")
+        try:
+            _link_to_text(fd, name, new_fd, new)
+        finally:
+            os.close(fd)
+            os.close(new_fd)
+        return
+    if stat.S_ISDIR(mode):
+        hide_below(root, source)
+    root.rename(source, target)
+
+
+def _link_to_text(fd: int, name: str, new_fd: int, new: str) -> None:
+    """Replace a link by a text, durably, that says where it leads."""
     target = os.fsencode(os.readlink(name, dir_fd=fd))
     kept = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=new_fd)
     try:
@@ -71,6 +93,7 @@ def write_link_down(fd: int, name: str, new_fd: int, new: str) -> None:
         flush(kept)
     finally:
         os.close(kept)
+    os.unlink(name, dir_fd=fd)
 
 
 def _other_name(name: str) -> str:
@@ -78,12 +101,12 @@ def _other_name(name: str) -> str:
     return os.fsdecode(os.fsencode(name)[: _LONGEST_NAME - len(tag)]) + tag
 
 
-def _folders(root_fd: int, folder: str) -> Iterator[tuple[int, str]]:
-    """A folder and all below it: the descriptor of each while it is the turn of that, and its path.
+def _folders(root: Folder, folder: str) -> Iterator[tuple[int, str]]:
+    """A folder and all below it: each one's descriptor, valid until the next is asked for, and its path.
 
-    No link is followed, and one folder is open at a time, however deep they lie in each other.
+    No link is followed, and one folder is open at a time, however deep they are nested.
     """
-    fd = open_folder(root_fd, folder)
+    fd = root.open_folder(folder)
     try:
         names, above, waiting = [folder], [os.fstat(fd)], []
         while True:

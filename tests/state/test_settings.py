@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import settings as module
-from flows.settings import PROJECT, Settings, read_settings
+from state import settings as module
 from state.errors import ConfigurationError
+from state.settings import PROJECT, Settings, read_settings
 from tests.state.index import test_best_effort
 
 told = test_best_effort.told
