@@ -1,19 +1,19 @@
-"""A second store, for tests alone: an object store in memory, with conditional puts and what a power cut would undo.
+"""A second store, for tests alone, on an object store in memory.
 
 It passes the conformance suite and runs the tour, which shows that nothing above ``state.store.base`` needs a path or a
-descriptor. An object has a version that rises with every change of its key, deletions too.
+descriptor.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -22,108 +22,26 @@ import pyarrow as pa
 from state.errors import StorageError
 from state.filesystem.durable import read_whole
 from state.partition import Partition
-from state.result import verify
 from state.result.classify import Commit, Damaged, Found, Unreadable, classify
 from state.result.record import CommitRecord
 from state.result.schemas import schema_of
+from state.result.verify import verify as verify_result
 from state.result.writing import write_result
 from state.store.base import Broken, Output, RunNote, Staged, Superseded, Token, Unread
+from tests.bucket import Bucket, Conflict
 
-OWN = "_noonmark"
-STAGED = f"{OWN}/tmp"
-SET_ASIDE = f"{OWN}/set_aside"
+OWN = "_noonmark/"
+STAGED = f"{OWN}tmp/"
+RUNS = f"{OWN}runs/"
+SET_ASIDE = f"{OWN}set_aside/"
+
+Classify = Callable[[int, str, str], Found]
 
 
 def data_key(partition: Partition) -> str:
     """Where a result is published."""
     aggregation, day = partition
     return f"{aggregation}/day={day}/data.parquet"
-
-
-Interfere = Callable[[str, str], None]
-
-
-def undisturbed(operation: str, key: str) -> None:
-    """Let every operation take place."""
-
-
-class Conflict(Exception):
-    """The object is not the one that a conditional put names."""
-
-
-@dataclass(slots=True)
-class Blob:
-    """The content of an object, and whether a power cut leaves it."""
-
-    content: bytes
-    flushed: bool = False
-
-
-class Bucket:
-    """Objects by key, shared by all who have the output open. ``durable`` has those that a power cut leaves.
-
-    ``generations`` has the highest that was published under a key, beyond a deletion; ``writers`` what is being staged.
-
-    ``interfere(operation, key)`` is called before an operation (``read``, ``write``, ``flush``, ``move``), and after a
-    move (``moved``); what it raises is the operation's answer.
-    """
-
-    def __init__(self) -> None:
-        self.objects: dict[str, Blob] = {}
-        self.durable: dict[str, Blob] = {}
-        self.versions: Counter[str] = Counter()
-        self.generations: Counter[str] = Counter()
-        self.writers: set[str] = set()
-        self.interfere: Interfere = undisturbed
-        self._lock = threading.RLock()
-
-    def read(self, key: str) -> tuple[bytes | None, int]:
-        """The content of an object, or None, and the key's version. Raises OSError."""
-        self.interfere("read", key)
-        with self._lock:
-            blob = self.objects.get(key)
-            return (blob.content if blob else None), self.versions[key]
-
-    def put(self, key: str, content: bytes) -> None:
-        """Replace an object, whatever it is."""
-        self.interfere("write", key)
-        self.set(key, Blob(content))
-
-    def publish(self, source: str, key: str, over: int, generation: int) -> None:
-        """Give an object another key, if that key's version is still ``over``. Raises Conflict, OSError."""
-        self.interfere("move", key)
-        with self._lock:
-            if self.versions[key] != over:
-                raise Conflict
-            self.set(key, self.objects[source])
-            self.generations[key] = max(self.generations[key], generation)
-        self.interfere("moved", key)
-
-    def set(self, key: str, blob: Blob | None) -> None:
-        """Let a key have this object, or none."""
-        with self._lock:
-            self.versions[key] += 1
-            self.objects.pop(key, None)
-            if blob is not None:
-                self.objects[key] = blob
-
-    def flush(self, key: str) -> None:
-        """Make an object's content durable, and then its name."""
-        self.interfere("flush", key)
-        with self._lock:
-            if blob := self.objects.get(key):
-                blob.flushed = True
-                self.durable[key] = blob
-            else:
-                self.durable.pop(key, None)
-
-    def power_cut(self, *, names_stay: bool) -> None:
-        """Lose what was not flushed. ``names_stay``: the names did get to the device, and the contents not."""
-        self.writers.clear()
-        self.objects = dict(self.objects if names_stay else self.durable)
-        for key, blob in self.objects.items():
-            self.objects[key] = blob if blob.flushed else Blob(bytes(len(blob.content)), flushed=True)
-        self.durable = dict(self.objects)
 
 
 class MemoryStore:
@@ -138,11 +56,14 @@ class MemoryStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
 
     def handle(self) -> tuple[list[int], list[int | str]]:
         """As ``Store.handle``: no other process sees this one's memory."""
         raise NotImplementedError
+
+    # Reading
 
     def aggregations(self) -> list[str]:
         """As ``Store.aggregations``."""
@@ -153,16 +74,23 @@ class MemoryStore:
         return [day for name, day in self._partitions() if name == aggregation]
 
     def _partitions(self) -> list[Partition]:
-        keys = [key.split("/") for key in sorted(self.bucket.objects) if key.endswith("/data.parquet")]
+        try:
+            keys = [key.split("/") for key in self.bucket.names() if not key.startswith(OWN)]
+        except OSError as error:
+            raise StorageError(f"the bucket cannot be listed: {error.strerror}") from error
         return [(name, day.removeprefix("day=")) for name, day, _ in keys]
 
-    def scan(self) -> Output:
+    def scan(self, classified: Classify = classify) -> Output:
         """As ``Store.scan``."""
-        return self._scan(classify)
+        days: dict[str, dict[str, Found]] = {}
+        for name, day in self._partitions():
+            if found := self.lookup((name, day), classified):
+                days.setdefault(name, {})[day] = found
+        return Output(days)
 
     def scan_deep(self, threads: int, report: Callable[[Broken | Unread], None]) -> Output:
         """As ``Store.scan_deep``."""
-        output = self._scan(verify.verify)
+        output = self.scan(verify_result)
         for name, days in output.days.items():
             for day, found in days.items():
                 if isinstance(found, Damaged):
@@ -171,105 +99,49 @@ class MemoryStore:
                     report(Unread(name, day, f"its result {found.why}"))
         return output
 
-    def _scan(self, classified: Callable[[int, str, str], Found]) -> Output:
-        days: dict[str, dict[str, Found]] = {}
-        for name, day in self._partitions():
-            if found := self._found((name, day), classified):
-                days.setdefault(name, {})[day] = found
-        return Output(days)
-
-    def lookup(self, partition: Partition) -> Found | None:
+    def lookup(self, partition: Partition, classified: Classify = classify) -> Found | None:
         """As ``Store.lookup``."""
-        return self._found(partition, classify)
+        return self._read(partition, classified)[0]
 
     def read(self, partition: Partition, wanted: Callable[[Commit], bool]) -> tuple[Found | None, bytes]:
         """As ``Store.read``."""
-        content, _ = self.bucket.read(data_key(partition))
-        found = found_in(content, partition)
-        if isinstance(found, Commit) and not wanted(found):
-            return found, b""
-        found = found_in(content, partition, verify.verify)
-        return found, (content or b"") if isinstance(found, Commit) else b""
 
-    def _found(self, partition: Partition, classified: Callable[[int, str, str], Found]) -> Found | None:
+        def classified(fd: int, *place: str) -> Found:
+            found = classify(fd, *place)
+            return verify_result(fd, *place) if not isinstance(found, Commit) or wanted(found) else found
+
+        found, _, content = self._read(partition, classified)
+        return found, content if isinstance(found, Commit) and wanted(found) else b""
+
+    def _read(self, partition: Partition, classified: Classify) -> tuple[Found | None, int, bytes]:
         try:
-            content, _ = self.bucket.read(data_key(partition))
+            content, version = self.bucket.read(data_key(partition))
         except OSError as error:
-            return Unreadable(f"cannot be read: {error.strerror}")
-        return found_in(content, partition, classified)
+            return Unreadable(f"cannot be read: {error.strerror}"), 0, b""
+        if content is None:
+            return None, version, b""
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            found = classified(file.fileno(), *partition)
+        if isinstance(found, Commit):
+            found = replace(found, stat=(len(content), version))
+        return found, version, content
 
     def published_generation(self, partition: Partition) -> int:
         """As ``Store.published_generation``."""
         return self.bucket.generations[data_key(partition)]
 
-    def set_aside_damaged(self, partition: Partition) -> Broken | None:
-        """As ``Store.set_aside_damaged``."""
-        token = self.token(partition)
-        found = self._found(partition, verify.verify)
-        if not isinstance(found, Damaged):
-            return None
-        kept = self._set_aside(partition, token)
-        self.bucket.set(data_key(partition), None)
-        self.bucket.flush(data_key(partition))
-        return Broken(*partition, found.why, kept)
-
-    @contextmanager
-    def run_note(self) -> Iterator[RunNote]:
-        """As ``Store.run_note``: what is in memory dies with its run."""
-        yield _NoNote()
-
-    @contextmanager
-    def interrupted(self) -> Iterator[set[Partition]]:
-        """As ``Store.interrupted``."""
-        yield set()
-
-    def foreign_files(self, output: Output) -> list[str]:
-        """As ``Store.foreign_files``."""
-        return []
-
-    def visible_own_files(self) -> list[str]:
-        """As ``Store.visible_own_files``."""
-        return []
-
-    def hide_own_files(self) -> list[str]:
-        """As ``Store.hide_own_files``."""
-        return []
-
-    def read_note(self, name: str, *, longest: int | None = None) -> bytes | None:
-        """As ``Notes.read_note``."""
-        blob = self.bucket.objects.get(f"{OWN}/{name}")
-        return blob.content[:longest] if blob else None
-
-    def write_note(self, name: str, content: bytes, *, is_ours: Callable[[bytes], bool], durable: bool = False) -> None:
-        """As ``Notes.write_note``."""
-        self.bucket.put(f"{OWN}/{name}", content)
-        if durable:
-            self.bucket.flush(f"{OWN}/{name}")
-
-    def append_note(self, name: str, content: bytes) -> None:
-        """As ``Notes.append_note``."""
-        self.bucket.put(f"{OWN}/{name}", (self.read_note(name) or b"") + content)
-
-    def remove_note(self, name: str) -> None:
-        """As ``Notes.remove_note``."""
-        self.bucket.set(f"{OWN}/{name}", None)
-
-    def note_names(self, folder: str) -> list[str]:
-        """As ``Notes.note_names``."""
-        start = f"{OWN}/{folder}/"
-        return sorted(key.removeprefix(f"{OWN}/") for key in self.bucket.objects if key.startswith(start))
+    # Writing
 
     def token(self, partition: Partition) -> Token:
         """As ``Store.token``."""
-        key = data_key(partition)
-        try:
-            content, version = self.bucket.read(key)
-        except OSError as error:
-            raise StorageError(f"{key} cannot be read: {error.strerror}") from error
-        found = found_in(content, partition)
-        digest = hashlib.sha256(content).hexdigest() if content is not None else ""
+        found, version, content = self._read(partition, classify)
+        if isinstance(found, Unreadable):
+            raise StorageError(f"{data_key(partition)} {found.why}")
+        digest = hashlib.sha256(content).hexdigest() if found else ""
         identity = found.record.nonce if isinstance(found, Commit) else digest
-        return Token(found, identity, b"%d" % version, self.bucket.generations[key])
+        return Token(found, identity, b"%d" % version, self.published_generation(partition))
 
     @contextmanager
     def stage(self, partition: Partition, token: Token, record: CommitRecord, table: pa.Table) -> Iterator[Staged]:
@@ -279,13 +151,18 @@ class MemoryStore:
             write_result(file.fileno(), table, record)
             content = read_whole(file.fileno())
         one = InMemory(partition, token, record, content, schema_of(table))
-        self.bucket.writers.add(one.key)
-        self.bucket.put(one.key, content)
-        try:
+        with self._private(one.key):
+            self.bucket.put(one.key, content)
             yield one
+
+    @contextmanager
+    def _private(self, key: str) -> Iterator[None]:
+        self.bucket.living.add(key)
+        try:
+            yield
         finally:
-            self.bucket.set(one.key, None)
-            self.bucket.writers.discard(one.key)
+            self.bucket.delete(key)
+            self.bucket.living.discard(key)
 
     def commit(self, group: Sequence[Staged], verify: Callable[[Staged], None]) -> list[Commit | Exception]:
         """As ``Store.commit``."""
@@ -299,7 +176,7 @@ class MemoryStore:
             self.bucket.flush(data_key(one.partition))
         except Exception as error:  # noqa: BLE001 it is this result's answer, and no other's
             return error
-        return Commit(one.record, (len(one.body),), one.schema)
+        return Commit(one.record, (len(one.body), int(one.token.mark) + 1), one.schema)
 
     def _publish(self, one: InMemory) -> None:
         now = self.token(one.partition)
@@ -327,31 +204,94 @@ class MemoryStore:
         raise Superseded from error
 
     def _set_aside(self, partition: Partition, token: Token) -> str:
-        kept = f"{SET_ASIDE}/{'.'.join(partition)}.{token.mark.decode()}"
+        kept = f"{SET_ASIDE}{'.'.join(partition)}.{token.mark.decode()}"
         self.bucket.put(kept, self.bucket.read(data_key(partition))[0] or b"")
         self.bucket.flush(kept)
         return kept
 
+    def set_aside_damaged(self, partition: Partition) -> Broken | None:
+        """As ``Store.set_aside_damaged``."""
+        token, found = self.token(partition), self.lookup(partition, verify_result)
+        if not isinstance(found, Damaged):
+            return None
+        kept = self._set_aside(partition, token)
+        try:
+            self.bucket.delete(data_key(partition), over=int(token.mark))
+        except Conflict:  # a good commit landed meanwhile
+            return None
+        self.bucket.flush(data_key(partition))
+        return Broken(*partition, found.why, kept)
+
     def sync(self) -> None:
         """As ``Store.sync``."""
-        for key in list(self.bucket.objects):
+        for key in self.bucket.names():
             self.bucket.flush(key)
+
+    # Housekeeping
 
     def remove_stale(self) -> int:
         """As ``Store.remove_stale``."""
-        stale = [key for key in self.bucket.objects if key.startswith(STAGED) and key not in self.bucket.writers]
-        for key in stale:
-            self.bucket.set(key, None)
-        return len(stale)
+        return sum(self._remove(key) for key in self.bucket.names(STAGED) if key not in self.bucket.living)
 
-
-class _NoNote:
-    """A note that is kept nowhere."""
+    def _remove(self, key: str) -> bool:
+        self.bucket.delete(key)
+        return True
 
     @contextmanager
-    def computing(self, partitions: Iterable[Partition]) -> Iterator[None]:
-        """As ``RunNote.computing``."""
-        yield
+    def run_note(self) -> Iterator[RunNote]:
+        """As ``Store.run_note``."""
+        key = f"{RUNS}{uuid.uuid4().hex}"
+        with self._private(key):
+            yield _InMemoryNote(self.bucket, key)
+
+    @contextmanager
+    def interrupted(self) -> Iterator[set[Partition]]:
+        """As ``Store.interrupted``."""
+        dead = [key for key in self.bucket.names(RUNS) if key not in self.bucket.living]
+        noted = [json.loads(self.bucket.read(key)[0] or b"[]") for key in dead]
+        yield {(name, day) for some in noted for name, day in some}
+        for key in dead:
+            self.bucket.delete(key)
+
+    def foreign_files(self, output: Output) -> list[str]:
+        """As ``Store.foreign_files``."""
+        return [key for key in self.bucket.names() if not key.startswith(OWN) and not key.endswith("/data.parquet")]
+
+    def visible_own_files(self) -> list[str]:
+        """As ``Store.visible_own_files``: no name of ours is one."""
+        return []
+
+    def hide_own_files(self) -> list[str]:
+        """As ``Store.hide_own_files``."""
+        return []
+
+    # Notes
+
+    def read_note(self, name: str, *, longest: int | None = None) -> bytes | None:
+        """As ``Notes.read_note``."""
+        content, _ = self.bucket.read(OWN + name)
+        return content if content is None else content[:longest]
+
+    def write_note(self, name: str, content: bytes, *, is_ours: Callable[[bytes], bool], durable: bool = False) -> None:
+        """As ``Notes.write_note``."""
+        before, version = self.bucket.read(OWN + name)
+        if before and not is_ours(before):
+            self.bucket.put(f"{SET_ASIDE}{name}.{version}", before)
+        self.bucket.put(OWN + name, content)
+        if durable:
+            self.bucket.flush(OWN + name)
+
+    def append_note(self, name: str, content: bytes) -> None:
+        """As ``Notes.append_note``."""
+        self.bucket.put(OWN + name, (self.read_note(name) or b"") + content)
+
+    def remove_note(self, name: str) -> None:
+        """As ``Notes.remove_note``."""
+        self.bucket.delete(OWN + name)
+
+    def note_names(self, folder: str) -> list[str]:
+        """As ``Notes.note_names``."""
+        return [key.removeprefix(OWN) for key in self.bucket.names(f"{OWN}{folder}/")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,20 +307,32 @@ class InMemory:
     @property
     def key(self) -> str:
         """Where it is until it is published."""
-        return f"{STAGED}/{self.record.nonce}"
+        return STAGED + self.record.nonce
 
     def content(self) -> bytes:
         """As ``Staged.content``."""
         return self.body
 
 
-def found_in(
-    content: bytes | None, partition: Partition, classified: Callable[[int, str, str], Found] = classify
-) -> Found | None:
-    """What an object is, where this partition's result should be."""
-    if content is None:
-        return None
-    with tempfile.TemporaryFile() as file:
-        file.write(content)
-        file.flush()
-        return classified(file.fileno(), *partition)
+class _InMemoryNote:
+    """What the threads of a run compute, in one object."""
+
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._computing: dict[int, list[Partition]] = {}
+
+    @contextmanager
+    def computing(self, partitions: Iterable[Partition]) -> Iterator[None]:
+        """As ``RunNote.computing``."""
+        self._computing[threading.get_ident()] = list(partitions)
+        self._write()
+        try:
+            yield
+        finally:
+            del self._computing[threading.get_ident()]
+            self._write()
+
+    def _write(self) -> None:
+        noted = [one for some in list(self._computing.values()) for one in some]
+        self._bucket.put(self._key, json.dumps(noted).encode())

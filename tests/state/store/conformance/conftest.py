@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.state.store.conformance.harness import Harness
-from tests.state.store.conformance.in_memory import in_memory
-from tests.state.store.conformance.on_disk import on_disk
+from tests.state.store.conformance.harness.base import Harness
+from tests.state.store.conformance.harness.in_memory import in_memory
+from tests.state.store.conformance.harness.on_disk import on_disk
 
 
 @pytest.fixture(params=["local", "memory"])

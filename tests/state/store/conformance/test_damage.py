@@ -6,8 +6,8 @@ import pytest
 
 from state.errors import StorageError
 from tests.builders import DAY, NAME
-from tests.state.store.conformance.harness import Harness
-from tests.state.store.conformance.steps import (
+from tests.state.store.conformance.harness.base import Harness
+from tests.state.store.conformance.harness.steps import (
     HERE,
     accept,
     assert_committed,

@@ -7,8 +7,8 @@ import pytest
 from state.errors import StorageError
 from state.result.classify import Commit
 from state.store.base import Staged
-from tests.state.store.conformance.harness import Harness
-from tests.state.store.conformance.steps import (
+from tests.state.store.conformance.harness.base import Harness
+from tests.state.store.conformance.harness.steps import (
     HERE,
     OTHER,
     accept,

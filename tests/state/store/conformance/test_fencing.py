@@ -11,8 +11,8 @@ from state.partition import Partition
 from state.result.classify import Commit
 from state.store.base import Store, Superseded
 from tests.builders import DAY, DEADLINE, NAME, rows_of
-from tests.state.store.conformance.harness import Harness
-from tests.state.store.conformance.steps import (
+from tests.state.store.conformance.harness.base import Harness
+from tests.state.store.conformance.harness.steps import (
     HERE,
     NEXT,
     OTHER,

@@ -12,8 +12,8 @@ from state.partition import Partition
 from state.result.classify import Commit
 from state.store.base import Staged, Superseded
 from tests.builders import DAY, NAME, RECORD
-from tests.state.store.conformance.harness import Harness
-from tests.state.store.conformance.steps import (
+from tests.state.store.conformance.harness.base import Harness
+from tests.state.store.conformance.harness.steps import (
     HERE,
     NEXT,
     OTHER,

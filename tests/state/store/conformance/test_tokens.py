@@ -7,8 +7,8 @@ import pytest
 from state.errors import StorageError
 from state.result.classify import Commit, Damaged, Newer
 from tests.builders import DAY
-from tests.state.store.conformance.harness import Harness
-from tests.state.store.conformance.steps import (
+from tests.state.store.conformance.harness.base import Harness
+from tests.state.store.conformance.harness.steps import (
     HERE,
     NEXT,
     accept,

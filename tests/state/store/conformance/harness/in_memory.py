@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from state.partition import Partition
 from state.store.base import Store
-from tests.memory_store import SET_ASIDE, STAGED, Blob, Bucket, MemoryStore, data_key, undisturbed
-from tests.state.store.conformance.harness import Harness
+from tests.bucket import Blob, Bucket, undisturbed
+from tests.memory_store import OWN, RUNS, SET_ASIDE, STAGED, MemoryStore, data_key
+from tests.state.store.conformance.harness.base import Harness
 
 
 @contextmanager
@@ -54,7 +56,13 @@ class _InMemory(Harness):
         return sum(key.startswith(STAGED) for key in self.bucket.objects)
 
     def left_by_a_dead_writer(self) -> None:
-        self.bucket.set(f"{STAGED}/{'a' * 32}", Blob(b"half a result"))
+        self.bucket.set(STAGED + "a" * 32, Blob(b"half a result"))
+
+    def left_by_a_dead_run(self, *partitions: Partition) -> None:
+        self.bucket.set(RUNS + "b" * 32, Blob(json.dumps(partitions).encode()))
+
+    def overwrite_note(self, name: str, content: bytes) -> None:
+        self.bucket.set(OWN + name, Blob(content))
 
     @contextmanager
     def lost_reply(self, *, landed: bool, meanwhile: Callable[[], object] = int) -> Iterator[None]:

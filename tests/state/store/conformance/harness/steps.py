@@ -20,7 +20,7 @@ from state.result.record import KEY
 from state.result.writing import arrow_table, rows_digest
 from state.store.base import Staged, Store, Superseded, Token
 from tests.builders import DAY, NAME, RECORD, rows_of
-from tests.state.store.conformance.harness import Harness
+from tests.state.store.conformance.harness.base import Harness
 
 HERE = (NAME, DAY)
 NEXT = (NAME, "2013-01-02")

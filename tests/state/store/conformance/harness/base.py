@@ -17,11 +17,12 @@ import pytest
 
 from state.partition import Partition
 from state.store.base import Store
-from tests.memory_store import STAGED, Interfere, data_key, undisturbed
+from tests.bucket import Interfere, undisturbed
+from tests.memory_store import OWN, STAGED, data_key
 
-Step = Literal["read", "stage", "flush", "publish", "flush published"]
-"""A step of a store that can fail: reading a result, writing a staged one, making its content durable, publishing it,
-and making that durable.
+Step = Literal["list", "read", "stage", "flush", "publish", "flush published", "read note", "write note"]
+"""A step of a store that can fail: listing results, reading one, writing a staged one, making its content durable,
+publishing it, making that durable; and what is done to notes.
 """
 
 
@@ -32,8 +33,8 @@ class Killed(BaseException):
 class _Hook(Protocol):
     """What a store stands on, which tells of every operation on an object before it is done.
 
-    Operations are ``read``, ``write``, ``flush`` and ``move``; ``moved`` comes after a move. What is raised is the
-    operation's answer.
+    Operations are ``list``, ``read``, ``write``, ``flush`` and ``move``; ``moved`` comes after a move. What is raised
+    is the operation's answer.
     """
 
     interfere: Interfere
@@ -82,6 +83,14 @@ class Harness(ABC):
         """Leave a staged result whose writer was killed."""
 
     @abstractmethod
+    def left_by_a_dead_run(self, *partitions: Partition) -> None:
+        """Leave the note of a run that was killed while it computed these."""
+
+    @abstractmethod
+    def overwrite_note(self, name: str, content: bytes) -> None:
+        """Put something in a note's place by a foreign hand."""
+
+    @abstractmethod
     def lost_reply(self, *, landed: bool, meanwhile: Callable[[], object] = int) -> AbstractContextManager[object]:
         """Let the next publication have an error for an answer, whether it ``landed`` or not; ``meanwhile`` happens.
 
@@ -102,8 +111,8 @@ class Harness(ABC):
         place = partition and data_key(partition)
 
         def interfere(done: str, key: str) -> None:
-            private = key.startswith("_noonmark/")
-            concerned = key.startswith(STAGED) if step in ("stage", "flush") else not private
+            private = key.startswith(OWN)
+            concerned = key.startswith(STAGED) if step in ("stage", "flush") else private == step.endswith("note")
             if done == operation and concerned and (not place or private or key in (place, os.path.dirname(place))):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -115,7 +124,7 @@ class Harness(ABC):
         """Let the process end, by ``Killed``, as soon as one result is visible."""
 
         def interfere(operation: str, key: str) -> None:
-            if operation == "moved" and not key.startswith("_noonmark/"):
+            if operation == "moved" and not key.startswith(OWN):
                 raise Killed
 
         with self._interfering(interfere), pytest.raises(Killed):
@@ -127,7 +136,7 @@ class Harness(ABC):
         begun: list[threading.Thread] = []
 
         def interfere(operation: str, key: str) -> None:
-            if operation == "move" and not begun and not key.startswith("_noonmark/"):
+            if operation == "move" and not begun and not key.startswith(OWN):
                 begun.append(threading.Thread(target=call))
                 begun[0].start()
                 begun[0].join(0.2)  # a store may let it wait until it has published

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -13,8 +14,8 @@ from state.store.local import layout
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tests.memory_store import data_key
-from tests.state.store.conformance.device import Device
-from tests.state.store.conformance.harness import Harness
+from tests.state.store.conformance.harness.base import Harness
+from tests.state.store.conformance.harness.device import Device
 
 
 @contextmanager
@@ -78,6 +79,14 @@ class _OnDisk(Harness):
 
     def left_by_a_dead_writer(self) -> None:
         (self._root / layout.temporary_file("a" * 32)).write_bytes(b"half a result")
+
+    def left_by_a_dead_run(self, *partitions: Partition) -> None:
+        (self._root / layout.run_note("b" * 32)).write_text(json.dumps(partitions))
+
+    def overwrite_note(self, name: str, content: bytes) -> None:
+        path = self._root / layout.note_file(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
 
     def lost_reply(self, *, landed: bool, meanwhile: Callable[[], object] = int) -> AbstractContextManager[object]:
         pytest.skip("a rename on a local disk has an answer")

@@ -7,10 +7,11 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.memory_store import Interfere, undisturbed
+from tests.bucket import Interfere, undisturbed
 
 
 class Device:
@@ -25,14 +26,9 @@ class Device:
         self._contents: dict[int, bytes] = {}
         self._names: dict[int, dict[str, int]] = {}
         self._held: list[int] = []
-        self._pread, self._rename, self._write, self._fsync = os.pread, os.rename, os.write, os.fsync
-        for name, instead in {
-            "pread": self.pread,
-            "rename": self.rename,
-            "write": self.write,
-            "fsync": self.fsync,
-        }.items():
-            patch.setattr(os, name, instead)
+        self._pread, self._rename, self._write, self._scandir = os.pread, os.rename, os.write, os.scandir
+        for name in ("pread", "rename", "write", "scandir", "fsync"):
+            patch.setattr(os, name, getattr(self, name))
         patch.setattr("state.filesystem.durable._syncfs", lambda: self.syncfs)
 
     def close(self) -> None:
@@ -45,6 +41,12 @@ class Device:
         """As ``os.pread``."""
         self._tell("read", fd)
         return self._pread(fd, length, offset)
+
+    def scandir(self, path: Any = ".") -> Any:
+        """As ``os.scandir``."""
+        if isinstance(path, int):
+            self._tell("list", path)
+        return self._scandir(path)
 
     def write(self, fd: int, content: bytes) -> int:
         """As ``os.write``."""
@@ -102,7 +104,7 @@ class Device:
         self._held.append(fd)
         status = os.fstat(fd)
         if stat.S_ISDIR(status.st_mode):
-            with os.scandir(fd) as entries:
+            with self._scandir(fd) as entries:
                 self._names[status.st_ino] = {one.name: one.inode() for one in entries}
         else:
             self._contents[status.st_ino] = self._pread(fd, status.st_size, 0)
