@@ -16,7 +16,7 @@ import polars as pl
 from state.errors import DeclarationError
 from state.partition import is_aggregation_name
 from tasks.catalog.fingerprint import fingerprint
-from tasks.catalog.formats import FORMATS, File, Format, unknown_option
+from tasks.catalog.formats import FORMATS, File, Format
 from tasks.catalog.template import Template
 
 Reader = Callable[[list[Path]], pl.LazyFrame]
@@ -54,18 +54,18 @@ class Source:
         self.options = options | {key: value for key, value in given.items() if value is not None}
         self.format = self._checked_format()
 
-    def _checked_format(self) -> Format | None:
+    def _checked_format(self) -> Format:
         if self.read is not None:
             if self.options:
                 raise DeclarationError(f"{self} has read= and the option {min(self.options)!r}: read= takes no options")
-            return None
+            return Format(self.read, {}, unpack=None)
         form = FORMATS.get(self.template.suffix)
         if form is None:
             raise DeclarationError(
                 f"{self} ends in {self.template.suffix or 'no fixed suffix'!r}; expected one of {', '.join(FORMATS)}, "
                 "or read=, a function from a list of files to a LazyFrame"
             )
-        if wrong := unknown_option(form, self.options):
+        if wrong := form.unknown_option(self.options):
             raise DeclarationError(f"{self}: {wrong}")
         return form
 
@@ -81,10 +81,7 @@ class Source:
 
     def scan(self, files: list[File]) -> pl.LazyFrame:
         """The rows of a day's files. ``read=`` gets paths, a format may get bytes."""
-        if self.format is not None:
-            return self.format.read(files, self.options)
-        assert self.read is not None
-        frame = self.read([file for file in files if isinstance(file, Path)])
+        frame: object = self.format.read(files, self.options)
         if not isinstance(frame, pl.LazyFrame):
             raise TypeError(f"{self}: read= returned {type(frame).__name__}, expected a polars LazyFrame")
         return frame

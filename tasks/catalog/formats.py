@@ -21,25 +21,47 @@ from tasks.catalog.unpacking import Unpack, unpack_parquet, unpack_text, whole_t
 
 File = Path | bytes
 """One raw file: its path, or the bytes that were read and digested."""
+Scan = Callable[..., pl.LazyFrame]
+"""Takes a list of files and options by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a suffix is read. ``options`` are the names a user may set, ``fixed`` those that only Noonmark may, and
-    ``unpack`` tells how much a file in memory holds.
+    """How files are read.
+
+    ``scan`` has the name and the signature of the polars function that it stands for, ``fixed`` are the options that
+    only Noonmark sets. ``unpack`` tells how much a file in memory holds; None: it is always read by its path.
     """
 
-    scan: Callable[..., pl.LazyFrame]
-    options: frozenset[str]
+    scan: Scan
     fixed: Mapping[str, object]
-    unpack: Unpack
+    unpack: Unpack | None
+
+    @property
+    def options(self) -> frozenset[str]:
+        """The options that a user may set."""
+        names = [name for name in inspect.signature(self.scan).parameters if not name.startswith("_")]
+        return frozenset(names[1:]) - set(self.fixed)
 
     def read(self, files: Sequence[File], options: Mapping[str, object]) -> pl.LazyFrame:
         """The rows of all files, in their order. What is wrong with them shows when it is collected."""
         return self.scan(list(files), **options, **self.fixed)
 
+    def unknown_option(self, options: Mapping[str, object]) -> str | None:
+        """What is wrong with the first option that this format does not take; None where all are fine."""
+        for name in options:
+            if name in self.fixed:
+                return f"option {name!r} is Noonmark's to set ({self.fixed[name]!r})"
+            if name not in self.options:
+                near = difflib.get_close_matches(name, sorted(self.options), 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                return f"polars.{self.scan.__name__} has no option {name!r}{hint}"
+        return None
 
-def _lazily(scan: Callable[..., pl.LazyFrame]) -> Callable[..., pl.LazyFrame]:
+
+def _from_disk(scan: Scan) -> Scan:
+    """The polars function, with files on disk read in pieces."""
+
     @wraps(scan)
     def read(files: Sequence[File], **options: Any) -> pl.LazyFrame:
         paths = [file for file in files if isinstance(file, Path)]
@@ -48,47 +70,20 @@ def _lazily(scan: Callable[..., pl.LazyFrame]) -> Callable[..., pl.LazyFrame]:
     return read
 
 
-def _read_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
-    return pl.concat([pl.read_json(whole_text(_content(file)), **options) for file in files]).lazy()
-
-
-def _content(file: File) -> bytes:
-    return file if isinstance(file, bytes) else file.read_bytes()
-
-
-def _format(
-    scan: Callable[..., Any],
-    reader: Callable[..., pl.LazyFrame],
-    fixed: Mapping[str, object],
-    unpack: Unpack = unpack_text,
-) -> Format:
-    names = [name for name in inspect.signature(scan).parameters if not name.startswith("_")]
-    return Format(reader, frozenset(names[1:]) - set(fixed), fixed, unpack)
+@wraps(pl.read_json)
+def _scan_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
+    contents = [file if isinstance(file, bytes) else file.read_bytes() for file in files]
+    return pl.concat([pl.read_json(whole_text(content), **options) for content in contents]).lazy()
 
 
 # A name such as "[ab].parquet" is a name and no pattern, and a folder called "n=1" adds no column.
-_CSV = _format(pl.scan_csv, _lazily(pl.scan_csv), {"glob": False})
-_NDJSON = _format(pl.scan_ndjson, _lazily(pl.scan_ndjson), {})
-_JSON = _format(pl.read_json, _read_json, {})
-_PARQUET = _format(
-    pl.scan_parquet, _lazily(pl.scan_parquet), {"glob": False, "hive_partitioning": False}, unpack_parquet
-)
+_CSV = Format(_from_disk(pl.scan_csv), {"glob": False}, unpack_text)
+_NDJSON = Format(_from_disk(pl.scan_ndjson), {}, unpack_text)
+_JSON = Format(_scan_json, {}, unpack_text)
+_PARQUET = Format(_from_disk(pl.scan_parquet), {"glob": False, "hive_partitioning": False}, unpack_parquet)
 _TEXT = {".csv": _CSV, ".ndjson": _NDJSON, ".jsonl": _NDJSON, ".json": _JSON}
 
 FORMATS: Mapping[str, Format] = {
     **{suffix + packed: form for suffix, form in _TEXT.items() for packed in ("", ".gz", ".zst")},
     ".parquet": _PARQUET,
 }
-
-
-def unknown_option(form: Format, options: Mapping[str, object]) -> str | None:
-    """What is wrong with the first option that this format does not take; None where all are fine."""
-    for name in options:
-        if name in form.fixed:
-            return f"option {name!r} is Noonmark's to set ({form.fixed[name]!r})"
-        if name not in form.options:
-            near = difflib.get_close_matches(name, sorted(form.options), 1)
-            return f"polars.{form.scan.__name__.lstrip('_')} has no option {name!r}" + (
-                f"; did you mean {near[0]!r}?" if near else ""
-            )
-    return None

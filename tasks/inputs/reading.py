@@ -133,12 +133,13 @@ def _read(
 
 def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:
     """The contents as polars is given them, and their size: unpacked where they all have room, or else as they are."""
-    if source.format is None or contents.buffers is None:
+    unpack = source.format.unpack
+    if unpack is None or contents.buffers is None:
         return contents, None
     plain = []
     size = 0
     for packed in contents.buffers:
-        one = source.format.unpack(packed, KEEP_BYTES - size)
+        one = unpack(packed, KEEP_BYTES - size)
         if one is None:
             return contents, None
         plain.append(one.content)

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tasks.catalog.formats import FORMATS, File, unknown_option
+from tasks.catalog.formats import FORMATS, File
 
 ROWS: list[dict[str, object]] = [{"x": 1, "y": "a"}, {"x": 2, "y": "ä\n,"}, {"x": 3, "y": None}]
 MORE: list[dict[str, object]] = [{"x": 4, "y": "d"}]
@@ -141,5 +141,5 @@ def test_no_option_of_polars_is_refused_but_noonmarks(suffix: str) -> None:
     form = FORMATS[suffix]
     assert "schema" in form.options
     assert not form.options & set(form.fixed)
-    assert unknown_option(form, dict.fromkeys(form.options)) is None
-    assert unknown_option(form, {}) is None
+    assert form.unknown_option(dict.fromkeys(form.options)) is None
+    assert form.unknown_option({}) is None

@@ -72,7 +72,7 @@ def test_a_broken_link_beside_the_folders_of_a_wildcard_is_named_and_the_others_
     healthy = _health(project)
     assert (healthy.code, healthy.json["problems"]) == (0, [])
     assert [one["detail"] for one in healthy.json["warnings"]] == [
-        "source 'sales/*/{day}.csv': sales/latest is a broken link; what it led to is not seen"
+        "source 'sales/*/{day}.csv': sales/latest is a broken link, and the files behind it are not seen"
     ]
     (project.raw / "sales/latest").unlink()
     before = project.rows()

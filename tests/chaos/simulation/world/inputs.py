@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 from state.errors import StorageError
 from state.inputs.files import Contents, DayFiles, FileStat, InputChanged, day_files
@@ -38,7 +39,7 @@ class Source:
     template = Template()
     key = SOURCE
     read = None
-    format = None
+    format = SimpleNamespace(unpack=None)
     shows_paths = False
 
     def __str__(self) -> str:
