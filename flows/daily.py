@@ -15,7 +15,7 @@ from pydantic import Field
 
 from flows.cli.command import Parser, run_command
 from flows.cli.options import add_selection, selection_of
-from flows.cli.prefect_server import reporting
+from flows.cli.prefect_server import prefect_server
 from flows.opening import opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
 from flows.report.log import log_blocked, log_plan
@@ -121,7 +121,7 @@ def _act(options: argparse.Namespace, settings: Settings) -> DailyReport | PlanR
         raise ConfigurationError(f"--workers {options.workers}: expected a number from 1")
     if options.dry_run:
         return preview(settings, catalog, selection)
-    with reporting():
+    with prefect_server():
         return report_of(partial(daily, **asked, workers=options.workers), DailyReport)
 
 

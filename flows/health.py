@@ -13,7 +13,7 @@ from typing import Any
 from prefect import flow
 
 from flows.cli.command import Parser, run_command
-from flows.cli.prefect_server import reporting
+from flows.cli.prefect_server import prefect_server
 from flows.opening import opened_index, seen_root
 from flows.report.finish import finish, report_of
 from flows.report.models import HealthReport, RedisReport
@@ -84,7 +84,7 @@ def _compare(
 
 
 def _act(_: argparse.Namespace, __: Settings) -> HealthReport:
-    with reporting():
+    with prefect_server():
         return report_of(health, HealthReport)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from prefect import flow
 
 from flows.cli.command import Parser, run_command
-from flows.cli.prefect_server import reporting
+from flows.cli.prefect_server import prefect_server
 from flows.opening import opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
 from flows.report.models import RepairReport
@@ -98,7 +98,7 @@ def _accept(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> Acc
 
 def _act(options: argparse.Namespace, _: Settings) -> RepairReport:
     asked = {"deep": options.deep, "accept_output": options.accept_output, "dry_run": options.dry_run}
-    with reporting():
+    with prefect_server():
         return report_of(partial(repair, **asked), RepairReport)
 
 

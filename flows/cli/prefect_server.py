@@ -1,8 +1,8 @@
-"""The temporary Prefect server that a command starts where none is configured: neither outlives the other for long.
+"""Runs a command's flow with the configured Prefect server, or with a temporary one under a supervisor.
 
-Prefect starts it as a child, which a SIGKILL of the command left behind; and a command that lost its server waited for
-it for many minutes. So a supervisor stands between the two: it ends the server when the command is gone, and the
-command ends when it hears no more of the server.
+Prefect would start the temporary server as a plain child: a SIGKILL of the command left it running, and a command whose
+server died waited for it for many minutes. The supervisor ends the server when the command is gone, and the command
+ends when the supervisor reports no server.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 
 from flows.cli import server_supervisor
 from flows.cli.command import BROKEN
-from flows.cli.signals import Ending, end_run
+from flows.cli.signals import Termination, terminate_run
 
 SILENCE_SECONDS = 6.0
-"""After twice so long without a sign from the supervisor, neither it nor the server is counted on."""
+"""After twice so long without a heartbeat from the supervisor, it and the server are given up."""
 _BY_FORCE = (None, -signal.SIGKILL, 128 + signal.SIGKILL)
 NOT_STARTED = 3
 """The server's exit code where its port is taken, for one; Prefect tries another."""
 
 
 @contextlib.contextmanager
-def reporting() -> Iterator[None]:
-    """Around a command's flow run: where there is no server, Prefect starts one of its own; say so on a terminal."""
+def prefect_server() -> Iterator[None]:
+    """A context for a command's flow run. Where no server is configured, Prefect starts a temporary one."""
     if PREFECT_API_URL.value() is None:
         _supervise()
         if sys.stderr.isatty():
@@ -44,28 +44,27 @@ def reporting() -> Iterator[None]:
 
 
 def _without_heartbeats() -> contextlib.AbstractContextManager[object]:
-    """On a temporary server nobody watches heartbeats, and a flow run waits up to a second for who sends them."""
+    """Send none to a temporary server: nobody watches them there, and stopping the sender takes up to a second."""
     if PREFECT_API_URL.value() is not None:
         return contextlib.nullcontext()
     return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
 def _supervise() -> None:
-    """Let Prefect start its temporary server through the supervisor. It offers no way for that.
+    """Let Prefect start its temporary server through the supervisor, by replacing ``subprocess`` in its module.
 
-    What its module calls ``subprocess`` is another one from now on, for it alone. Where Prefect starts its server in
-    another way some day, it starts it as it does for everybody.
+    Prefect has no option for that. A Prefect that starts its server in another way does so without the supervisor.
     """
-    from prefect.server.api import server as prefects  # takes a second, and is needed without a server only
+    from prefect.server.api import server as prefects  # the import takes a second
 
-    setattr(prefects, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": _Supervised}))  # noqa: B010 not its type
+    setattr(prefects, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": _Supervised}))  # noqa: B010 types differ
 
 
 class _Supervised(subprocess.Popen[bytes]):
-    """Prefect's server below its supervisor, in a session of its own: a terminal's signals do not reach them."""
+    """Prefect's server under its supervisor, in a session of its own that a terminal's signals do not reach."""
 
     def __init__(self, args: Sequence[str], *, env: Mapping[str, str]) -> None:
-        self._asked_to_end = False
+        self._terminated = False
         alive, write = os.pipe()
         words = [sys.executable, "-I", "-S", server_supervisor.__file__, str(os.getpid()), str(write)]
         try:
@@ -78,19 +77,19 @@ class _Supervised(subprocess.Popen[bytes]):
         threading.Thread(target=self._watch, args=(alive,), name="prefect-server", daemon=True).start()
 
     def terminate(self) -> None:
-        """End the server, as somebody wants it to."""
-        self._asked_to_end = True
+        """End the server on purpose."""
+        self._terminated = True
         super().terminate()
 
     def kill(self) -> None:
-        """End both by force."""
+        """Kill both."""
         with contextlib.suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def _watch(self, alive: int) -> None:
-        """End the run where its server ended or is given up, and nobody asked for it."""
+        """Terminate the run if its server ends or stops responding, unless that was on purpose."""
         silences = 0
-        while silences < 2:  # after one, the whole machine may have been asleep
+        while silences < 2:  # one may be a machine that was asleep
             if not select.select([alive], [], [], SILENCE_SECONDS)[0]:
                 silences += 1
             elif os.read(alive, 4096):
@@ -98,16 +97,16 @@ class _Supervised(subprocess.Popen[bytes]):
             else:
                 break
         os.close(alive)
-        if self._asked_to_end:
+        if self._terminated:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(1.0)
         code = self.returncode
         if code == NOT_STARTED:
             return
-        if code is None or code < 0:  # the supervisor itself hangs, or was killed
+        if code is None or code < 0:  # the supervisor hangs or was killed
             self.kill()
-        told = "was killed or stopped" if code in _BY_FORCE else f"ended with exit code {code}"
+        end = "was killed or stopped" if code in _BY_FORCE else f"ended with exit code {code}"
         again = shlex.join(["python", *sys.orig_argv[1:]])
-        message = f"Prefect's temporary server {told}; every committed day is safe, and the next run goes on from here"
-        end_run(Ending(BROKEN, message, kind="prefect", command=again))
+        message = f"Prefect's temporary server {end}; every committed day is safe, and the next run goes on from here"
+        terminate_run(Termination(BROKEN, message, kind="prefect", command=again))

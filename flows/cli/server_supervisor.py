@@ -1,7 +1,7 @@
-"""The parent of Prefect's temporary server: ends it with the run that it serves, however that one ends.
+"""The parent process of Prefect's temporary server: ends the server when the run that started it ends in any way.
 
-Runs isolated (``python -I -S``), so standard library only. Reads the server's command from stdin, and tells by a byte
-each half second on the descriptor of its first argument that the server runs: silence or an end tells that it does not.
+Runs isolated (``python -I -S``), so standard library only. Reads the server's command from stdin, and writes a byte to
+a pipe every half second as long as the server runs: silence or end of file means that it does not.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class _Server:
 
     @property
     def runs(self) -> bool:
-        """Whether it can answer, as far as is known from outside."""
+        """Whether it is neither ended nor stopped."""
         return self.status is None and self._stopped is None
 
-    def look(self) -> None:
-        """Take note of what became of it, and kill it where it is stopped or does not end in time."""
+    def poll(self) -> None:
+        """Update its status, and kill it where it stays stopped or does not end in time."""
         pid, status = os.waitpid(self._pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
         if pid and os.WIFSTOPPED(status):
             self._stopped = time.monotonic()
@@ -50,7 +50,7 @@ class _Server:
             os.kill(self._pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Tell it to end, once."""
+        """Send it SIGTERM, once."""
         if self._end_by is None:
             self._end_by = time.monotonic() + TERMINATE_SECONDS
             os.kill(self._pid, signal.SIGTERM)
@@ -58,13 +58,13 @@ class _Server:
 
 def main(parent: int, alive: int) -> None:
     """Run the server until it ends, SIGTERM comes, or ``parent`` is gone. Exits as the server did."""
-    told = []
+    terminated = []
     read, write = os.pipe()
     for descriptor in (alive, read, write):
         os.set_inheritable(descriptor, False)
         os.set_blocking(descriptor, False)
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, lambda *_: told.append(True))
+    signal.signal(signal.SIGTERM, lambda *_: terminated.append(True))
     signal.signal(signal.SIGCHLD, lambda *_: None)
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
@@ -73,15 +73,15 @@ def main(parent: int, alive: int) -> None:
         return  # the run has ended meanwhile
     server = _Server(json.loads(command))
     while server.status is None:
-        if told or os.getppid() != parent:
+        if terminated or os.getppid() != parent:
             server.end()
         if server.runs:
-            with contextlib.suppress(OSError):  # nobody has read for hours, or nobody is there any more
+            with contextlib.suppress(OSError):  # the pipe is full or closed
                 os.write(alive, b".")
         select.select([read], [], [], TICK_SECONDS)
         with contextlib.suppress(BlockingIOError):
             os.read(read, 4096)
-        server.look()
+        server.poll()
     os._exit(server.status)
 
 

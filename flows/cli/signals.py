@@ -1,6 +1,6 @@
-"""Ends a command that was told to end: by a signal, or because what it stands on has gone.
+"""Terminates a command on a signal, or on request from another thread (Prefect's temporary server is gone).
 
-Only what was noted here ends a run as "interrupted": user code and libraries raise KeyboardInterrupt, SystemExit and
+Only what was recorded here counts as an interruption: user code and libraries raise KeyboardInterrupt, SystemExit and
 CancelledError too, and those are errors like any other.
 """
 
@@ -23,17 +23,17 @@ from tasks.user_code import exit_process
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 GRACE_SECONDS = 5.0
-"""How long a run that was told to end may take. A thread inside polars cannot be interrupted, so it is left then."""
+"""How long a run may take to end once asked to; then it is killed. A thread inside polars cannot be interrupted."""
 EXIT_SECONDS = 20.0
-"""How long a command may take to leave once its report is printed: Prefect sends what it has not sent yet, and would
-wait for a server that is gone for many minutes."""
+"""How long the exit may take once the report is printed: Prefect sends its last events, and would wait minutes for a
+server that is gone."""
 
 _BARRIER = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """Why a run ends before its time: the exit code, and for what is an error and no signal its kind and next step."""
+class Termination:
+    """Why a run ends early. ``kind`` and ``command`` are those of an error, and None for a signal."""
 
     code: int
     message: str = "interrupted; every committed day is safe, and the next run goes on from here"
@@ -42,92 +42,92 @@ class Ending:
 
 
 class _State:
-    """What this process was told of its end. The first reason counts."""
+    """The termination of this process. The first request counts."""
 
     def __init__(self) -> None:
-        self.ending: Ending | None = None
-        self.report: Callable[[Ending], None] = lambda _: None
-        self.leaving: int | None = None
-        self.write = -1
-        self.passed = threading.Event()
-        self.gate = threading.Lock()
+        self.termination: Termination | None = None
+        self.report: Callable[[Termination], None] = lambda _: None
+        self.exit_code: int | None = None
+        self.wakeup_fd = -1
+        self.barrier_passed = threading.Event()
+        self.lock = threading.Lock()
 
 
 _state = _State()
 
 
-def end_soon_when_signalled(report: Callable[[Ending], None]) -> None:
-    """End the process a few seconds after a signal at the latest; ``report`` is called before it is left by force.
+def install_handlers(report: Callable[[Termination], None]) -> None:
+    """Handle the signals that end a run: raise Interrupted in the main thread, and exit after ``GRACE_SECONDS``.
 
-    The exception that the main thread meets ends it at once as a rule. Commits are whole or not there at any instant,
-    so leaving in the middle of one is safe. A signal that this process was started to ignore (``nohup``) stays ignored.
+    ``report`` is called before a forced exit, which is safe at any instant: a commit is one rename. A signal that this
+    process was started to ignore (``nohup``) stays ignored.
     """
-    read, _state.write = os.pipe()
+    read, _state.wakeup_fd = os.pipe()
     _state.report = report
-    os.set_blocking(_state.write, False)
-    signal.set_wakeup_fd(_state.write, warn_on_full_buffer=False)
+    os.set_blocking(_state.wakeup_fd, False)
+    signal.set_wakeup_fd(_state.wakeup_fd, warn_on_full_buffer=False)
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
-    threading.Thread(target=_watch, args=(read,), name="end-soon", daemon=True).start()
+    threading.Thread(target=_watch, args=(read,), name="signals", daemon=True).start()
 
 
-def end_run(ending: Ending) -> None:
-    """End the run from another thread, as a signal does: say why, interrupt the main thread, and leave after grace."""
-    if _state.leaving is not None:
-        exit_process(_state.leaving)
-    if _note(ending):
+def terminate_run(termination: Termination) -> None:
+    """Terminate the run from another thread, as a signal does: print why, interrupt the main thread, then exit."""
+    if _state.exit_code is not None:
+        exit_process(_state.exit_code)
+    if _record(termination):
         os.kill(os.getpid(), signal.SIGTERM)
-        _leave_after_grace(ending)
+        _exit_after_grace(termination)
 
 
-def leave(code: int) -> NoReturn:
-    """End the process with its report printed, in seconds at most. Raises SystemExit."""
-    _state.leaving = code
+def exit_with(code: int) -> NoReturn:
+    """Exit once the report is printed, by force after ``EXIT_SECONDS``. Raises SystemExit."""
+    _state.exit_code = code
 
     def by_force() -> None:
         time.sleep(EXIT_SECONDS)
         exit_process(code)
 
-    threading.Thread(target=by_force, name="leave", daemon=True).start()
+    threading.Thread(target=by_force, name="exit", daemon=True).start()
     sys.exit(code)
 
 
-def told_to_end() -> Ending | None:
-    """Why the run was told to end, if it was. Every signal that arrived before this call is known to it."""
-    if _state.ending is None and _state.write >= 0:
-        _state.passed.clear()
-        os.write(_state.write, bytes([_BARRIER]))
-        _state.passed.wait(1.0)
-    return _state.ending
+def requested_termination() -> Termination | None:
+    """The termination requested so far, or None. Every signal that arrived before this call is considered."""
+    if _state.termination is None and _state.wakeup_fd >= 0:
+        _state.barrier_passed.clear()
+        os.write(_state.wakeup_fd, bytes([_BARRIER]))
+        _state.barrier_passed.wait(1.0)
+    return _state.termination
 
 
 def _watch(read: int) -> None:
     while True:
         number = os.read(read, 1)[0]
         if number == _BARRIER:
-            _state.passed.set()
-        elif number in SIGNALS and _note(ending := Ending(128 + number)):
-            _leave_after_grace(ending)
+            _state.barrier_passed.set()
+        elif number in SIGNALS and _record(termination := Termination(128 + number)):
+            _exit_after_grace(termination)
 
 
-def _note(ending: Ending) -> bool:
-    """Whether this is the first; then it is said at once, and what Prefect logs of its own end is not."""
-    with _state.gate:
-        if _state.ending is not None:
+def _record(termination: Termination) -> bool:
+    """Record and print the first termination, and silence what Prefect logs about it. False for a later one."""
+    with _state.lock:
+        if _state.termination is not None:
             return False
-        _state.ending = ending
+        _state.termination = termination
     logging.disable(logging.CRITICAL)
-    told = f"noonmark: {ending.message}" + (f"\n  → {ending.command}" if ending.command else "") + "\n"
-    with suppress(OSError):  # a terminal that is gone
-        os.write(STDERR, told.encode())  # the main thread may be in the middle of a print
+    line = f"noonmark: {termination.message}" + (f"\n  → {termination.command}" if termination.command else "") + "\n"
+    with suppress(OSError):  # the terminal is gone
+        os.write(STDERR, line.encode())  # not print(): the main thread may be inside one
     return True
 
 
-def _leave_after_grace(ending: Ending) -> NoReturn:
+def _exit_after_grace(termination: Termination) -> NoReturn:
     time.sleep(GRACE_SECONDS)
-    _state.report(ending)
-    exit_process(ending.code)  # the servers that were started for this run end with it
+    _state.report(termination)
+    exit_process(termination.code)  # the servers started for this run end with it
 
 
 def _interrupt(number: int, _: object) -> None:

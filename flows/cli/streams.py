@@ -1,6 +1,6 @@
-"""Keeps stdout for the report alone: whatever else is written there, by C code or a child process too, goes to stderr.
+"""Reserves stdout for the report: what anything else writes there, C code and child processes too, goes to stderr.
 
-Standard library only: it is needed before anything else is imported.
+Standard library only: it is imported before anything else.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ STDOUT, STDERR = 1, 2
 
 
 def open_closed_streams() -> None:
-    """Open on /dev/null what is closed of stdin, stdout and stderr (``>&-``).
+    """Open stdin, stdout and stderr on /dev/null where they are closed (``>&-``).
 
-    The next file to be opened would get the number, and whatever is printed would be written into it.
+    The next file opened would get that descriptor, and whatever is printed would be written into it.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free descriptor
         if getattr(sys, name) is None:
             stream = open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
 
 
-def claim_stdout() -> TextIO:
-    """What stdout was, for the report. From now on stdout is stderr, for this process and for every child.
+def reserve_stdout() -> TextIO:
+    """Make stdout an alias of stderr, for this process and its children. Returns the original stdout.
 
-    What the stream's encoding does not have is escaped: a report is complete, whatever the terminal can show.
+    Characters that its encoding lacks are escaped.
     """
     with suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -44,14 +44,14 @@ def claim_stdout() -> TextIO:
     return report
 
 
-def give_up(stream: TextIO) -> None:
-    """Point a stream that takes nothing any more at /dev/null, so that its last flush cannot raise."""
+def redirect_to_null(stream: TextIO) -> None:
+    """Point a broken stream at /dev/null, so that its last flush cannot raise."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno(), inheritable=False)
     os.close(nowhere)
 
 
-def say(line: str) -> None:
-    """Print a line on stderr, where somebody takes it."""
+def print_to_stderr(line: str) -> None:
+    """Print a line on stderr. Never raises."""
     with suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)

@@ -253,10 +253,10 @@ def here(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     (project.code / "shops.py").rename(project.code / f"{NAME}.py")
     monkeypatch.syspath_prepend(str(project.code))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(command, "_speak_on_stderr", lambda: None)
-    monkeypatch.setattr(command, "end_soon_when_signalled", lambda _: None)
-    monkeypatch.setattr(command, "leave", sys.exit)  # the real one ends this process by force in some seconds
-    monkeypatch.setattr(command, "claim_stdout", lambda: sys.stdout)
+    monkeypatch.setattr(command, "_log_to_stderr", lambda: None)
+    monkeypatch.setattr(command, "install_handlers", lambda _: None)
+    monkeypatch.setattr(command, "exit_with", sys.exit)  # the real one ends this process by force in some seconds
+    monkeypatch.setattr(command, "reserve_stdout", lambda: sys.stdout)
     importlib.invalidate_caches()
     yield Here(project, monkeypatch, capsys)
     sys.modules.pop(NAME, None)
