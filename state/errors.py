@@ -26,7 +26,7 @@ class NoonmarkError(Exception):
 
 
 class ConfigurationError(NoonmarkError):
-    """A setting, an option or a declaration that cannot be meant: exit 2, nothing was started."""
+    """An invalid setting, option or declaration: exit 2, nothing was started."""
 
     kind = "configuration"
     exit_code = 2

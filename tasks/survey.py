@@ -230,11 +230,11 @@ def _tell_oddities(name: str, listing: Listing, input_root: Path) -> None:
     if not listing.days and not listing.unreadable:
         log.warning("no file matches source %r below %s", name, input_root)
     for link in listing.broken:
-        log.warning("source %r: %s is a broken link; what it led to is not seen", name, link.path)
+        log.warning("source %r: %s is a broken link, and the files behind it are not seen", name, link.path)
     if listing.strays:
         shown = ", ".join(repr(path) for path in listing.strays[:3])
         log.warning(
-            "source %r: %s passed over, no day of the calendar or no regular file: %s%s",
+            "source %r: %s ignored (not a calendar day, or not a regular file): %s%s",
             name,
             "1 path is" if len(listing.strays) == 1 else f"{len(listing.strays):,} paths are",
             shown,

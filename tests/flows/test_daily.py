@@ -415,7 +415,7 @@ WRONG: list[tuple[list[str], dict[str, str], str]] = [
     (["--bogus"], {}, "--bogus"),
     (["--only", "total"], {}, "did you mean totals?"),
     (["--workers", "0"], {}, "--workers 0"),
-    (["--days", "2024-02-30"], {}, "'2024-02-30' is no day"),
+    (["--days", "2024-02-30"], {}, "'2024-02-30' is not a day"),
     (["--force"], {}, "--days or --only"),
     ([], {"NOONMARK_OUPUT": "x"}, "did you mean NOONMARK_OUTPUT?"),
     ([], {"NOONMARK_AGGREGATIONS": "nowhere"}, "there is no module nowhere"),

@@ -56,7 +56,7 @@ def test_every_option_reaches_the_planner() -> None:
         (["--only", "x"], "declared are delays_by_hour, departures_by_carrier"),
         (["--force"], "--force would recompute every day of every aggregation; say which with --days or --only"),
         (["--force", "--limit", "5"], "--force would recompute"),
-        (["--days", "tomorrow"], "'tomorrow' is no day"),
+        (["--days", "tomorrow"], "'tomorrow' is not a day"),
         (["--days", "2013-02-01..2013-01-01"], "holds no day"),
         (["--limit", "0"], "--limit 0: expected a number of days from 1"),
         (["--limit", "-1"], "--limit"),

@@ -139,7 +139,7 @@ CASES = {
         ("--only weather", "declared are items_by_shop, totals"), "--only", arguments=("--only", "weather")
     ),
     "a day of no calendar": Case(
-        ("--days '2013-02-30'", "'2013-02-30' is no day", "2013-01-31"), "--help", arguments=("--days", "2013-02-30")
+        ("--days '2013-02-30'", "'2013-02-30' is not a day", "2013-01-31"), "--help", arguments=("--days", "2013-02-30")
     ),
     "a range that runs backwards": Case(
         ("'9..2' holds no day", "9 does not come before 2"), "--help", arguments=("--days", "9..2")
@@ -469,9 +469,9 @@ def test_hostile_names_are_names(told: Told) -> None:
     assert told.project.rows()["talks", DAYS[3]] == [("shop",), ("items",)]
 
 
-def test_what_is_no_day_and_no_file_is_told_and_passed_over(told: Told) -> None:
+def test_what_is_no_day_and_no_file_is_named_and_ignored(told: Told) -> None:
     """A day of no calendar, a folder and a pipe where files are expected: one line, and the run goes on."""
-    [line] = [line for line in told.run.stderr.splitlines() if "passed over" in line]
+    [line] = [line for line in told.run.stderr.splitlines() if " ignored (" in line]
     for part in ("'sales/{day}/*.csv'", "3 paths", "sales/2013-02-30", "folder.csv", "pipe.csv", "calendar"):
         assert part in line
 

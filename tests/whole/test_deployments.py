@@ -119,7 +119,7 @@ def test_runs_of_a_worker_started_elsewhere(server: Server, tmp_path: Path) -> N
         assert project.index()["other:{totals}:last_processed_day"] == b"2024-01-06"
 
         wrong: dict[str, dict[str, object]] = {
-            "--days 'nonsense': 'nonsense' is no day; expected a date": {"days": ["nonsense"]},
+            "--days 'nonsense': 'nonsense' is not a day; expected a date": {"days": ["nonsense"]},
             "--only totls: there is no such aggregation; did you mean totals?": {"only": ["totls"]},
         }
         for words, parameters in wrong.items():
