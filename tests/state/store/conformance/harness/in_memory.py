@@ -16,13 +16,13 @@ from tests.state.store.conformance.harness.base import Harness
 
 
 @contextmanager
-def in_memory(make: Callable[[Bucket], Store] = MemoryStore, bucket: Bucket | None = None) -> Iterator[Harness]:
-    """A store in memory, or a variant of one."""
-    yield _InMemory(make, bucket or Bucket())
+def in_memory(kind: type[Bucket | MemoryStore] = MemoryStore) -> Iterator[Harness]:
+    """A store in memory: a variant of one, or one on a variant of a bucket."""
+    yield _InMemory(MemoryStore, kind()) if issubclass(kind, Bucket) else _InMemory(kind, Bucket())
 
 
 class _InMemory(Harness):
-    def __init__(self, make: Callable[[Bucket], Store], bucket: Bucket) -> None:
+    def __init__(self, make: type[MemoryStore], bucket: Bucket) -> None:
         self._make = make
         self.bucket = self.hook = bucket
         self.store = self.another()
