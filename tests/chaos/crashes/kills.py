@@ -151,7 +151,7 @@ CAMPAIGN = Campaign(
         "damaged file overwritten": _hunt("damaged results", slow=True),
         "child keeps the lock": _hunt("first run", slow=True),
         "lease blocks for ever": _hunt("changed day", slow=True),
-        "Redis believed about done": _hunt("first run", "new day", slow=True),
+        "Redis believed about done": _hunt("first run", "changed day", slow=True),
         "names from a footer believed": _hunt("damaged results", slow=True),
     },
     timeout=300,
