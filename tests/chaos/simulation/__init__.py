@@ -49,7 +49,7 @@ def attack(
             told = f"seed {seed}, schedule {schedule.number}: {'; '.join(broken[:3])}"
             if save_in is None:
                 return [told]
-            return [f"{told}; saved as {save(stage, shrunk(stage, schedule), save_in)}"]
+            return [f"{told}; saved as {save(stage, shrunk(stage, schedule), save_in, schedule.number)}"]
 
         report = run_trials(range(trials), trial, stop_at)
     report.details += met

@@ -87,7 +87,7 @@ class Watch:
         if commit.record.result != rows_of(place[0], record.version, record.inputs["raw"].contents):
             self.say(2, f"{place} gets rows that its record does not describe")
         was = None if old is None else found_in(old, place)
-        token = process.seen.get("publishing")
+        token = process.seen["tokens"].get(place)
         if token is not None and token.nonce != (was.record.nonce if isinstance(was, Commit) else ""):
             self.say(3, f"{process.name} replaces what its token did not see in {place}")
         floor, since, cut = self._published.get(place, (0, -1, False))

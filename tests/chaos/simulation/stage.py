@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
@@ -20,11 +21,9 @@ from state.errors import IndexUnavailable, StorageError
 from state.filesystem.folder import Folder
 from state.index.client import safe
 from state.partition import Partition
-from state.planner.decide import Item
 from state.planner.plan import Selection
 from state.result.classify import Commit
 from state.store.base import Token
-from state.store.local import commit as commits
 from state.store.local.store import LocalStore
 from tasks import survey
 from tasks.compute import runner as batches
@@ -38,13 +37,34 @@ from tests.chaos.simulation.world.locks import Locks
 from tests.chaos.simulation.world.redis import Server
 from tests.chaos.simulation.world.scheduler import Process, Scheduler
 from tests.chaos.simulation.world.storage import ROOT_FD, Storage
-from tests.chaos.simulation.world.stubs import ROOT_ID, SETTINGS, HeldInput, Nonces, Runner, none_of, nothing
+from tests.chaos.simulation.world.stubs import (
+    ROOT_ID,
+    SETTINGS,
+    HeldInput,
+    Nonces,
+    Runner,
+    none_of,
+    nothing,
+    standing_in,
+)
 from tests.chaos.simulation.world.threads import Clock, Threading
 
-_settle, _read_token, _publish = Attempt.settle, commits.read_token, commits._publish
-_ON_STORAGE = ("durable", "file_locks", "folder", "hiding")
-"""The modules that call ``os`` and ``fcntl``."""
+_settle = Attempt.settle
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedStore(LocalStore):
+    """The real store. The stage is told of every token that a run reads."""
+
+    watched_by: Stage
+
+    def token(self, partition: Partition) -> Token:
+        """As ``LocalStore.token``."""
+        token = LocalStore.token(self, partition)
+        self.watched_by.note(f"has read the token of {' '.join(partition)}: {token.identity or 'nothing'}")
+        self.watched_by.scheduler.current.seen["tokens"][partition] = token
+        return token
 
 
 class Stage:
@@ -161,32 +181,6 @@ class Stage:
         outcomes = self.scheduler.current.seen["outcomes"] = batches.compute_all(*arguments)
         return outcomes
 
-    def run_batches(self, runner: object, shop: Any, index: Any, items: list[Item]) -> list[Outcome]:
-        """The real task's body, batch after batch."""
-        outcomes: list[Outcome] = []
-        for batch in batches.batches(items):
-            try:
-                outcomes += batches.compute_days.fn(batch.label, shop, index, batch.days)
-            except batches.BatchFailed as failed:
-                outcomes += failed.outcomes
-        return outcomes
-
-    def read_token(self, folder: Folder, partition: Partition) -> Token:
-        """The real token, remembered."""
-        token = _read_token(folder, partition)
-        self.note(f"has read the token of {' '.join(partition)}: {token.identity or 'nothing'} mark {token.mark!r}")
-        self.scheduler.current.seen["tokens"][partition] = token
-        return token
-
-    def publish(self, folder: Folder, partition: Partition, token: Token, new: Any) -> None:
-        """The real publication; the token is known while it goes on."""
-        seen = self.scheduler.current.seen
-        seen["publishing"] = token
-        try:
-            _publish(folder, partition, token, new)
-        finally:
-            seen["publishing"] = None
-
     def settle(self, attempt: Attempt, one: Ready, error: OSError | None) -> None:
         """The real end of a publication; where nothing failed, the day is reported as committed."""
         _settle(attempt, one, error)
@@ -202,9 +196,9 @@ class Stage:
         """A token that names its process."""
         return f"{self.scheduler.current.name}|{self.nonces.uuid4().hex}".encode()
 
-    def opened_store(self, *_: object, **options: object) -> LocalStore:
-        """The root, which is there and marked."""
-        return LocalStore(Folder(ROOT_FD, SETTINGS.output), ROOT_ID)
+    def opened_store(self, *_: object, **options: object) -> WatchedStore:
+        """The output, which is there and marked."""
+        return WatchedStore(Folder(ROOT_FD, SETTINGS.output), ROOT_ID, self)
 
     def _node(self, fd: int) -> Node:
         return self.storage.table[fd].node
@@ -212,12 +206,9 @@ class Stage:
     def replacements(self) -> dict[str, object]:
         """Everything that is put under the real modules."""
         storage = self.storage
-        found: dict[str, object] = {}
+        found = standing_in("state.filesystem", os=storage, fcntl=self.locks)
+        found |= standing_in("state.store.local", uuid=self.nonces)
         classify = light.classify_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
-        for module in _ON_STORAGE:
-            found[f"state.filesystem.{module}.os"] = storage
-        for module in ("durable", "file_locks"):
-            found[f"state.filesystem.{module}.fcntl"] = self.locks
         for module in ("state.index.index", "state.index.leases"):
             found[f"{module}.send"] = self.server.send
             found[f"{module}.connect"] = nothing
@@ -231,9 +222,6 @@ class Stage:
             "tasks.deep_check.edited_inputs": none_of,
             "state.filesystem.durable._syncfs": lambda: storage.syncfs,
             "state.filesystem.file_locks._open_here": set(),
-            "state.store.local.day_lock._POLL_SECONDS": 5.0,
-            "state.store.local.staging.uuid": self.nonces,
-            "state.store.local.set_aside.uuid": self.nonces,
             "state.result.classify.classify": classify,
             "state.index.leases.threading": self.threading,
             "state.index.leases.is_dead": self.is_dead,
@@ -248,14 +236,10 @@ class Stage:
             "tasks.inputs.run_listing.list_day": self.inputs.list_day,
             "tasks.inputs.reading.read_contents": self.inputs.read_contents,
             "tasks.compute.runner.ThreadPoolTaskRunner": Runner,
-            "tasks.compute.runner._run": self.run_batches,
-            "tasks.compute.runner.POLL_SECONDS": 7.0,
             "tasks.compute.runner.SINGLE_DAYS": None,  # each schedule has its own
             "tasks.compute.runner.TASKS": None,
             "state.filesystem.flushing.AT_ONCE": 1,
             "tasks.compute.group.evaluate": light.evaluator(self._computed),
-            "state.store.local.commit.read_token": self.read_token,
-            "state.store.local.commit._publish": self.publish,
             "tasks.compute.job.os": storage,
             "tasks.compute.job.Attempt.settle": lambda *arguments: self.settle(*arguments),  # noqa: PLW0108 a bound method
             "tasks.compute.job.arrow_table": lambda frame: frame,

@@ -35,13 +35,13 @@ def tell(stage: Stage, schedule: Schedule, line: Trace, *, every_call: bool = Fa
     return broken
 
 
-def save(stage: Stage, schedule: Schedule, folder: Path) -> Path:
-    """Write the file of a failing schedule; returns its path."""
+def save(stage: Stage, schedule: Schedule, folder: Path, number: int | None = None) -> Path:
+    """Write the file of a failing schedule, found as ``number``; returns its path."""
     story: list[str] = []
     broken = tell(stage, schedule, story.append)
     folder.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^a-z]+", "-", broken[0].partition(":")[2].lower()).strip("-")[:50]
-    path = folder / f"{name}-{schedule.number}.json"
+    path = folder / f"{name}-{schedule.number if number is None else number}.json"
     text = json.dumps({"broken": broken, "story": story, "schedule": schedule.to_json()}, indent=1)
     path.write_text(re.sub(r'\[\s+("[^"]+"),\s+(\d+),\s+(\d+)\s+\]', r"[\1, \2, \3]", text) + "\n")  # a turn is a line
     return path

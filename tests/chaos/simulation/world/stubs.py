@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from tests.chaos.simulation.world.inputs import SOURCE, Source
@@ -61,7 +64,7 @@ class Nonces:
 
 
 class Runner:
-    """Stands in for Prefect's task runner: a run computes its batches one after the other."""
+    """Stands in for Prefect's task runner: a batch is computed when its outcomes are asked for."""
 
     def __init__(self, **_: object) -> None: ...
 
@@ -69,6 +72,36 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+    def submit(self, task: Any, parameters: Mapping[str, Any]) -> Batch:
+        """As ``TaskRunner.submit``. No batch is isolated: another process would be in the real world."""
+        plain = {name: getattr(one, "value", one) for name, one in parameters.items()}
+        return Batch(partial(task.fn, **plain | {"isolated": False}))
+
+
+class Batch:
+    """Stands in for Prefect's future."""
+
+    def __init__(self, compute: Callable[[], object]) -> None:
+        self._compute = compute
+
+    def result(self, **_: object) -> object:
+        """What the task returns or raises."""
+        try:
+            return self._compute()
+        except Exception as error:  # noqa: BLE001 as the real one does
+            return error
+
+
+def standing_in(package: str, **modules: object) -> dict[str, object]:
+    """Stand-ins for modules of the standard library, wherever a module of a package has imported them."""
+    return {
+        f"{name}.{imported}": stand_in
+        for name, module in sorted(sys.modules.items())
+        if name.startswith(f"{package}.")
+        for imported, stand_in in modules.items()
+        if isinstance(getattr(module, imported, None), ModuleType)
+    }
 
 
 def none_of(*_: object) -> tuple[()]:

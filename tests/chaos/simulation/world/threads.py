@@ -8,6 +8,9 @@ from greenlet import getcurrent  # type: ignore[import-untyped]
 
 from tests.chaos.simulation.world.scheduler import Fiber, Killed, Scheduler
 
+LEAST_REST = 5.0
+"""Seconds."""
+
 
 class Clock:
     """Stands in for the module ``time``."""
@@ -24,8 +27,8 @@ class Clock:
         return self.scheduler.now
 
     def sleep(self, seconds: float) -> None:
-        """Rest."""
-        self.scheduler.sleep(int(seconds * 1e9))
+        """Rest, for longer than was asked for: whoever asks again and again does so less often."""
+        self.scheduler.sleep(int(max(seconds, LEAST_REST) * 1e9))
 
 
 class Lock:
