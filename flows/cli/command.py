@@ -42,11 +42,10 @@ def run_command(
     parser: Parser,
     act: Callable[[argparse.Namespace, Settings], Shown],
     show: Callable[[Shown, Settings], None],
-    argv: list[str] | None = None,
 ) -> NoReturn:
     """Parse, act, report, and exit. ``show`` prints the report of ``act`` for a person."""
     gc.freeze()  # imported modules stay, so no collection needs to traverse them
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = sys.argv[1:]
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     stdout = _Stdout(reserve_stdout(), as_json="--json" in arguments)
     _log_to_stderr()
