@@ -14,7 +14,7 @@ from benchmarks.nothing import committed
 from benchmarks.project import NO_DAY, Project
 from benchmarks.timing import Command, Spread, run
 from state.embedded.server import EmbeddedServer
-from state.index.client import connect
+from state.index.connection import connect
 
 FEWER, MORE = 11, 41
 """So many pending days are as many batches: up to fifty days have one each."""

@@ -9,8 +9,6 @@ from functools import partial
 from state.embedded.server import EmbeddedServer, running
 from state.errors import IndexUnavailable
 from state.index.best_effort import BestEffortIndex
-from state.index.index import Index
-from state.index.leases import Leases
 from state.settings import WITHOUT_REDIS, Settings
 from state.store.local.root import open_store, preview_store
 from state.store.local.store import LocalStore
@@ -40,13 +38,8 @@ def opened_index(settings: Settings, *, start: bool = True) -> Iterator[BestEffo
         if not url:
             yield BestEffortIndex(None, "no embedded server is running")
             return
-        index = Index(url, settings.namespace)
-        stack.callback(index.close)
-        leases = None
-        if start:
-            leases = Leases(url, settings.namespace, settings.lease_seconds)
-            stack.callback(leases.close)
-        yield BestEffortIndex(index, leases=leases)
+        lease_seconds = settings.lease_seconds if start else None
+        yield stack.enter_context(BestEffortIndex.open(url, settings.namespace, lease_seconds))
 
 
 def _embedded(settings: Settings, stack: ExitStack) -> str:

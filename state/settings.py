@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from state.errors import ConfigurationError
-from state.index.client import close, connect
+from state.index.connection import Connection
 
 PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
@@ -39,7 +39,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
     url = value.get_secret_value()
     if url not in ("", WITHOUT_REDIS):
         try:
-            close(connect(url))
+            Connection(url).close()
         except ConfigurationError as error:
             raise ValueError(error.message) from None
     return value

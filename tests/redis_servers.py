@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +21,7 @@ import redis
 
 from state.embedded import server as embedded
 from state.embedded.server import EmbeddedServer
+from state.index.connection import Connection
 from state.index.index import Index
 
 NAMESPACE = "noonmark"
@@ -171,9 +172,8 @@ def client(server_url: str) -> Iterator[redis.Redis]:
 @pytest.fixture
 def index(server_url: str, client: redis.Redis) -> Iterator[Index]:
     """An index on the shared, empty server."""
-    index = Index(server_url, NAMESPACE)
-    yield index
-    index.close()
+    with closing(Connection(server_url)) as connection:
+        yield Index(connection, NAMESPACE)
 
 
 def dump(client: redis.Redis) -> dict[bytes, object]:

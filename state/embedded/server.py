@@ -1,6 +1,6 @@
-"""The Redis that Noonmark brings along where no URL is given: one private Valkey server for each directory.
+"""The embedded Redis, used where no URL is given: one private Valkey server for each directory.
 
-Whoever needs it first starts it, all others share it, and it ends with its last user, however that one ends.
+Its first user starts it, all others share it, and it ends with its last user, however that one ends.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Self
 from urllib.parse import quote
 
 from state import clock
-from state.embedded import supervisor as reaper
+from state.embedded import supervisor
 from state.errors import IndexUnavailable
 from state.filesystem.file_locks import close_lockable, open_lockable, try_lock
 
 _POLL_SECONDS = 0.01
-_LEAVE_SECONDS = 6.0  # leaves the reaper time to kill a server that hangs
+_LEAVE_SECONDS = 6.0  # time for the supervisor to kill a server that hangs
 _SHUTDOWN_SECONDS = 1.0
 _ATTEMPTS = 3
 _INHERITED = ("HOME", "PATH", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
@@ -36,18 +36,18 @@ _INHERITED = ("HOME", "PATH", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRAR
 def running(directory: Path) -> str | None:
     """The URL of the server that runs for ``directory`` now, if one does. Starts, writes and locks nothing."""
     try:
-        identity = os.stat(directory / reaper.USERS_LOCK).st_ino
+        identity = os.stat(directory / supervisor.USERS_LOCK).st_ino
     except OSError:
         return None
-    path = reaper.named_socket(str(directory), identity)
-    return f"unix://{quote(path)}" if path and reaper.answers(path) else None
+    path = supervisor.named_socket(str(directory), identity)
+    return f"unix://{quote(path)}" if path and supervisor.answers(path) else None
 
 
 class EmbeddedServer:
-    """Use of the server of ``directory``, from entering to ``close()``; ``url`` suits ``redis.Redis.from_url``.
+    """One use of the server of ``directory``, from entering to ``close()``; ``url`` is its address.
 
     Entering starts the server where none runs, within ``start_deadline`` seconds, or raises ``IndexUnavailable``.
-    A forked child has no share in its parent's use: it must enter for itself.
+    A forked child does not share its parent's use: it must enter for itself.
     """
 
     url: str
@@ -65,7 +65,7 @@ class EmbeddedServer:
         try:
             self._make_directory()
             self._process = os.getpid()
-            # Held before anything is started: a server can never live without somebody whose end ends it.
+            # Locked before anything is started: every server has a user whose end is noticed.
             self._users = self._register(until)
             self.url = self._connect(until)
         except OSError as error:
@@ -82,7 +82,7 @@ class EmbeddedServer:
         self.close()
 
     def close(self) -> None:
-        """Leave. The last user waits, for some seconds at most, until server and reaper are gone; others do not."""
+        """Leave. The last user waits, for some seconds at most, until server and supervisor are gone; others do not."""
         users, self._users = self._users, None
         if users is None or self._process != os.getpid():
             return
@@ -91,17 +91,15 @@ class EmbeddedServer:
         path = None
         try:
             others, last = self._stand_down(users, until)
-            path = reaper.named_socket(str(self.directory), identity)
+            path = supervisor.named_socket(str(self.directory), identity)
             if last and path:
                 self._shut_down(path, identity)
         except OSError:
-            others = False  # the reaper gets its lock below, and does the rest
+            others = False  # the supervisor gets the lock below, and does the rest
         finally:
             close_lockable(users)
         if not others:
-            with contextlib.suppress(
-                OSError
-            ):  # where no file can be opened it cannot look, and the reaper needs no look
+            with contextlib.suppress(OSError):  # no file can be opened: the supervisor ends the server all the same
                 _wait(until, lambda: self._is_gone(path, identity))
 
     def _make_directory(self) -> None:
@@ -121,8 +119,8 @@ class EmbeddedServer:
             )
 
     def _register(self, until: float) -> int:
-        """A descriptor that holds ``users.lock`` shared. Waits while a reaper that saw no user ends its server."""
-        path = self.directory / reaper.USERS_LOCK
+        """A descriptor with a shared lock on ``users.lock``. Waits while a supervisor without users ends its server."""
+        path = self.directory / supervisor.USERS_LOCK
         while True:
             users = _open(path)
             try:
@@ -137,7 +135,7 @@ class EmbeddedServer:
             except BaseException:
                 close_lockable(users)
                 raise
-            close_lockable(users)  # the directory was deleted and made anew in the meantime
+            close_lockable(users)  # the directory was deleted and created again in the meantime
 
     def _connect(self, until: float) -> str:
         attempts = 0
@@ -155,10 +153,10 @@ class EmbeddedServer:
             clock.sleep(_POLL_SECONDS)
 
     def _start(self, lock: int, until: float) -> None:
-        """Spawn a reaper, which starts the server; both inherit the lock."""
+        """Start a supervisor, which starts the server; both inherit the lock."""
         assert self._users is not None
         log = os.open(
-            self.directory / reaper.LOG_FILE,
+            self.directory / supervisor.LOG_FILE,
             os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC,
             0o600,
         )
@@ -168,7 +166,7 @@ class EmbeddedServer:
                     sys.executable,
                     "-I",
                     "-S",
-                    os.path.abspath(reaper.__file__),
+                    os.path.abspath(supervisor.__file__),
                     _binary(),
                     str(lock),
                     str(os.fstat(self._users).st_ino),
@@ -192,19 +190,20 @@ class EmbeddedServer:
 
     def _failure(self, what: str) -> str:
         try:
-            lines = (self.directory / reaper.LOG_FILE).read_text("utf-8", errors="replace").strip().splitlines()[-5:]
+            content = (self.directory / supervisor.LOG_FILE).read_text("utf-8", errors="replace")
         except OSError:
-            lines = []
+            content = ""
+        lines = content.strip().splitlines()[-5:]
         log = "Its log ends with:\n  " + "\n  ".join(lines) if lines else "Its log is empty."
         return f"The embedded Redis server in {self.directory} {what}. {log}"
 
     def _stand_down(self, users: int, until: float) -> tuple[bool, bool]:
-        """Give up the share: whether other users remain, and whether this was the last (and now excludes new ones).
+        """Release the lock: whether others remain, and whether this was the last (it now excludes new users).
 
-        Neither holds where the reaper was quicker. One user at a time does this, so that the look at the lock is never
-        taken for a user by another who leaves.
+        Both are false where the supervisor was faster. One user at a time does this: trying the lock takes it for a
+        moment, which another user who leaves would count as a user.
         """
-        door = _open(self.directory / reaper.LEAVING_LOCK)
+        door = _open(self.directory / supervisor.LEAVING_LOCK)
         try:
             _wait(until, lambda: try_lock(door, fcntl.LOCK_EX))
             if try_lock(users, fcntl.LOCK_EX):
@@ -216,24 +215,24 @@ class EmbeddedServer:
             close_lockable(door)
 
     def _shut_down(self, path: str, identity: int) -> None:
-        """End the server without its reaper, which may have been killed. New users wait meanwhile."""
+        """End the server in case its supervisor was killed. New users wait meanwhile."""
         until = clock.monotonic() + _SHUTDOWN_SECONDS
-        with contextlib.suppress(OSError):  # gone, or hanging: then the reaper kills it
-            reaper.ask(path, b"SHUTDOWN NOSAVE NOW FORCE", _SHUTDOWN_SECONDS)
+        with contextlib.suppress(OSError):  # it is gone, or hangs: then the supervisor kills it
+            supervisor.ask(path, b"SHUTDOWN NOSAVE NOW FORCE", _SHUTDOWN_SECONDS)
         _wait(until, lambda: self._is_gone(path, identity))
 
     def _is_gone(self, path: str | None, identity: int) -> bool:
-        if reaper.named_socket(str(self.directory), identity) not in (path, None):
+        if supervisor.named_socket(str(self.directory), identity) not in (path, None):
             return True  # a new one runs already
         try:
-            if os.stat(self.directory / reaper.USERS_LOCK).st_ino != identity:
-                return True  # the directory was deleted and made anew: the reaper of the old one still sees to its own
+            if os.stat(self.directory / supervisor.USERS_LOCK).st_ino != identity:
+                return True  # the directory was deleted and created again: the old supervisor ends its own server
             with _server_lock(self.directory) as lock:
                 if lock is not None:
-                    reaper.forget(str(self.directory), identity)
+                    supervisor.forget(str(self.directory), identity)
                 return lock is not None
         except FileNotFoundError:
-            return True  # it was deleted: likewise
+            return True  # the directory was deleted: likewise
 
 
 def _binary() -> str:
@@ -259,8 +258,8 @@ def _open(path: Path) -> int:
 
 @contextlib.contextmanager
 def _server_lock(directory: Path) -> Iterator[int | None]:
-    """The lock of reaper and server, or None where they hold it. Only ever closed: an unlock would free theirs too."""
-    lock = _open(directory / reaper.SERVER_LOCK)
+    """The lock of supervisor and server, or None where they hold it. Only closed: unlocking would free theirs too."""
+    lock = _open(directory / supervisor.SERVER_LOCK)
     try:
         yield lock if try_lock(lock, fcntl.LOCK_EX) else None
     finally:
@@ -268,7 +267,7 @@ def _server_lock(directory: Path) -> Iterator[int | None]:
 
 
 def _wait(until: float, condition: Callable[[], bool]) -> bool:
-    """Whether ``condition`` came true before ``until`` (monotonic seconds); it is tried once at least."""
+    """Whether ``condition`` became true before ``until`` (monotonic seconds); it is checked once at least."""
     while not condition():
         if clock.monotonic() > until:
             return False

@@ -1,7 +1,7 @@
-"""The parent of an embedded server: nothing else can end it for certain once all its users were killed.
+"""The parent process of an embedded server. It ends the server once all users are gone, however they ended.
 
-Runs isolated (``python -I -S``), so standard library only; holds what both it and the
-module ``server`` know of the files.
+Runs isolated (``python -I -S``), so it imports the standard library only. The module ``server`` takes the names of
+files from here.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGF
 
 
 def named_socket(directory: str, identity: int) -> str | None:
-    """The socket that ``directory`` names, or None where there is none or its folder is not private to this user.
+    """The socket recorded in ``directory``, or None where there is none or its folder is not private to this user.
 
-    ``identity`` is the inode of the directory's ``users.lock``: a copied directory also copies the name of a socket
-    that belongs to the original.
+    ``identity`` is the inode of the directory's ``users.lock``: a copy of the directory also records the socket of the
+    original.
     """
     try:
         with open(os.path.join(directory, SOCKET_FILE), encoding="utf-8") as file:
@@ -88,7 +88,7 @@ def _remove_socket(path: str) -> None:
 
 
 def _log(line: str) -> None:
-    sys.stdout.write(f"noonmark: {line}\n")  # the server's log, which the starting user made this process's output
+    sys.stdout.write(f"noonmark: {line}\n")  # stdout is the server's log
     sys.stdout.flush()
 
 
@@ -110,7 +110,7 @@ def _new_socket(identity: int) -> str:
 
 
 class _Server:
-    """The child, in the hands of two threads: one waits for its end, the other brings it about."""
+    """The server's process. One thread runs it and waits for its end, another one stops it."""
 
     def __init__(self, binary: str, path: str, lock: int) -> None:
         self._command = [binary, "--dir", "./", "--port", "0", "--unixsocket", path, "--unixsocketperm", "700"]
@@ -126,11 +126,11 @@ class _Server:
         self._stopping = False
 
     def run(self) -> tuple[bool, int]:
-        """Start the server and stay until it ends: whether it had become ready, and its exit status."""
+        """Start the server and wait until it ends: whether it became ready, and its exit status."""
         with self._gate:
             if self._stopping:
                 return True, 0
-            # It inherits the directory's lock: no second server can start for as long as this one lives.
+            # It inherits the directory's lock: no second server can start while this one lives.
             process = subprocess.Popen(  # noqa: S603 - no shell, and no word of it comes from a user
                 self._command, stdin=subprocess.DEVNULL, pass_fds=(self._lock,), env={}
             )
@@ -144,7 +144,7 @@ class _Server:
         return ready or self._stopping, status
 
     def stop(self) -> None:
-        """End the server: politely, so that it flushes its append-only file, and by force where it does not go."""
+        """End the server: by SIGTERM, so that it flushes its append-only file, then by SIGKILL."""
         with self._gate:
             self._stopping = True
             process = self._process
@@ -154,8 +154,8 @@ class _Server:
                 process.kill()
 
 
-def _run_and_mend(server: _Server) -> None:
-    """Run the server; where it refuses its append-only file, once more without it: what it held can be rebuilt."""
+def _run_with_fallback(server: _Server) -> None:
+    """Run the server; where it refuses its append-only file, set that aside and run again: the index can be rebuilt."""
     ready, status = server.run()
     if ready or not (status > 0 or -status in _CRASHES):
         return
@@ -174,7 +174,7 @@ def _run_and_mend(server: _Server) -> None:
 
 
 def _name_process() -> None:
-    """Show as what this is in ``ps``, and so outlive a ``killall python3`` that would leave the server behind."""
+    """Set a name of its own in ``ps``, so that ``killall python3`` does not leave the server without its supervisor."""
     try:
         with open("/proc/self/comm", "w", encoding="ascii") as file:
             file.write("noonmark-reaper")
@@ -183,8 +183,8 @@ def _name_process() -> None:
 
 
 def main(binary: str, lock: int, identity: int) -> None:
-    """Keep a server for the current directory until its last user has gone, holding its lock (descriptor ``lock``)."""
-    if os.fork():  # the user's process shall have no child that it must reap
+    """Run a server for the current directory until its last user is gone, holding its lock (descriptor ``lock``)."""
+    if os.fork():  # the user's process keeps no child that it has to wait for
         os._exit(0)
     _name_process()
     users = os.open(USERS_LOCK, os.O_RDWR | os.O_NOFOLLOW)
@@ -195,24 +195,24 @@ def main(binary: str, lock: int, identity: int) -> None:
     server = _Server(binary, path, lock)
 
     def stop_when_unused() -> None:
-        fcntl.flock(users, fcntl.LOCK_EX)  # held until exit: whoever comes now waits, then starts anew
+        fcntl.flock(users, fcntl.LOCK_EX)  # held until exit: a new user waits, then starts a new server
         server.stop()
 
     def stop_now(_number: int, _frame: object) -> None:
         threading.Thread(target=server.stop, daemon=True).start()
 
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the starting process ignored or blocked is inherited
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # these are inherited from the starting process
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop_now)
     signal.signal(signal.SIGINT, stop_now)
     threading.Thread(target=stop_when_unused, daemon=True).start()
     try:
-        _run_and_mend(server)
+        _run_with_fallback(server)
     finally:
         server.stop()
         forget(".", identity)
-        _remove_socket(path)  # its name is gone where somebody deleted the directory
+        _remove_socket(path)  # ``forget`` finds no socket where somebody deleted the directory
 
 
 if __name__ == "__main__":

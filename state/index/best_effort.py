@@ -6,10 +6,12 @@ This is where the flows keep "Redis decides nothing".
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from typing import Self, TypeVar
 
 from state.errors import IndexUnavailable
+from state.index.connection import Connection
 from state.index.durability import Durability
 from state.index.index import Index, IndexSnapshot, IndexUpdate, ReconcileStats
 from state.index.leases import Leases
@@ -34,6 +36,20 @@ class BestEffortIndex:
         self._leases = leases
         self.unavailable_reason = unavailable_reason
         self.foreign = False
+
+    @classmethod
+    @contextmanager
+    def open(cls, url: str, namespace: str, lease_seconds: int | None) -> Iterator[Self]:
+        """The index of a server; nothing is sent yet. ``lease_seconds`` of None: no leases.
+
+        Raises ConfigurationError for an invalid URL.
+        """
+        with ExitStack() as stack:
+            connection = stack.enter_context(closing(Connection(url)))
+            leases = None
+            if lease_seconds is not None:
+                leases = stack.enter_context(closing(Leases(connection, namespace, lease_seconds)))
+            yield cls(Index(connection, namespace), leases=leases)
 
     def belongs_to(self, root_id: str, *, bind: bool) -> bool:
         """Whether the index is this output's. ``bind`` binds an unbound one. A foreign one is disabled."""
@@ -90,14 +106,7 @@ class BestEffortIndex:
     def acquire(self, partitions: Sequence[Partition]) -> set[Partition]:
         """Lease days for this run; returns those that another run computes: without Redis, none."""
         leases = self._leases
-        leased: set[Partition] = self._ask(lambda _: leases.acquire(partitions) if leases else set(), set())
-        if leases and (overruled := sorted(leases.overruled.intersection(partitions) - leased)):
-            leases.overruled.difference_update(overruled)
-            named = ", ".join(" ".join(one) for one in overruled[:3]) + ", …" * (len(overruled) > 3)
-            log.warning(
-                "computing what another run holds, which got no further for as long as a lease lasts: %s", named
-            )
-        return leased
+        return self._ask(lambda _: leases.acquire(partitions) if leases else set(), set())
 
     def leased(self, partitions: Sequence[Partition]) -> set[Partition]:
         """Those of these days that another run computes now."""

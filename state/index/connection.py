@@ -1,124 +1,174 @@
-"""Connections that end with what they serve: by one deadline, and by how much they may read.
+"""The connection to Redis. Every operation on it ends: at one deadline, and after a bounded number of bytes.
 
-redis-py bounds each read of a reply and nothing else: a server that dribbles renews its time-out for ever, and one that
-never stops talking fills the memory.
+redis-py bounds each read of a reply and nothing else: a server that dribbles renews the time-out for ever, and one that
+never stops fills the memory. It also retries ten times by default; against a server that stalled, that applied a
+command twice. So nothing is retried here. No message holds any part of the URL, or text that may quote it.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from state import clock
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from redis.sentinel import Sentinel
 
-REPLY_BYTES = 128 << 20
-"""How much one operation may read. The entries of half a million commits take as much."""
+from state.errors import ConfigurationError, IndexUnavailable
+from state.index import limits
+from state.index.limits import Limits, bounded, limited
+from state.index.replies import Call, ErrorReply, Unexpected, described
 
-
-class TooMuch(Exception):
-    """More was answered than anything that Noonmark asks for can be."""
-
-
-@dataclass(slots=True)
-class Limits:
-    """What one operation may take, in all of its calls: until when (monotonic seconds), and how many bytes more."""
-
-    until: float
-    bytes: int
-
-    @classmethod
-    def of(cls, seconds: float) -> Limits:
-        """Limits of an operation that begins now."""
-        return cls(clock.monotonic() + seconds, REPLY_BYTES)
-
-    @property
-    def seconds(self) -> float:
-        """How long it may still take. Raises TimeoutError where that is over."""
-        left = self.until - clock.monotonic()
-        if left <= 0:
-            raise TimeoutError("it took too long in all")
-        return left
-
-    def count(self, number: int) -> None:
-        """Count bytes that were read. Raises TooMuch."""
-        self.bytes -= number
-        if self.bytes < 0:
-            raise TooMuch(f"more than {REPLY_BYTES >> 20} MiB")
+_GRACE_SECONDS = 0.5
+"""How much longer a call is waited for that should have ended by itself: the resolver of host names has no deadline."""
+_SENTINEL = "redis+sentinel"
+_FORMS = {
+    "redis": "redis://[user:password@]host[:port][/number]",
+    "rediss": "rediss://[user:password@]host[:port][/number]",
+    "unix": "unix://[user:password@]/path[?db=number]",
+    _SENTINEL: f"{_SENTINEL}://[user:password@]host[:port][,host[:port]…]/service[/number]",
+}
 
 
-_here = threading.local()
+class Connection:
+    """A Redis server. Threads may share it. Nothing is sent before the first call.
+
+    Raises ConfigurationError for an invalid URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = connect(url)
+
+    def send(self, calls: Iterable[Call], within: Limits | None = None) -> list[Any]:
+        """Send calls in one round trip; returns their parsed replies in order.
+
+        ``within`` are the limits of an operation of several round trips. Raises IndexUnavailable where Redis does not
+        answer, not in time, or not as Redis does.
+        """
+        calls = list(calls)
+        if not calls:
+            return []
+        try:
+            replies = self._exchange([call.command for call in calls], within or Limits())
+            return [_parsed(call, reply) for call, reply in zip(calls, replies, strict=True)]
+        except Unexpected as error:
+            raise IndexUnavailable(f"Redis (NOONMARK_REDIS_URL) answered {error}") from None
+        except Exception as error:  # noqa: BLE001 what a stranger answers makes redis-py raise anything
+            raise IndexUnavailable(f"Redis (NOONMARK_REDIS_URL) does not serve: {kind(error)}") from None
+
+    def close(self) -> None:
+        """Close all connections. Never fails."""
+        with suppress(redis.RedisError, OSError):
+            self._client.close()
+
+    def _exchange(self, commands: Sequence[tuple[object, ...]], within: Limits) -> list[object]:
+        """The replies as they came. Done in a thread, so that nothing can keep the caller beyond the limits."""
+        outcome: list[list[object] | BaseException] = []
+
+        def exchange() -> None:
+            try:
+                with limited(within):
+                    pipeline = self._client.pipeline(transaction=False)
+                    pipeline.response_callbacks.clear()  # they would convert replies before their shape is checked
+                    for command in commands:
+                        pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+                    outcome.append(pipeline.execute(raise_on_error=False))
+            except BaseException as error:  # noqa: BLE001 raised in the caller, who waits in another thread
+                outcome.append(error)
+
+        thread = threading.Thread(target=exchange, name="redis-call", daemon=True)
+        thread.start()
+        thread.join(within.seconds() + _GRACE_SECONDS)
+        if not outcome:
+            raise TimeoutError
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        return outcome[0]
 
 
-@contextmanager
-def limited(limits: Limits) -> Iterator[None]:
-    """Bound what this thread does on bounded connections."""
-    _here.limits = limits
+def _parsed(call: Call, reply: object) -> Any:
     try:
-        yield
-    finally:
-        del _here.limits
+        return call.parse(ErrorReply(str(reply)) if isinstance(reply, redis.ResponseError) else reply)
+    except Unexpected as expected:
+        if isinstance(reply, Exception):
+            raise reply from None
+        raise Unexpected(f"{call.command[0]} with {described(reply)}; expected {expected}") from None
 
 
-class _Socket:
-    """A socket that keeps to the limits of the thread that uses it."""
+def kind(error: Exception) -> str:
+    """The type of an error, and of the system's error that caused it. Never its text, which may hold secrets.
 
-    def __init__(self, raw: socket.socket) -> None:
-        self._raw = raw
-        self._timeout = raw.gettimeout()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
-
-    def settimeout(self, seconds: float | None) -> None:
-        self._timeout = seconds
-        self._raw.settimeout(seconds)
-
-    def sendall(self, content: bytes) -> None:
-        self._begin()
-        self._raw.sendall(content)
-
-    def recv(self, size: int) -> bytes:
-        limits = self._begin()
-        found = self._raw.recv(size)
-        if limits:
-            limits.count(len(found))
-        return found
-
-    def recv_into(self, buffer: bytearray) -> int:  # hiredis, where somebody installed it
-        limits = self._begin()
-        found = self._raw.recv_into(buffer)
-        if limits:
-            limits.count(found)
-        return found
-
-    def _begin(self) -> Limits | None:
-        limits: Limits | None = getattr(_here, "limits", None)
-        if limits:
-            left = limits.seconds
-            self._raw.settimeout(left if self._timeout is None else min(self._timeout, left))
-        return limits
+    redis-py quotes hosts and options, and a server the command that it did not understand: each may be a password.
+    """
+    cause = error.__context__
+    return type(error).__name__ + (f" ({type(cause).__name__})" if isinstance(cause, OSError) else "")
 
 
-if TYPE_CHECKING:
+def connect(url: str) -> redis.Redis:
+    """redis-py's client for a URL, with our deadlines and bounds. Raises ConfigurationError for an invalid one."""
+    scheme = url.partition("://")[0]
+    if scheme not in _FORMS:
+        raise ConfigurationError(
+            f"NOONMARK_REDIS_URL is no Redis URL: expected one of {', '.join(f'{known}://' for known in _FORMS)}, "
+            "none, or nothing for the embedded server"
+        )
+    try:
+        parts = urlsplit(url)
+        if parts.fragment or "@" in parts.path + parts.query:
+            raise ValueError("a password that is not percent-encoded")  # redis-py would take a part of it for a host
+        client = (_through_sentinel if scheme == _SENTINEL else _direct)(url, _options())
+        pool = client.connection_pool
+        pool.connection_class = bounded(pool.connection_class)
+        pool.make_connection()  # sends nothing, and fails for unknown options
+    except (ValueError, TypeError, redis.RedisError) as error:
+        raise ConfigurationError(
+            f"NOONMARK_REDIS_URL is no Redis URL ({kind(error)}): expected {_FORMS[scheme]}, "
+            "user and password percent-encoded"
+        ) from None
+    return client
 
-    class _Connects:
-        def _connect(self) -> socket.socket: ...
 
-else:
-    _Connects = object
+def _options() -> dict[str, Any]:
+    return {
+        "socket_timeout": limits.CALL_SECONDS,
+        "socket_connect_timeout": limits.CALL_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "decode_responses": False,
+        "protocol": 2,
+    }
 
 
-class _Bounded(_Connects):
-    def _connect(self) -> Any:
-        return _Socket(super()._connect())
+def _direct(url: str, options: dict[str, Any]) -> redis.Redis:
+    parts = urlsplit(url)
+    database = parts.path.strip("/")
+    if parts.scheme == "unix" and (parts.hostname or not database):
+        raise ValueError("no absolute path")
+    if parts.scheme != "unix" and not (parts.hostname and (database.isdecimal() or not database)):
+        raise ValueError("no host, or a database that is no number")  # redis-py would take localhost, and 0
+    client: redis.Redis = redis.Redis.from_url(url, **options)
+    client.connection_pool.connection_kwargs.update(options)  # last: time-outs in the URL would override ours
+    return client
 
 
-@cache
-def bounded(kind: type) -> type:
-    """A class of redis-py's connections, less the freedom to read for ever."""
-    return type(f"Bounded{kind.__name__}", (_Bounded, kind), {})
+def _through_sentinel(url: str, options: dict[str, Any]) -> redis.Redis:
+    """The client of the service that a Sentinel names. User and password are for the data server."""
+    parts = urlsplit(url)
+    credentials, _, places = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    hosts = [(one.hostname, one.port or 26379) for one in (urlsplit(f"//{place}") for place in places.split(","))]
+    service, _, database = parts.path.strip("/").partition("/")
+    if parts.query or not service or not all(host for host, _ in hosts):
+        raise ValueError("options, no service, or no host")
+    own = {key: options[key] for key in ("socket_timeout", "socket_connect_timeout", "retry", "protocol")}
+    # Given twice: of the data server's options, a Sentinel's client takes the time-outs and not the rest.
+    sentinel = Sentinel(hosts, sentinel_kwargs=own)  # type: ignore[no-untyped-call]
+    for one in sentinel.sentinels:
+        one.connection_pool.connection_class = bounded(one.connection_pool.connection_class)
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        service, db=int(database or 0), username=unquote(user) or None, password=unquote(password) or None, **options
+    )
+    return client

@@ -1,186 +1,211 @@
 """Leases on days: who computes what, so that several runs together compute a day once.
 
-They save work and decide nothing. One without a lifetime, with a longer one, of another type, or of a process that is
-dead, is taken over at once; one whose holder does not get on, once a whole lifetime was waited for it.
+They save work and decide nothing. One without a lifetime, with a longer one, of another type, or of a dead process is
+taken over at once. One whose owner makes no progress is taken over once a whole lifetime was waited for it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from state import clock
 from state.errors import IndexUnavailable
-from state.index import keys
-from state.index.client import close, connect, limits, safe, send
-from state.index.connection import Limits
+from state.index import keys, scripts
+from state.index.connection import Connection
 from state.index.lease_owner import is_dead, new_token
-from state.index.lease_wait import Patience
-from state.index.replies import Call, flag, granted, number, of_any_type, text
+from state.index.limits import Limits
+from state.index.replies import Call, number, of_any_type, ok_or_nil, text
 from state.partition import Partition
 
 STALLED_LIFETIMES = 10
-"""For so many lifetimes a lease is renewed while no day that was taken with it is settled: a long query is no hang."""
+"""For so many lifetimes a lease is renewed while no day acquired with it is finished: a long query is no hang."""
+_MOST_CHANGES = 20
+"""How often a day that is waited for may become free or change hands before it is computed whatever its lease says."""
+_CHECKS = 4
+"""How many checks at least an owner has to make progress. Between two of them the run may have computed for hours."""
 
-_TAKE_OVER = """
-if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' then redis.call('DEL', KEYS[1]) end
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1
-"""
-_RENEW = """
-if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-"""
-_RELEASE = """
-if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
-"""
+log = logging.getLogger("noonmark")
 
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """A lease as it was found; ``lives`` says that somebody alive holds it. No token: none is there, or no string."""
+    """A lease as it was read; ``alive``: its owner may live. The token is empty where there is none, or no string."""
 
     token: bytes
-    lives: bool
+    alive: bool
 
 
 @dataclass(slots=True)
-class _Holding:
-    """Leases that were taken together, and when one of them was last settled."""
+class _Batch:
+    """Leases that were acquired together, and when one of them was last finished (monotonic seconds)."""
 
-    got_on: float
+    progress_at: float
+
+
+class LeaseWait:
+    """How long a run waits for days that others lease: as long as their owner makes progress, and one lifetime beyond.
+
+    An owner is known by its token. It makes progress where a day that it held is seen to have left it. Time counts as
+    far as the run waits. The commit protocol is safe without leases, so the wait for a day always ends.
+    """
+
+    def __init__(self, lifetime: float) -> None:
+        self._lifetime = lifetime
+        self._checked_at: float | None = None
+        self._waited = 0.0
+        self._progress_at: dict[int, float] = {}
+        self._owners: dict[Partition, list[int | None]] = {}
+
+    def check(self, now: float, owners: Mapping[Partition, bytes | None]) -> None:
+        """Note who owns the days that are waited for; None: nobody alive."""
+        since = 0.0 if self._checked_at is None else now - self._checked_at
+        self._waited += min(since, self._lifetime / _CHECKS)
+        self._checked_at = now
+        for partition, token in owners.items():
+            owner = None if token is None else hash(token)
+            seen = self._owners.setdefault(partition, [])
+            if len(seen) == 1 and seen[0] not in (None, owner):
+                self._progress_at[seen[0]] = self._waited  # once a day: a lease that comes and goes is no progress
+            if owner is None or seen[-1:] != [owner]:
+                seen.append(owner)
+            if owner is not None:
+                self._progress_at.setdefault(owner, self._waited)
+
+    def goes_on(self, partition: Partition, token: bytes) -> bool:
+        """Whether a day is left to its present owner."""
+        progress_at = self._progress_at.get(hash(token))
+        in_time = progress_at is None or self._waited - progress_at < self._lifetime
+        return in_time and not self.is_over(partition)
+
+    def is_over(self, partition: Partition) -> bool:
+        """Whether a day is waited for no more, whatever is said of its lease."""
+        return len(self._owners.get(partition, ())) > _MOST_CHANGES
 
 
 class Leases:
-    """The leases of one run. Every method raises IndexUnavailable where Redis does not serve.
+    """The leases of one run. ``acquire``, ``leased`` and ``release`` raise IndexUnavailable where Redis does not serve.
 
-    A thread of its own tends to them three times in a lifetime: held leases are renewed as long as the run gets on,
-    those of settled days released. ``overruled`` are the days whose holder lives and was waited for in vain.
+    A thread of its own runs three times in a lifetime: it renews held leases as long as the run makes progress, and
+    releases those of finished days.
     """
 
-    def __init__(self, url: str, namespace: str, seconds: int) -> None:
-        self._redis = connect(url)
+    def __init__(self, connection: Connection, namespace: str, seconds: int) -> None:
+        self._connection = connection
         self._namespace = namespace
-        self._name = safe(url)
         self._milliseconds = seconds * 1000
         self._token = new_token()
-        self._held: dict[Partition, _Holding] = {}
-        self._settled: set[Partition] = set()
-        self._patience = Patience(seconds)
-        self.overruled: set[Partition] = set()
+        self._held: dict[Partition, _Batch] = {}
+        self._finished: set[Partition] = set()
+        self._wait = LeaseWait(seconds)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._renewer = threading.Thread(target=self._renew_until_closed, name="lease-renewer", daemon=True)
         self._renewer.start()
 
     def close(self) -> None:
-        """Release what is still held, and give the connections back. Never fails."""
+        """Release what is still held. Never fails."""
         self._closing.set()
         self._renewer.join()
         with suppress(IndexUnavailable):
-            self.release({*self._held, *self._settled})
-        close(self._redis)
+            self.release({*self._held, *self._finished})
 
-    def acquire(self, places: Sequence[Partition]) -> set[Partition]:
-        """Take the leases of these days; returns those that somebody alive holds."""
-        within = limits()
+    def acquire(self, partitions: Sequence[Partition]) -> set[Partition]:
+        """Acquire the leases of these days; returns those that are left to somebody else."""
+        within = Limits()
         claims = [
-            Call(("SET", self._key(place), self._token, "NX", "PX", self._milliseconds), granted) for place in places
+            Call(("SET", self._key(one), self._token, "NX", "PX", self._milliseconds), ok_or_nil) for one in partitions
         ]
-        refused = [place for place, given in zip(places, self._call(claims, within), strict=True) if not given]
-        leased = self._not_taken_over(self._look(refused, within), within)
+        granted = self._connection.send(claims, within)
+        refused = [one for one, given in zip(partitions, granted, strict=True) if not given]
+        leased = self._not_taken_over(self._read(refused, within), within)
         with self._lock:
-            self._held |= dict.fromkeys(set(places) - leased, _Holding(clock.monotonic()))
+            self._held |= dict.fromkeys(set(partitions) - leased, _Batch(clock.monotonic()))
         return leased
 
-    def leased(self, places: Sequence[Partition]) -> set[Partition]:
-        """Those of these days that this run leaves to somebody else, alive, for now. Takes none."""
-        found = self._look(places, limits())
+    def leased(self, partitions: Sequence[Partition]) -> set[Partition]:
+        """Those of these days that are left to somebody else for now. Acquires none."""
+        found = self._read(partitions, Limits())
         with self._lock:
-            holders = {place: lease.token if lease.lives else None for place, lease in found.items()}
-            self._patience.look(clock.monotonic(), holders)
-        return {place for place, lease in found.items() if lease.token != self._token and self._counts(place, lease)}
+            self._wait.check(
+                clock.monotonic(), {one: lease.token if lease.alive else None for one, lease in found.items()}
+            )
+        return {one for one, lease in found.items() if lease.token != self._token and self._is_valid(one, lease)}
 
-    def finish(self, place: Partition) -> None:
-        """Note that a day has its outcome: the run gets on, and the lease is released soon."""
+    def finish(self, partition: Partition) -> None:
+        """Note that a day has its outcome: the run makes progress, and the lease is released soon."""
         with self._lock:
-            if holding := self._held.pop(place, None):
-                holding.got_on = clock.monotonic()
-                self._settled.add(place)
+            if batch := self._held.pop(partition, None):
+                batch.progress_at = clock.monotonic()
+                self._finished.add(partition)
 
-    def forget(self, places: Collection[Partition]) -> None:
-        """Renew the leases of these days no more: they end by themselves."""
+    def forget(self, partitions: Collection[Partition]) -> None:
+        """Stop renewing the leases of these days: they expire."""
         with self._lock:
-            self._settled.difference_update(places)
-            for place in places:
-                self._held.pop(place, None)
+            self._finished.difference_update(partitions)
+            for partition in partitions:
+                self._held.pop(partition, None)
 
-    def release(self, places: Collection[Partition]) -> None:
-        """Give up the leases of these days, where they are still this run's."""
-        self.forget(places)
-        self._call(self._releases(places))
+    def release(self, partitions: Collection[Partition]) -> None:
+        """Release the leases of these days, where they are still this run's."""
+        self.forget(partitions)
+        self._connection.send(self._releases(partitions))
 
-    def _releases(self, places: Iterable[Partition]) -> list[Call]:
-        return [Call(("EVAL", _RELEASE, 1, self._key(place), self._token), flag) for place in places]
+    def _releases(self, partitions: Iterable[Partition]) -> list[Call]:
+        return [scripts.release(self._key(one), self._token) for one in partitions]
 
-    def _look(self, places: Sequence[Partition], within: Limits) -> dict[Partition, _Lease]:
-        asked = [call for place in places for call in (self._ask_token(place), self._ask_lifetime(place))]
-        replies = iter(self._call(asked, within))
-        return {place: self._judged(next(replies), next(replies)) for place in places}
+    def _read(self, partitions: Sequence[Partition], within: Limits) -> dict[Partition, _Lease]:
+        calls = []
+        for key in map(self._key, partitions):
+            calls += [Call(("GET", key), of_any_type(text, None)), Call(("PTTL", key), number)]
+        found = iter(self._connection.send(calls, within))
+        return {one: self._classify(next(found), next(found)) for one in partitions}
 
-    def _ask_token(self, place: Partition) -> Call:
-        return Call(("GET", self._key(place)), of_any_type(text, None))
-
-    def _ask_lifetime(self, place: Partition) -> Call:
-        return Call(("PTTL", self._key(place)), number)
-
-    def _judged(self, token: bytes | None, milliseconds: int) -> _Lease:
+    def _classify(self, token: bytes | None, milliseconds: int) -> _Lease:
         if token is None:
-            return _Lease(b"", lives=False)
-        return _Lease(token, lives=0 <= milliseconds <= self._milliseconds and not is_dead(token))
+            return _Lease(b"", alive=False)
+        return _Lease(token, alive=0 <= milliseconds <= self._milliseconds and not is_dead(token))
 
-    def _counts(self, place: Partition, lease: _Lease) -> bool:
+    def _is_valid(self, partition: Partition, lease: _Lease) -> bool:
         with self._lock:
-            return lease.lives and (lease.token == self._token or self._patience.lasts(place, lease.token))
+            return lease.alive and (lease.token == self._token or self._wait.goes_on(partition, lease.token))
 
     def _not_taken_over(self, found: Mapping[Partition, _Lease], within: Limits) -> set[Partition]:
-        """Take over the leases that do not count; returns the places whose lease is not ours after that.
+        """Take over the leases that are not valid; returns the days whose lease is not this run's after that.
 
-        Exactly what was judged is taken over: another run may have taken the same lease over in between, and lives.
+        Exactly the lease that was read is taken over: another run may have taken it over in between, and lives.
         """
-        theirs = {place for place, lease in found.items() if lease.token != self._token}
-        void = [place for place, lease in found.items() if not self._counts(place, lease)]
-        commands = [
-            ("EVAL", _TAKE_OVER, 1, self._key(place), found[place].token, self._token, self._milliseconds)
-            for place in void
-        ]
-        replies = self._call([Call(command, flag) for command in commands], within)
+        theirs = {one for one, lease in found.items() if lease.token != self._token}
+        void = [one for one, lease in found.items() if not self._is_valid(one, lease)]
+        replies = self._connection.send(
+            [scripts.take_over(self._key(one), found[one].token, self._token, self._milliseconds) for one in void],
+            within,
+        )
         with self._lock:
-            taken = {place for place, ok in zip(void, replies, strict=True) if ok or self._patience.is_over(place)}
-            self.overruled |= {place for place in taken if found[place].lives}
+            taken = {one for one, ok in zip(void, replies, strict=True) if ok or self._wait.is_over(one)}
+        if overruled := sorted(one for one in taken if found[one].alive):
+            named = ", ".join(" ".join(one) for one in overruled[:3]) + ", …" * (len(overruled) > 3)
+            log.warning(
+                "computing what another run holds, which got no further for as long as a lease lasts: %s", named
+            )
         return theirs.union(void) - taken
 
     def _renew_until_closed(self) -> None:
         while not self._closing.wait(self._milliseconds / 3000):
-            # A lease that was lost meanwhile costs a day computed twice, so there is nobody to tell.
+            # A lease that was lost meanwhile costs a day computed twice, and nothing else.
             with suppress(IndexUnavailable):
-                self._call(self._due(clock.monotonic()))
+                self._connection.send(self._due(clock.monotonic()))
 
     def _due(self, now: float) -> list[Call]:
         stalled = now - STALLED_LIFETIMES * self._milliseconds / 1000
         with self._lock:
-            held = [place for place, holding in self._held.items() if holding.got_on > stalled]
-            settled, self._settled = self._settled, set()
-        renewed = [Call(("EVAL", _RENEW, 1, self._key(place), self._token, self._milliseconds), flag) for place in held]
-        return renewed + self._releases(settled)
+            held = [one for one, batch in self._held.items() if batch.progress_at > stalled]
+            finished, self._finished = self._finished, set()
+        renewed = [scripts.renew(self._key(one), self._token, self._milliseconds) for one in held]
+        return renewed + self._releases(finished)
 
-    def _key(self, place: Partition) -> str:
-        return keys.lease(self._namespace, *place)
-
-    def _call(self, calls: Iterable[Call], within: Limits | None = None) -> list[Any]:
-        return send(self._redis, self._name, calls, within)
+    def _key(self, partition: Partition) -> str:
+        return keys.lease(self._namespace, *partition)

@@ -1,6 +1,6 @@
-"""What may be answered to each command. Whatever calls itself Redis may answer anything, and nothing else goes further.
+"""Parsers of replies. Whatever calls itself Redis may answer anything, and only what a parser returns goes further.
 
-A shape takes a reply as it came over the wire, and gives what it says or raises ``Unexpected`` with what was expected.
+A parser takes a reply as it came over the wire, and returns what it says or raises ``Unexpected``.
 """
 
 from __future__ import annotations
@@ -11,65 +11,65 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _CURSOR_DIGITS = 20
-"""Of the highest number of 64 bits."""
-_TOLD = 64
-"""How many characters of a field that a server tells of itself are believed to be one."""
+"""As many as the highest number of 64 bits has."""
+_FIELD_LENGTH = 64
+"""The longest value of a field of INFO that is believed, in characters."""
 
 
 class Unexpected(Exception):
-    """A reply of another shape; the text is what was expected."""
+    """A reply of another shape; the text says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """A reply that says why there is none."""
+    """Redis's reply to a command that it refused."""
 
     text: str
 
 
-Shape = Callable[[object], Any]
+Parser = Callable[[object], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A command and the shape of its reply."""
+    """A command, and the parser of its reply."""
 
     command: tuple[object, ...]
-    shape: Shape
+    parse: Parser
 
 
 def number(reply: object) -> int:
-    """A count, or a time; no 64 bits hold more."""
+    """An integer of 64 bits."""
     if isinstance(reply, int) and reply.bit_length() < 64:
         return reply
     raise Unexpected("a number")
 
 
 def flag(reply: object) -> bool:
-    """0 or 1, as a script says no and yes."""
+    """0 or 1, as scripts return no and yes."""
     if reply in (0, 1) and isinstance(reply, int):
         return bool(reply)
     raise Unexpected("0 or 1")
 
 
-def done(reply: object) -> None:
+def ok(reply: object) -> None:
     """OK and nothing else."""
     if reply != b"OK":
         raise Unexpected("OK")
 
 
-def granted(reply: object) -> bool:
-    """OK, or nothing where a condition was not met."""
+def ok_or_nil(reply: object) -> bool:
+    """OK, or nil where the command's condition (NX) did not hold."""
     if reply is not None and reply != b"OK":
-        raise Unexpected("OK or nothing")
+        raise Unexpected("OK or nil")
     return reply is not None
 
 
 def text(reply: object) -> bytes | None:
-    """A value, or nothing where there is none."""
+    """A value, or nil."""
     if reply is None or isinstance(reply, bytes):
         return reply
-    raise Unexpected("text or nothing")
+    raise Unexpected("text or nil")
 
 
 def texts(reply: object) -> list[bytes]:
@@ -80,7 +80,7 @@ def texts(reply: object) -> list[bytes]:
 
 
 def pairs(reply: object) -> dict[bytes, bytes]:
-    """Fields with their values, one after the other."""
+    """Fields, each followed by its value."""
     try:
         flat = texts(reply)
         return dict(zip(flat[::2], flat[1::2], strict=True))
@@ -89,7 +89,7 @@ def pairs(reply: object) -> dict[bytes, bytes]:
 
 
 def page(reply: object) -> tuple[int, list[bytes]]:
-    """Where a scan goes on, 0 at its end, and some keys."""
+    """The next cursor of a scan, 0 at its end, and some keys."""
     if isinstance(reply, list) and len(reply) == 2:
         cursor, names = reply
         if isinstance(cursor, bytes) and cursor.isdigit() and len(cursor) <= _CURSOR_DIGITS:
@@ -98,41 +98,41 @@ def page(reply: object) -> tuple[int, list[bytes]]:
 
 
 def fields(reply: object) -> dict[str, str]:
-    """What a server tells of itself, line by line; a line that no person could read is left out."""
+    """The fields of INFO, one a line. Lines that are too long or not printable are left out."""
     if not isinstance(reply, bytes):
         raise Unexpected("lines of text")
     lines = (line.partition(":") for line in reply.decode("utf-8", "replace").splitlines())
-    return {name: value for name, _, value in lines if len(value) <= _TOLD and value.isprintable()}
+    return {name: value for name, _, value in lines if len(value) <= _FIELD_LENGTH and value.isprintable()}
 
 
-def of_any_type(shape: Callable[[object], T], otherwise: T) -> Callable[[object], T]:
-    """A shape where a key of another type, which anybody can put there, reads as ``otherwise``."""
+def of_any_type(parse: Callable[[object], T], otherwise: T) -> Callable[[object], T]:
+    """A parser for a key that may hold another type, which anybody can put there: then ``otherwise``."""
 
-    def read(reply: object) -> T:
+    def parse_or(reply: object) -> T:
         if isinstance(reply, ErrorReply) and reply.text.startswith("WRONGTYPE"):
             return otherwise
-        return shape(reply)
+        return parse(reply)
 
-    return read
+    return parse_or
 
 
-def if_permitted(shape: Callable[[object], T], otherwise: T) -> Callable[[object], T]:
-    """A shape for what many a server keeps from its users: an error reads as ``otherwise``."""
+def if_permitted(parse: Callable[[object], T], otherwise: T) -> Callable[[object], T]:
+    """A parser for a command that many servers forbid: an error reads as ``otherwise``."""
 
-    def read(reply: object) -> T:
-        return otherwise if isinstance(reply, ErrorReply) else shape(reply)
+    def parse_or(reply: object) -> T:
+        return otherwise if isinstance(reply, ErrorReply) else parse(reply)
 
-    return read
+    return parse_or
 
 
 def described(reply: object) -> str:
-    """A reply in a few words: it may be anything, of any length."""
+    """What a reply is, in a few words and without its text, which may be anything."""
     if reply is None:
-        return "nothing"
+        return "nil"
     if isinstance(reply, list):
         return f"a list of {len(reply):,}"
     if isinstance(reply, int):
-        return f"a number of {reply.bit_length():,} bits" if reply.bit_length() > 64 else str(reply)
+        return f"a number of {reply.bit_length():,} bits"
     if isinstance(reply, bytes):
-        return repr(reply[:40])[1:] + "…" * (len(reply) > 40)
+        return f"{len(reply):,} bytes of text"
     return type(reply).__name__

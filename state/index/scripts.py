@@ -1,12 +1,16 @@
-"""The index's two atomic steps, as Lua: Redis runs each whole or not at all, and no other client comes in between.
+"""The Lua scripts. Redis runs each whole or not at all, and no other client's command comes in between.
 
-Both take an aggregation's three keys and trust nothing that they find there: a key of another type is deleted, an
-entry that cannot be read counts as none.
+They trust nothing that they find: a key of another type is deleted or left alone, an entry that cannot be read counts
+as none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
+
+from state.index import keys
+from state.index.replies import Call, flag, number, texts
 
 _PREPARE = """
 local commits, processed, last = KEYS[1], KEYS[2], KEYS[3]
@@ -64,12 +68,49 @@ return left
 """
 )
 
+TAKE_OVER = """
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' then redis.call('DEL', KEYS[1]) end
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
 
-def commit_arguments(commits: Iterable[tuple[str, int, str, bytes]]) -> list[str | int | bytes]:
-    """Arguments of COMMIT from (day, generation, nonce of the predecessor, entry)."""
-    return [value for commit in commits for value in commit]
+RENEW = """
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
+RELEASE = """
+if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
 
 
-def reconcile_arguments(changes: Iterable[tuple[bytes, bytes, bytes]]) -> list[bytes]:
-    """Arguments of RECONCILE from (day, entry as it was read, entry as it should be); empty means no entry."""
-    return [value for change in changes for value in change]
+def commit(namespace: str, aggregation: str, commits: Iterable[tuple[str, int, str, bytes]]) -> Call:
+    """Move entries forward, from (day, generation, predecessor's nonce, entry). Replies how many moved."""
+    names = keys.of_aggregation(namespace, aggregation)
+    return Call(("EVAL", COMMIT, len(names), *names, *chain.from_iterable(commits)), number)
+
+
+def reconcile(namespace: str, aggregation: str, changes: Iterable[tuple[bytes, bytes, bytes]]) -> Call:
+    """Set entries, from (day, entry as it was read, entry as it should be); empty means no entry.
+
+    Replies the days whose entry is no longer as it was read; those are left alone.
+    """
+    names = keys.of_aggregation(namespace, aggregation)
+    return Call(("EVAL", RECONCILE, len(names), *names, *chain.from_iterable(changes)), texts)
+
+
+def take_over(lease: str, found: bytes, token: bytes, milliseconds: int) -> Call:
+    """Replace a lease that still has the token ``found`` (empty: none, or not a string). Replies whether it did."""
+    return Call(("EVAL", TAKE_OVER, 1, lease, found, token, milliseconds), flag)
+
+
+def renew(lease: str, token: bytes, milliseconds: int) -> Call:
+    """Extend a lease that still has this token. Replies whether it did."""
+    return Call(("EVAL", RENEW, 1, lease, token, milliseconds), flag)
+
+
+def release(lease: str, token: bytes) -> Call:
+    """Delete a lease that still has this token. Replies whether it did."""
+    return Call(("EVAL", RELEASE, 1, lease, token), flag)

@@ -117,7 +117,7 @@ def interrupted(
 def test_an_interrupted_run_ends_soon_and_leaves_no_process(
     interrupted: dict[tuple[str, str], Future[Interrupted]], way: str, moment: str
 ) -> None:
-    """Valkey, its reaper, Prefect's own server and threads that hang are all gone, and the exit code tells why."""
+    """Valkey, its supervisor, Prefect's own server and threads that hang are all gone, and the exit code tells why."""
     one = interrupted[way, moment].result()
     assert one.end.code == WAYS[way][1], one.end.stderr
     assert one.end.seconds < SOON

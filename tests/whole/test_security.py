@@ -100,11 +100,12 @@ def test_a_password_shows_nowhere(redis: str, project: Project, tmp_path_factory
     assert SECRET not in printed
     prefects = _prefects(tmp_path_factory)
     if redis != "reached":
-        assert f"redis://127.0.0.1:{port}/0" in printed  # that the server is named shows that the search can find
-        wait_until(lambda: _holding(prefects, f"redis://127.0.0.1:{port}/0".encode()))
+        assert NAMED in printed  # that the setting is named shows that the search can find
+        wait_until(lambda: _holding(prefects, NAMED.encode()))
     assert _holding([project.folder, *prefects], SECRET.encode()) == []
 
 
+NAMED = "Redis (NOONMARK_REDIS_URL) does not serve"
 MALFORMED = [
     f"redis://user:{SECRET}@host:port/0",
     f"http://user:{SECRET}@host",
@@ -141,10 +142,10 @@ def test_a_malformed_url_is_not_quoted(url: str, tmp_path: Path, caplog: pytest.
     assert SECRET not in _told_of(url, tmp_path) + caplog.text
 
 
-def test_a_url_that_is_shown_whole_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Without ``safe`` the same look finds the password: it can fail."""
-    with replaced("state.index.index.safe", lambda url: url):
-        assert SECRET in _told_of(MALFORMED[11], tmp_path) + caplog.text
+def test_an_error_whose_text_is_shown_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Were the texts of errors shown, the same search would find the password: it can fail."""
+    with replaced("state.index.connection.kind", str):
+        assert SECRET in _told_of(TOLD[6], tmp_path) + caplog.text
 
 
 def _told_of(url: str, folder: Path) -> str:

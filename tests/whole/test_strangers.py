@@ -13,9 +13,10 @@ from dataclasses import replace
 
 import pytest
 
-from state.embedded import supervisor as embedded_reaper
+from state.embedded import supervisor
 from state.errors import IndexUnavailable
-from state.index import client as index_client
+from state.index import limits as index_limits
+from state.index.connection import Connection
 from state.index.index import Index
 from tests.chaos.redis.hostile_redis import scans
 from tests.chaos.redis.hostile_server import ENDLESS, Command, HostileServer, Reply, any_reply, encoded
@@ -64,7 +65,7 @@ def test_a_run_goes_on_without_what_does_not_answer_as_redis(project: Project, k
     assert health.code == 1
     assert [one["kind"] for one in health.json["problems"]] == ["redis"]
     if kind == "OK":
-        assert "answered HLEN with 'OK'; expected a number" in end.stderr
+        assert "answered HLEN with 2 bytes of text; expected a number" in end.stderr
 
 
 def test_a_scan_in_a_circle_ends_repair_and_health(project: Project) -> None:
@@ -99,7 +100,7 @@ def asked(stranger: HostileServer) -> float:
     """How many seconds it takes until a run that asks through this Sentinel goes on without Redis."""
     began = time.monotonic()
     with pytest.raises(IndexUnavailable):
-        Index(f"redis+sentinel://127.0.0.1:{stranger.port}/main", NAMESPACE).read(["totals"])
+        Index(Connection(f"redis+sentinel://127.0.0.1:{stranger.port}/main"), NAMESPACE).read(["totals"])
     return time.monotonic() - began
 
 
@@ -108,7 +109,7 @@ def test_a_sentinel_that_answers_anything_ends_in_going_on_without_redis(monkeyp
 
     So are those to the server that it names.
     """
-    monkeypatch.setattr(index_client, "CALL_SECONDS", 0.15)
+    monkeypatch.setattr(index_limits, "CALL_SECONDS", 0.15)
     chance = random.Random(5)
     met: set[bytes] = set()
     for reply in (*ENDLESS, OK, *(any_reply(chance) for _ in range(12))):
@@ -137,5 +138,5 @@ def test_the_embedded_server_is_asked_in_time_whatever_sits_at_its_socket() -> N
 
         with speaking(talk) as url:
             began = time.monotonic()
-            assert not embedded_reaper.answers(url.removeprefix("unix://"), 0.2)
+            assert not supervisor.answers(url.removeprefix("unix://"), 0.2)
             assert time.monotonic() - began < 2

@@ -19,6 +19,7 @@ import redis
 from state.filesystem.folder import Folder
 from state.index import keys as index_keys
 from state.index import leases
+from state.index.connection import Connection
 from state.index.lease_owner import new_token
 from state.index.leases import Leases
 from state.inputs.root import InputRoot
@@ -116,7 +117,7 @@ def run_beside_a_hanging_holder(scene: Scene, _: Mapping[str, Any], told: Told) 
     names = [index_keys.lease(scene.namespace, *place) for place in places]
     wrong = []
     with redis.Redis.from_url(scene.redis_url) as client:
-        holder = Leases(scene.redis_url, scene.namespace, scene.lease_seconds)
+        holder = Leases(Connection(scene.redis_url), scene.namespace, scene.lease_seconds)
         with patch.object(leases, "STALLED_LIFETIMES", 2):
             holder.acquire(places)
             if not _comes_true(lambda: not client.exists(*names), 6):

@@ -9,8 +9,8 @@ from typing import Any
 from unittest.mock import patch
 
 from state.errors import StorageError
-from state.index import client as index_client
 from state.index import leases
+from state.index import limits as index_limits
 from state.index.scripts import COMMIT, RECONCILE
 from state.inputs import files as inputs
 from state.planner import decide as deciding
@@ -144,7 +144,7 @@ def _names_believed() -> Iterator[None]:
 
 @contextmanager
 def _no_deadline() -> Iterator[None]:
-    with patch.object(index_client, "CALL_SECONDS", 3600.0):
+    with patch.object(index_limits, "CALL_SECONDS", 3600.0):
         yield
 
 
@@ -156,7 +156,7 @@ assert RECONCILE != _RECONCILE_ANY
 
 
 def _lives(_: object, token: bytes | None, __: object) -> Any:
-    return leases._Lease(token or b"", lives=token is not None)
+    return leases._Lease(token or b"", alive=token is not None)
 
 
 def _lasts(*_: object) -> bool:
@@ -164,8 +164,8 @@ def _lasts(*_: object) -> bool:
 
 
 def _all_due(self: Any, now: float) -> Any:
-    for holding in self._held.values():
-        holding.got_on = now
+    for batch in self._held.values():
+        batch.progress_at = now
     return _due(self, now)
 
 
@@ -199,18 +199,18 @@ DECIDING: dict[str, Mutant] = {
         {"tasks.compute.job.Attempt._done_by_another": _never, "tasks.compute.job.Attempt._done_meanwhile": _never}
     ),
     # Removes the token from the release: a late holder gives up its successor's lease.
-    "lease released without token": without({"state.index.leases._RELEASE": _RELEASE_ANY}),
+    "lease released without token": without({"state.index.scripts.RELEASE": _RELEASE_ANY}),
     # Removes the end of a lease: who is dead holds it, and for as long as it says.
     "lease blocks for ever": without(
-        {"state.index.leases.Leases._judged": _lives, "state.index.lease_wait.Patience.lasts": _lasts}
+        {"state.index.leases.Leases._classify": _lives, "state.index.leases.LeaseWait.goes_on": _lasts}
     ),
     # Removes the end of the wait for a holder that lives and hangs.
-    "hanging holder waited for": without({"state.index.lease_wait.Patience.lasts": _lasts}),
+    "hanging holder waited for": without({"state.index.leases.LeaseWait.goes_on": _lasts}),
     # Removes the end of a lease whose run does not get on.
     "renewal without progress": without({"state.index.leases.Leases._due": _all_due}),
     # Removes the comparison from the index's two writers.
     "index set without compare": without(
-        {"state.index.index.COMMIT": _COMMIT_ANY, "state.index.index.RECONCILE": _RECONCILE_ANY}
+        {"state.index.scripts.COMMIT": _COMMIT_ANY, "state.index.scripts.RECONCILE": _RECONCILE_ANY}
     ),
     # Removes the output from the decision: what Redis remembers is done.
     "Redis believed about done": _index_believed,

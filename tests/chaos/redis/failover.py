@@ -22,7 +22,7 @@ from tests.chaos.harness.inspection import inspect
 from tests.chaos.harness.scene import DAYS, Scene, catalog
 from tests.chaos.harness.worker import Worker, call, run_in_child
 from tests.redis_servers import Server, client_of, free_port, started, wait_until
-from tests.state.index.test_index_client import started_sentinel
+from tests.state.index.test_connection import started_sentinel
 
 NEW = "2024-01-03"
 BOUND = 25.0

@@ -18,11 +18,10 @@ from typing import Any
 
 from state.days import is_day
 from state.errors import IndexUnavailable
-from state.index import client as index_client
 from state.index import keys
 from state.index.best_effort import BestEffortIndex
 from state.index.index import Index, IndexUpdate
-from state.index.leases import Leases
+from state.index.limits import Limits
 from state.index.replies import Call, Unexpected, page
 from state.partition import Partition, is_aggregation_name
 from state.result.classify import Commit, Found
@@ -68,11 +67,7 @@ class Use:
     def run(self) -> None:
         """All of it. What a call raises is wrong."""
         with ExitStack() as stack:
-            opened = Index(self.url, NAMESPACE)
-            stack.callback(opened.close)
-            leases = Leases(self.url, NAMESPACE, 30)
-            stack.callback(leases.close)
-            self.index = index = BestEffortIndex(opened, leases=leases)
+            self.index = index = stack.enter_context(BestEffortIndex.open(self.url, NAMESPACE, 30))
             self._check("has_commits", lambda: index.has_commits(NAMES), lambda got: isinstance(got, bool))
             self._check("belongs_to", lambda: index.belongs_to(ROOT, bind=True), lambda got: isinstance(got, bool))
             then = self._check("read", lambda: index.read(NAMES), _is_read) or {}
@@ -167,9 +162,7 @@ def scans(step: int) -> Callable[[int, Command], Reply | None]:
 @contextmanager
 def short() -> Iterator[None]:
     """Deadlines and sizes that let thousands of trials run."""
-    with replaced_all(
-        {"state.index.client.CALL_SECONDS": CALL_SECONDS, "state.index.connection.REPLY_BYTES": READ_BYTES}
-    ):
+    with replaced_all({"state.index.limits.CALL_SECONDS": CALL_SECONDS, "state.index.limits.REPLY_BYTES": READ_BYTES}):
         yield
 
 
@@ -257,7 +250,7 @@ def attack(trials: int, seed: int, workdir: Path, stop_at: int | None = 20) -> R
 
 def _trusted(call: Call, reply: object) -> Any:
     try:
-        return call.shape(reply)
+        return call.parse(reply)
     except Unexpected:
         return reply
 
@@ -265,7 +258,7 @@ def _trusted(call: Call, reply: object) -> Any:
 def _scan_on(self: Index) -> set[str]:
     cursor, found = 0, set[str]()
     while True:
-        [(cursor, names)] = self._call([Call(("SCAN", cursor), page)], index_client.limits(1000))
+        [(cursor, names)] = self._connection.send([Call(("SCAN", cursor), page)], Limits(1000))
         found |= {name for key in names if (name := keys.aggregation_of(NAMESPACE, key)) is not None}
         if not cursor:
             return found
@@ -273,9 +266,9 @@ def _scan_on(self: Index) -> set[str]:
 
 MUTANTS: dict[str, Mutant] = {
     "SCAN unbounded": lambda: replaced("state.index.index.Index.aggregations", _scan_on),
-    "reply's shape trusted": lambda: replaced("state.index.client._shaped", _trusted),
-    "reply's length trusted": lambda: replaced("state.index.connection.Limits.count", lambda *_: None),
-    "deadline of each read alone": lambda: replaced("state.index.connection.Limits.seconds", 3600.0),
+    "reply's shape trusted": lambda: replaced("state.index.connection._parsed", _trusted),
+    "reply's length trusted": lambda: replaced("state.index.limits.Limits.count", lambda *_: None),
+    "deadline of each read alone": lambda: replaced("state.index.limits.Limits.seconds", lambda *_: 3600.0),
 }
 """What this campaign must notice."""
 

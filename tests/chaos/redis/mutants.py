@@ -81,7 +81,7 @@ def _failures_believed() -> Iterator[None]:
     def remember(index: Index, names: Sequence[str]) -> Mapping[str, IndexSnapshot]:
         for name in names:
             asked = ("HKEYS", f"{index._namespace}:{{{name}}}:failures")
-            [days] = index._call([Call(asked, of_any_type(texts, []))])
+            [days] = index._connection.send([Call(asked, of_any_type(texts, []))])
             failed[name] = {day.decode() for day in days}
         return read(index, names)
 
@@ -94,10 +94,10 @@ def _failures_believed() -> Iterator[None]:
 
 def _lease_blocks() -> Any:
     def judged(_: object, token: bytes | None, __: object) -> leases._Lease:
-        return leases._Lease(token or b"", lives=token is not None)
+        return leases._Lease(token or b"", alive=token is not None)
 
     return replaced_all(
-        {"state.index.leases.Leases._judged": judged, "state.index.lease_wait.Patience.lasts": lambda *_: True}
+        {"state.index.leases.Leases._classify": judged, "state.index.leases.LeaseWait.goes_on": lambda *_: True}
     )
 
 
@@ -106,16 +106,17 @@ def _root_ignored() -> Any:
 
 
 def _no_deadline() -> Any:
-    return replaced("state.index.client.CALL_SECONDS", 3600.0)
+    return replaced("state.index.limits.CALL_SECONDS", 3600.0)
 
 
 def _retried() -> Any:
     """redis-py's own default: ten times, with pauses."""
-    return replaced("state.index.client.Retry", lambda *_: Retry(ConstantBackoff(0.5), 10, (redis.RedisError, OSError)))
+    retry = Retry(ConstantBackoff(0.5), 10, (redis.RedisError, OSError))
+    return replaced("state.index.connection.Retry", lambda *_: retry)
 
 
 def _released_without_token() -> Any:
-    return replaced("state.index.leases._RELEASE", "return redis.call('DEL', KEYS[1])")
+    return replaced("state.index.scripts.RELEASE", "return redis.call('DEL', KEYS[1])")
 
 
 def _boot_ignored() -> Any:
@@ -134,7 +135,7 @@ def _set_without_compare() -> Any:
 
     script = RECONCILE.replace("(redis.call('HGET', commits, day) or '') == expected", "true")
     assert script != RECONCILE
-    return replaced("state.index.index.RECONCILE", script)
+    return replaced("state.index.scripts.RECONCILE", script)
 
 
 def _failure_of_redis_fails_the_run() -> Any:

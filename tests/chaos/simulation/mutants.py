@@ -167,7 +167,7 @@ def _known_by_day(self: DigestCache, source: str, day: str, _: object) -> str | 
 
 
 def _every_lease_counts(self: Any, token: bytes | None, milliseconds: object) -> Any:
-    return leases._Lease(token or b"", lives=token is not None)
+    return leases._Lease(token or b"", alive=token is not None)
 
 
 def _always(*_: object) -> bool:
@@ -214,11 +214,11 @@ MUTANTS: dict[str, Mutant] = {
     "recent times trusted": _patched(tasks__inputs__reading__RECENT_NS=-(1 << 62)),
     "Redis believed": _patched(state__planner__plan__decide=_done_by_redis),
     "lease blocks for ever": _patched(
-        state__index__leases__Leases___judged=_every_lease_counts,
-        state__index__lease_wait__Patience__lasts=lambda *_: True,
+        state__index__leases__Leases___classify=_every_lease_counts,
+        state__index__leases__LeaseWait__goes_on=lambda *_: True,
     ),
     "lease not renewed": _held(leases.Leases, _renew_until_closed=_nothing),
-    "lease released without token": _patched(state__index__leases___RELEASE="return redis.call('DEL', KEYS[1])"),
+    "lease released without token": _patched(state__index__scripts__RELEASE="return redis.call('DEL', KEYS[1])"),
     "root id ignored": _patched(state__index__index__Index__bind=lambda *_: True),
     "listing error as empty": _patched(state__store__local__scan___entries=_listed_or_empty),
     "EIO as corrupt": _patched(
@@ -228,8 +228,8 @@ MUTANTS: dict[str, Mutant] = {
     "recent footers kept": _patched(state__store__footer_cache__RECENT_NS=-(1 << 62)),
     "digests known by day": _held(DigestCache, known=_known_by_day),
     "recent digests kept": _patched(state__store__digest_cache__RECENT_NS=-(1 << 62)),
-    "index set without compare": _patched(state__index__index__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
-    "older entry over newer": _patched(state__index__index__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
+    "index set without compare": _patched(state__index__scripts__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
+    "older entry over newer": _patched(state__index__scripts__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
     "no second decision under the lease": _held(Attempt, _done_by_another=_never, _done_meanwhile=_never),
 }
 """The protections that this campaign guards; names as in the list of known failures where they stand there."""

@@ -19,7 +19,6 @@ import flows.daily
 import flows.repair
 from state.errors import IndexUnavailable, StorageError
 from state.filesystem.folder import Folder
-from state.index.client import safe
 from state.partition import Partition
 from state.planner.plan import Selection
 from state.result.classify import Commit
@@ -209,11 +208,6 @@ class Stage:
         found = standing_in("state.filesystem", os=storage, fcntl=self.locks)
         found |= standing_in("state.store.local", uuid=self.nonces)
         classify = light.classify_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
-        for module in ("state.index.index", "state.index.leases"):
-            found[f"{module}.send"] = self.server.send
-            found[f"{module}.connect"] = nothing
-            found[f"{module}.close"] = nothing
-            found[f"{module}.safe"] = safe
         return found | {
             "state.clock.time": self.clock,
             "state.result.verify.broken_seal": nothing,
@@ -223,6 +217,7 @@ class Stage:
             "state.filesystem.durable._syncfs": lambda: storage.syncfs,
             "state.filesystem.file_locks._open_here": set(),
             "state.result.classify.classify": classify,
+            "state.index.best_effort.Connection": lambda _: self.server,
             "state.index.leases.threading": self.threading,
             "state.index.leases.is_dead": self.is_dead,
             "state.index.leases.new_token": self.new_token,

@@ -122,7 +122,7 @@ def alive(pid: int) -> bool:
 
 
 def is_free(directory: Path) -> bool:
-    """Whether neither a server nor a reaper lives for ``directory``."""
+    """Whether neither a server nor a supervisor lives for ``directory``."""
     with open(directory / "server.lock", "r+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -290,8 +290,8 @@ def test_its_append_only_file_stays_small(directory: Path) -> None:
         assert client.strlen("the same") == 1 << 20
 
 
-def test_it_works_and_ends_without_its_reaper(directory: Path, enter: Callable[..., User]) -> None:
-    """With the reaper killed the next user finds the same server, and the last to leave in order ends it."""
+def test_it_works_and_ends_without_its_supervisor(directory: Path, enter: Callable[..., User]) -> None:
+    """With the supervisor killed the next user finds the same server, and the last to leave in order ends it."""
     first = enter()
     server = identity(first.url)
     keeper = int(shown(server[1], "ppid"))
@@ -309,7 +309,7 @@ def test_it_works_and_ends_without_its_reaper(directory: Path, enter: Callable[.
 
 
 def test_what_killed_processes_left_is_cleared_away(directory: Path, enter: Callable[..., User]) -> None:
-    """With reaper and server killed, the next user starts anew and removes the old socket's folder."""
+    """With supervisor and server killed, the next user starts anew and removes the old socket's folder."""
     first = enter()
     server = identity(first.url)
     os.kill(int(shown(server[1], "ppid")), signal.SIGKILL)
@@ -320,8 +320,8 @@ def test_what_killed_processes_left_is_cleared_away(directory: Path, enter: Call
     assert not socket_folder(first.url).is_dir()
 
 
-def test_terminating_the_reaper_ends_the_server(directory: Path, enter: Callable[..., User]) -> None:
-    """SIGTERM to the reaper (a machine that goes down) flushes and ends the server, although it has users."""
+def test_terminating_the_supervisor_ends_the_server(directory: Path, enter: Callable[..., User]) -> None:
+    """SIGTERM to the supervisor (a machine that goes down) flushes and ends the server, although it has users."""
     user = enter()
     server = identity(user.url)
     os.kill(int(shown(server[1], "ppid")), signal.SIGTERM)
@@ -344,13 +344,13 @@ def test_a_hanging_server_is_reported_and_killed(directory: Path, enter: Callabl
 
 
 def test_who_comes_while_it_shuts_down_gets_a_fresh_one(directory: Path, enter: Callable[..., User]) -> None:
-    """A user who enters when the reaper has already given up the server waits for its end, then gets a new one."""
+    """A user who enters when the supervisor has already given up the server waits for its end, then gets a new one."""
     user = enter()
     old = identity(user.url)
     os.kill(old[1], signal.SIGSTOP)
     user.end(signal.SIGKILL)
 
-    def reaper_shuts_down() -> bool:
+    def supervisor_shuts_down() -> bool:
         with open(directory / "users.lock", "r+") as users:
             try:
                 fcntl.flock(users, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -358,7 +358,7 @@ def test_who_comes_while_it_shuts_down_gets_a_fresh_one(directory: Path, enter: 
                 return True
         return False
 
-    wait_until(reaper_shuts_down)
+    wait_until(supervisor_shuts_down)
     late = enter(wait=False)
     os.kill(old[1], signal.SIGCONT)
     fresh = identity(late._url())

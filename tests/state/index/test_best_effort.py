@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from state.index.best_effort import BestEffortIndex
+from state.index.connection import Connection
 from state.index.index import Index, IndexSnapshot, ReconcileStats
 from state.result.classify import Found
 from tests import redis_servers
@@ -31,7 +32,7 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> p
 
 def failing() -> BestEffortIndex:
     """A best-effort index whose server is not there."""
-    return BestEffortIndex(Index(f"redis://user:sesame@127.0.0.1:{free_port()}/0", NAMESPACE))
+    return BestEffortIndex(Index(Connection(f"redis://user:sesame@127.0.0.1:{free_port()}/0"), NAMESPACE))
 
 
 def test_a_serving_index_is_used(client: redis.Redis, index: Index) -> None:
@@ -75,7 +76,7 @@ def test_a_failing_index_is_given_up_and_told_of_once(told: pytest.LogCaptureFix
         answer: object = call()
         assert answer in (False, None, {}, ReconcileStats())
     assert len(told.messages) == 1
-    assert told.messages[0].startswith("going on without Redis: Redis at redis://127.0.0.1:")
+    assert told.messages[0].startswith("going on without Redis: Redis (NOONMARK_REDIS_URL) does not serve: ")
     assert best_effort.unavailable_reason
     assert "sesame" not in told.text + best_effort.unavailable_reason
 
@@ -88,7 +89,7 @@ def test_an_index_of_another_output_is_no_index(
     index.record_commits([news("1")])
     before = dump(client)
     for bind in (True, False):
-        best_effort = BestEffortIndex(Index(server_url, NAMESPACE))
+        best_effort = BestEffortIndex(Index(Connection(server_url), NAMESPACE))
         assert not best_effort.belongs_to("root-id", bind=bind)
         assert best_effort.read(["departures"]) == {}
         best_effort.record_commits([news("2")])
@@ -123,7 +124,7 @@ class _LostInBetween(BestEffortIndex):
 def test_one_thread_may_lose_the_index_while_another_uses_it(call: str) -> None:
     """Workers share one index: whichever meets the failure first, no other breaks."""
     with started() as server:
-        best_effort = _LostInBetween(Index(server.url, NAMESPACE))
+        best_effort = _LostInBetween(Index(Connection(server.url), NAMESPACE))
         if call == "record_commits":
             best_effort.record_commits([news("1")])
         elif call == "reconcile":

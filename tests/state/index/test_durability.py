@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from state.embedded.server import EmbeddedServer
+from state.index.connection import Connection
 from state.index.durability import Durability, durability_of
 from state.index.index import Index
 from tests.redis_servers import NAMESPACE, Server, client_of, free_port, started, wait_until
@@ -16,11 +17,11 @@ SOUND = Durability(version="8.1", role="master", append_only=True, flush="everys
 
 def told(url: str) -> Durability:
     """What a server says of itself."""
-    index = Index(url, NAMESPACE)
+    index = Index(Connection(url), NAMESPACE)
     try:
         return index.durability()
     finally:
-        index.close()
+        index._connection.close()
 
 
 def redis_cli(server: Server, command: str) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from state.days import is_day, order
 from state.errors import IndexUnavailable
+from state.index.connection import Connection
 from state.index.index import Index, IndexUpdate, ReconcileStats, entry
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from tests import redis_servers
@@ -156,11 +157,11 @@ def test_concurrent_writers_end_with_the_newest_and_no_reader_sees_half(
 
     def write(seed: int) -> None:
         chance = random.Random(seed)
-        writer = Index(server_url, NAMESPACE)
+        writer = Index(Connection(server_url), NAMESPACE)
         for _ in range(60):
             writer.record_commits([news(day, chance.randrange(1, 500)) for day in chance.sample(days, 2)])
         writer.record_commits([news(day, 500) for day in days])
-        writer.close()
+        writer._connection.close()
 
     with ThreadPoolExecutor(5) as pool:
         watcher = pool.submit(watch)
@@ -371,12 +372,12 @@ def test_repairs_and_commits_at_once_lose_nothing(server_url: str, client: redis
     done = threading.Event()
 
     def keep_repairing() -> None:
-        repairer = Index(server_url, NAMESPACE)
+        repairer = Index(Connection(server_url), NAMESPACE)
         while not done.is_set():
             then = repairer.read(["departures"])
             seen = {"departures": dict(output["departures"])}
             repairer.reconcile(then, seen)
-        repairer.close()
+        repairer._connection.close()
 
     with ThreadPoolExecutor(3) as pool:
         repairing = [pool.submit(keep_repairing) for _ in range(2)]
@@ -454,11 +455,11 @@ def test_two_first_runs_bind_one_index_once(server_url: str, client: redis.Redis
     """Of several outputs that bind at once, one wins and all know which."""
 
     def bind(name: str) -> bool:
-        other = Index(server_url, NAMESPACE)
+        other = Index(Connection(server_url), NAMESPACE)
         try:
             return other.bind(name)
         finally:
-            other.close()
+            other._connection.close()
 
     for _ in range(10):
         client.flushall()
@@ -487,7 +488,7 @@ def test_ten_thousand_commits_take_little_memory(client: redis.Redis, index: Ind
 
 def test_a_namespace_keeps_to_its_own_keys(server_url: str, client: redis.Redis, index: Index) -> None:
     """Two projects on one Redis do not see each other."""
-    other = Index(server_url, "noonmark:other")
+    other = Index(Connection(server_url), "noonmark:other")
     index.bind("one")
     index.record_commits([news("1")])
     assert other.root() is None
@@ -496,18 +497,18 @@ def test_a_namespace_keeps_to_its_own_keys(server_url: str, client: redis.Redis,
     keys = {key.decode() for key in client.scan_iter(match="noonmark:other:*")}
     assert keys == {"noonmark:other:root"}
     client.delete("noonmark:other:root")
-    other.close()
+    other._connection.close()
 
 
-def test_a_closed_index_closes_again(server_url: str) -> None:
+def test_a_closed_connection_closes_again(server_url: str) -> None:
     """Closing never fails, whatever the server does."""
-    index = Index(server_url, NAMESPACE)
-    index.root()
-    index.close()
-    index.close()
-    nowhere = Index("unix:///nowhere/socket", NAMESPACE)
+    connection = Connection(server_url)
+    Index(connection, NAMESPACE).root()
+    connection.close()
+    connection.close()
+    nowhere = Connection("unix:///nowhere/socket")
     with suppress(IndexUnavailable):
-        nowhere.root()
+        Index(nowhere, NAMESPACE).root()
     nowhere.close()
 
 

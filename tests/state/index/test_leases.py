@@ -19,15 +19,18 @@ import redis
 
 from state.errors import IndexUnavailable
 from state.index import leases as module
+from state.index.connection import Connection
 from state.index.lease_owner import new_token
-from state.index.leases import Leases, _Holding
+from state.index.leases import Leases, _Batch
 from state.partition import Partition
 from tests import redis_servers
 from tests.project import Project, Running, dates, wait_until
 from tests.redis_servers import NAMESPACE, client_of, started
+from tests.state.index import test_best_effort
 
 server_url = redis_servers.server_url
 client = redis_servers.client
+told = test_best_effort.told
 
 PLACE: Partition = ("totals", "2024-01-01")
 OTHER: Partition = ("totals", "2024-01-02")
@@ -42,7 +45,7 @@ def make(server_url: str) -> Iterator[Any]:
     made: list[Leases] = []
 
     def _make(seconds: int = SECONDS) -> Leases:
-        made.append(Leases(server_url, NAMESPACE, seconds))
+        made.append(Leases(Connection(server_url), NAMESPACE, seconds))
         return made[-1]
 
     yield _make
@@ -70,12 +73,12 @@ def bounded(client: redis.Redis, key: str = KEY, seconds: int = SECONDS) -> bool
 def watched(leases: Leases) -> list[str]:
     """What the thread that renews did, as it goes on: ``renewed`` or ``failed``."""
     calls: list[str] = []
-    call = leases._call
+    send = leases._connection.send
 
     def watch(asked: Any, within: Any = None) -> list[Any]:
         told = ""
         try:
-            replies = call(asked, within)
+            replies = send(asked, within)
             told = "renewed"
             return replies
         except IndexUnavailable:
@@ -85,7 +88,7 @@ def watched(leases: Leases) -> list[str]:
             if threading.current_thread() is leases._renewer:
                 calls.append(told)
 
-    leases._call = watch  # type: ignore[method-assign, assignment]
+    leases._connection.send = watch  # type: ignore[method-assign, assignment]
     return calls
 
 
@@ -140,7 +143,7 @@ def test_nothing_is_released_but_ones_own(client: redis.Redis, make: Any) -> Non
     client.delete(other)
     client.rpush(other, "no string")
     one.release([PLACE])
-    one._held |= dict.fromkeys([PLACE, OTHER], _Holding(time.monotonic()))  # as where it never came to release
+    one._held |= dict.fromkeys([PLACE, OTHER], _Batch(time.monotonic()))  # as where it never came to release
     calls.clear()
     wait_until(lambda: calls.count("renewed") >= 3)
     assert client.pttl(KEY) > 1000
@@ -192,7 +195,9 @@ def _gone(client: redis.Redis, key: str) -> bool:
     return not client.exists(key)
 
 
-def test_who_gets_on_is_waited_for_and_who_hangs_is_not(client: redis.Redis, make: Any) -> None:
+def test_who_gets_on_is_waited_for_and_who_hangs_is_not(
+    client: redis.Redis, make: Any, told: pytest.LogCaptureFixture
+) -> None:
     """A holder that gives days up is left the others; one that gives none up for a lifetime is overruled, once."""
     holder, one, two = make(1), make(1), make(1)
     places = [("totals", day) for day in dates(3)]
@@ -209,7 +214,8 @@ def test_who_gets_on_is_waited_for_and_who_hangs_is_not(client: redis.Redis, mak
     wait_until(lambda: not one.leased(places[2:]), 5)
     assert client.get("noonmark:{totals}:lease:2024-01-03") == holder._token
     assert one.acquire(places[2:]) == set()
-    assert one.overruled == {places[2]}
+    [line] = told.messages
+    assert line.endswith("got no further for as long as a lease lasts: totals 2024-01-03")
     assert client.get("noonmark:{totals}:lease:2024-01-03") == one._token
     for _ in range(5):
         assert two.leased(places[2:]) == {places[2]}, "its heir has a lifetime of its own"
@@ -222,12 +228,12 @@ def test_a_redis_that_says_free_and_gives_no_lease_ends_the_wait(client: redis.R
     """Promise 4: after some rounds the day is computed without a lease."""
     one = make()
     client.set(KEY, elsewhere(), px=SECONDS * 1000)
-    look = one._look
+    look = one._read
     rounds = 0
     while one.acquire([PLACE]):
-        one._look = lambda *_: {PLACE: module._Lease(b"", lives=False)}
+        one._read = lambda *_: {PLACE: module._Lease(b"", alive=False)}
         assert one.leased([PLACE]) == set()
-        one._look = look
+        one._read = look
         assert (rounds := rounds + 1) < 50
     assert rounds > 10
 
@@ -284,14 +290,14 @@ def test_a_dead_runs_lease_has_one_heir(client: redis.Redis, make: Any) -> None:
     """Of two that find it at once one gets it: what is taken over is the lease that was judged, not its successor's."""
     client.set(KEY, ended(), px=5000)
     one, two = make(), make()
-    look = one._look
+    look = one._read
 
     def look_and_be_late(places: list[Partition], within: Any) -> object:
         found = look(places, within)
         assert two.acquire(places) == set()
         return found
 
-    one._look = look_and_be_late
+    one._read = look_and_be_late
     assert one.acquire([PLACE]) == {PLACE}
     assert client.get(KEY) == two._token
 
@@ -334,7 +340,7 @@ def test_many_at_once_never_share_a_day(client: redis.Redis, make: Any) -> None:
 def test_a_server_that_goes_away_is_an_error_and_closing_never_is() -> None:
     """Every call says so and none waits for long; the thread that renews survives, and serves when Redis is back."""
     with started() as server:
-        one = Leases(server.url, NAMESPACE, 1)
+        one = Leases(Connection(server.url), NAMESPACE, 1)
         calls = watched(one)
         one.acquire([PLACE])
         server.stop()

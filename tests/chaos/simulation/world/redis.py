@@ -63,8 +63,8 @@ class Server:
         self.fault, self.down_until = None, 0
         self.saved = ({}, {})
 
-    def send(self, client: object, name: str, calls: Iterable[Call], within: object = None) -> list[Any]:
-        """Stands in for ``state.index.client.send``. Raises IndexUnavailable."""
+    def send(self, calls: Iterable[Call], within: object = None) -> list[Any]:
+        """Stands in for ``state.index.connection.Connection.send``. Raises IndexUnavailable."""
         process = self.scheduler.current
         process.calls += 1
         try:
@@ -73,9 +73,12 @@ class Server:
             asked = list(calls)
             served = sorted(range(len(asked)), key=lambda at: _lease(asked[at].command))
             replies = {at: self._serve(asked[at].command) for at in served}
-            return [call.shape(replies[at]) for at, call in enumerate(asked)]
+            return [call.parse(replies[at]) for at, call in enumerate(asked)]
         finally:
             process.calls -= 1
+
+    def close(self) -> None:
+        """Stands in for ``state.index.connection.Connection.close``."""
 
     def _serve(self, command: tuple[object, ...]) -> Any:
         self.scheduler.step()
