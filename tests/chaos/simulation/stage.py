@@ -39,7 +39,6 @@ from tests.chaos.simulation.world.storage import ROOT_FD, Storage
 from tests.chaos.simulation.world.stubs import (
     ROOT_ID,
     SETTINGS,
-    HeldInput,
     Nonces,
     Runner,
     none_of,
@@ -211,7 +210,6 @@ class Stage:
         return found | {
             "state.clock.time": self.clock,
             "state.result.verify.broken_seal": nothing,
-            "state.result.verify.is_still": lambda *_: False,
             "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
             "tasks.deep_check.edited_inputs": none_of,
             "state.filesystem.durable._syncfs": lambda: storage.syncfs,
@@ -222,12 +220,9 @@ class Stage:
             "state.index.leases.is_dead": self.is_dead,
             "state.index.leases.new_token": self.new_token,
             "flows.opening.open_store": self.opened_store,
-            "flows.daily.InputRoot": HeldInput,
-            "tasks.deep_check.InputRoot": HeldInput,
             "flows.daily.survey": self.survey,
             "flows.daily.compute_all": self.compute_all,
             "tasks.survey.list_source": self.inputs.list_source,
-            "tasks.survey.require_input": nothing,
             "tasks.inputs.run_listing.list_day": self.inputs.list_day,
             "tasks.inputs.reading.read_contents": self.inputs.read_contents,
             "tasks.compute.runner.ThreadPoolTaskRunner": Runner,
@@ -238,7 +233,6 @@ class Stage:
             "tasks.compute.job.os": storage,
             "tasks.compute.job.Attempt.settle": lambda *arguments: self.settle(*arguments),  # noqa: PLW0108 a bound method
             "tasks.compute.job.arrow_table": lambda frame: frame,
-            "tasks.compute.job.schema_of": lambda _: "",  # a light result has none
             "tasks.compute.job.rows_digest": str,
             "tasks.compute.job.write_result": light.write_result,
             "tasks.compute.job.require_readable": nothing,

@@ -20,11 +20,20 @@ from tests.chaos.simulation.world.inputs import value_of
 _HEAD, _TAIL = b"LIGHT\n", b"\nEND"
 
 
+class _NoSchema:
+    """As much of an Arrow schema as the product asks for."""
+
+    def serialize(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
 class Rows(str):
     """A result of one row."""
 
     __slots__ = ()
     num_rows = 1
+    schema = _NoSchema()
 
 
 @dataclass(frozen=True)

@@ -21,34 +21,12 @@ SETTINGS: Any = SimpleNamespace(
     namespace="noonmark",
     lease_seconds=LEASE_SECONDS,
     workers=1,
-    input=Path("in"),
+    input=Path("/"),  # a real folder, in which nothing is read
     output=Path("out"),
     create_output=True,
     aggregations="simulated",
 )
 WITHOUT_REDIS: Any = SimpleNamespace(**vars(SETTINGS) | {"redis_url": SimpleNamespace(get_secret_value=lambda: "none")})
-
-
-class HeldInput:
-    """Stands in for the input root: the simulated input needs no descriptor."""
-
-    path = SETTINGS.input
-    fd = -1
-    is_open = True
-
-    def __init__(self, path: Path) -> None: ...
-
-    def __enter__(self) -> HeldInput:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def of(self, *, absolute: bool) -> HeldInput:
-        """Itself."""
-        return self
-
-    def check(self) -> None:
-        """It is always there."""
 
 
 class Nonces:
