@@ -77,8 +77,10 @@ def _eio_as_corrupt() -> Any:
         found = real(*place)
         return Damaged(found.why) if isinstance(found, Unreadable) else found
 
+    modules = ("lookup", "scan", "set_aside", "store")
     return replaced_all(
-        {f"state.store.local.{module}.lookup": condemning for module in ("lookup", "scan", "set_aside", "store")}
+        {f"state.store.local.{module}.lookup": condemning for module in modules}
+        | {"state.store.local.lookup._digest": lambda *_: "unread"}
     )
 
 
