@@ -72,9 +72,9 @@ def _require_one_schema(aggregation: str, commits: Sequence[Commit]) -> None:
                 f"{'differs' if len(differing) == 1 else 'differ'}; {day}: {why}",
                 command=f"python -m flows.daily --force --days {','.join(differing)} --only {aggregation}",
             )
-    told = ", ".join(f"version {version} ({_days(some)})" for version, some in sorted(by_version.items()))
+    versions = ", ".join(f"version {version} ({_days(some)})" for version, some in sorted(by_version.items()))
     raise StorageError(
-        f"the schemas of {aggregation} differ between {told}; expected days of one schema, or version= to read those "
+        f"the schemas of {aggregation} differ between {versions}; expected days of one schema, or version= to read those "
         "of one version. A run computes what is of a lower version than the aggregation's",
         command="python -m flows.daily",
     )

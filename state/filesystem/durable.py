@@ -6,7 +6,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterator
 
@@ -74,11 +73,6 @@ def write_whole(fd: int, content: bytes) -> None:
 def status_of(fd: int) -> os.stat_result:
     """The status of an open file. Raises OSError."""
     return os.fstat(fd)
-
-
-def is_regular(fd: int) -> bool:
-    """Whether an open file is a regular one. Raises OSError."""
-    return stat.S_ISREG(os.fstat(fd).st_mode)
 
 
 def close(fd: int) -> None:

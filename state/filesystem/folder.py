@@ -66,31 +66,22 @@ class Folder:
         """Close the descriptor."""
         os.close(self.fd)
 
-    def open_file(self, path: str, flags: int = READ) -> int:
-        """Open a regular file. Raises InTheWay where something else stands there."""
-        with _Parent(self.fd, path) as (folder, name):
-            try:
-                fd = os.open(name, flags | FILE, 0o666, dir_fd=folder)
-            except OSError as error:
-                raise _in_the_way(folder, name, path, "a file", error) from error
-        try:
-            _require_file(fd, path)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+    def open_file(self, path: str, flags: int = READ, *, lockable: bool = False) -> int:
+        """Open a regular file. Raises InTheWay where something else stands there.
 
-    def open_lockable(self, path: str, flags: int) -> int:
-        """As ``open_file``, for ``file_locks``: close it by ``close_lockable``."""
+        Close it by ``close_lockable`` where it is ``lockable``, or else by ``durable.close``.
+        """
         with _Parent(self.fd, path) as (folder, name):
             try:
-                fd = open_lockable(name, flags | FILE, dir_fd=folder)
+                fd = (open_lockable if lockable else os.open)(name, flags | FILE, 0o666, dir_fd=folder)
             except OSError as error:
                 raise _in_the_way(folder, name, path, "a file", error) from error
         try:
-            _require_file(fd, path)
+            mode = os.fstat(fd).st_mode
+            if not stat.S_ISREG(mode):
+                raise InTheWay(path, kind_of(mode), "a file")
         except BaseException:
-            close_lockable(fd)
+            (close_lockable if lockable else os.close)(fd)
             raise
         return fd
 
@@ -259,12 +250,6 @@ def _is_at(folder: int, name: str, fd: int) -> bool:
         return os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(fd))
     except FileNotFoundError:
         return False
-
-
-def _require_file(fd: int, path: str) -> None:
-    mode = os.fstat(fd).st_mode
-    if not stat.S_ISREG(mode):
-        raise InTheWay(path, kind_of(mode), "a file")
 
 
 def _in_the_way(fd: int, name: str, path: str, expected: str, error: OSError) -> OSError:

@@ -1,7 +1,6 @@
-"""Keeps results out that can be written and not be read: names that engines confuse, types that come back as others.
+"""Rejects results that can be written but not read back: names that engines confuse, types that come back as others.
 
-Parquet holds more than its readers agree on. What they do with a type is found out by reading: once for each new
-schema, as the first result of it is written.
+Parquet holds more than its readers agree on. So the first result of each new schema is read back.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ KEY = "day"
 
 
 class Misread(Exception):
-    """A result that was written and does not come back as it was; the message says which column."""
+    """A result does not read back as it was written; the message names the column."""
 
 
 def misnamed(schema: pl.Schema) -> str | None:
-    """What is wrong with the names or types of a result, as a sentence, or None.
+    """What is wrong with the names or types of a result, as a sentence; None where nothing is.
 
     DuckDB and Spark fold case: DuckDB gives the day in place of a column ``DAY``, and ``a`` where ``A`` is asked for.
     """
@@ -42,7 +41,7 @@ def misnamed(schema: pl.Schema) -> str | None:
 
 
 def _unreadable(dtype: pl.DataType) -> str | None:
-    """What in a type no reader gives back, or None."""
+    """What in a type no reader returns, or None."""
     if isinstance(dtype, pl.Array):
         return "lists of no element, which polars and pyarrow cannot read back" if 0 in dtype.shape else _inside(dtype)
     if isinstance(dtype, pl.List):
@@ -72,10 +71,9 @@ _known: set[tuple[str, bool]] = set()
 
 
 def require_readable(fd: int, frame: pl.DataFrame, schema: str) -> None:
-    """Read a written result back with polars and pyarrow, where none of this schema was read back in this process.
+    """Read a written result back with polars and pyarrow, if it is the first of its schema in this process.
 
-    Raises Misread where one cannot, or gives something else than what was computed. A result without rows tells nothing
-    of those with some: the first of each is read.
+    Results without rows and with rows count apart. Raises Misread where a reader fails or returns other values.
     """
     kind = (schema, bool(frame.height))
     if kind in _known:
@@ -84,12 +82,12 @@ def require_readable(fd: int, frame: pl.DataFrame, schema: str) -> None:
     try:
         back = pl.read_parquet(content, hive_partitioning=False)
     except (Exception, PanicException) as error:
-        raise Misread(f"polars cannot read it back: {_told(error)}") from error
+        raise Misread(f"polars cannot read it back: {_message(error)}") from error
     try:
         # Not by read_table: it imports pyarrow's datasets with all their file systems, for half a second and 50 MB.
         table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
     except Exception as error:
-        raise Misread(f"pyarrow cannot read it back: {_told(error)}") from error
+        raise Misread(f"pyarrow cannot read it back: {_message(error)}") from error
     _compare("polars", frame, back)
     for name, column, read in zip(frame.columns, frame.get_columns(), table.columns, strict=False):
         if (len(read), read.null_count) != (len(column), column.null_count()):
@@ -112,5 +110,5 @@ def _compare(reader: str, frame: pl.DataFrame, back: pl.DataFrame) -> None:
             raise Misread(f"column {name!r} of type {dtype} came back from {reader} with other values")
 
 
-def _told(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -1,7 +1,7 @@
-"""The schemas of results: all days of one version of an aggregation have the same columns, in one order, of one type.
+"""The schemas of results: all days of one version of an aggregation have the same columns, in one order and type.
 
-Where one day differs, polars refuses to read the folder, and DuckDB casts it to the first file's types without a word.
-So a result that differs is not committed, and what differs already is told.
+Where one day differs, polars refuses to read the folder, and DuckDB silently casts it to the first file's types. So a
+result that differs is not committed, and days that differ already are reported.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
     from polars._typing import PolarsDataType
 
 Columns = tuple[tuple[str, pl.DataType], ...]
-"""Names and types, as polars reads them. Empty where the schema cannot be read: such a one is compared with none."""
+"""Names and types, as polars reads them. Empty where the schema cannot be read: it is then compared with nothing."""
 
-_TOLD = 3
-"""How many columns of a difference are named."""
-_TOLD_TYPE = 80
+_SHOWN = 3
+"""How many columns of a difference a message names."""
+_SHOWN_TYPE = 80
 """How much of a type is shown, in characters: an Enum of thousands of values is long."""
 
 
 class SchemaDiffers(Exception):
-    """A result that must not be committed beside the aggregation's others; the message says why and what to do."""
+    """A result must not be committed beside the others of its aggregation; the message says why and what to do."""
 
 
 def schema_of(table: pa.Table) -> str:
-    """The schema of a table, as the footer of a file that is made of it will hold it."""
+    """The schema of a table, as the footer of its file will hold it."""
     return base64.b64encode(table.schema.serialize()).decode()
 
 
 @lru_cache(1024)
 def columns(schema: str) -> Columns:
-    """What polars reads in a schema that stands in a footer. Thousands of days have one and the same text."""
+    """What polars reads in a footer's schema. Thousands of days have the same text, so results are cached."""
     import pyarrow as pa  # it takes a tenth of a second, and where all texts are the same nobody needs it
 
     try:
         arrow = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema, validate=True)))
         return tuple(pl.Schema(arrow).items())
     except (pa.ArrowException, PolarsError, PanicException, OSError, TypeError, ValueError):
-        # What stands there instead of a schema is for the deep check to find.
+        # The deep check finds what is there instead of a schema.
         return ()
 
 
@@ -70,10 +70,10 @@ def _holds_null(dtype: PolarsDataType) -> bool:
 
 
 class VersionSchemas:
-    """The schemas of an aggregation's days of one version, and the one that is settled among them.
+    """The schemas of an aggregation's days of one version, and which of them is settled.
 
-    It is the one that most days have; of those that equally many have, the one of the oldest commit. A column without
-    a type settles nothing.
+    That is the one that most days have, and of equally frequent ones that of the oldest commit. A schema with an
+    untyped column is never settled.
     """
 
     def __init__(self, version: int, commits: Sequence[Commit]) -> None:
@@ -84,7 +84,7 @@ class VersionSchemas:
         self._counts = Counter(self._days.values())
 
     def settled(self, but: str = "") -> Columns:
-        """What is settled among all days ``but`` one, which may replace itself; empty where nothing is."""
+        """The settled schema among all days ``but`` one, which may replace itself; empty where there is none."""
         counts: Counter[Columns] = Counter()
         own = self._days.get(but)
         for schema, days in self._counts.items():
@@ -93,8 +93,8 @@ class VersionSchemas:
         return max(counts, key=counts.__getitem__, default=())
 
     def refusal(self, day: str, schema: str) -> str | None:
-        """What is wrong with the schema of a day, beside all other days, and what to do about it; or None."""
-        if self._counts.keys() == {schema} and untyped(schema) is None:  # so it is nearly always
+        """What is wrong with a day's schema beside all other days, and what to do about it; None where nothing is."""
+        if self._counts.keys() == {schema} and untyped(schema) is None:  # the usual case
             return None
         found, settled = columns(schema), self.settled(but=day)
         if (name := untyped(schema)) is not None:
@@ -102,26 +102,26 @@ class VersionSchemas:
         if not found or not settled or found == settled:
             return None
         other = next(one for one, text in self._days.items() if one != day and columns(text) == settled)
-        told, mended = _difference(found, settled)
+        message, remedy = _difference(found, settled)
         return (
-            f"{told} (as in day {other}; all days of version {self.version} have one schema): "
-            f"{mended} in the aggregation, or raise version= where the new schema is meant"
+            f"{message} (as in day {other}; all days of version {self.version} have one schema): "
+            f"{remedy} in the aggregation, or raise version= where the new schema is meant"
         )
 
     def differing(self) -> Iterator[tuple[str, str]]:
-        """The days whose schema no result of now might have, and what is wrong with each."""
+        """The days whose schema a new result could not have, and what is wrong with each."""
         settled = self.settled()
         bad = {one for one in self._counts if untyped(one) is not None or columns(one) not in ((), settled)}
         for day, schema in self._days.items():
-            if schema in bad and (told := self.refusal(day, schema)):
-                yield day, told
+            if schema in bad and (message := self.refusal(day, schema)):
+                yield day, message
 
     def put(self, day: str, schema: str | None) -> str | None:
-        """Let a day have this schema, or none. Returns the one that it had."""
+        """Set or, with None, remove a day's schema. Returns the one that it had."""
         before = self._days.pop(day, None)
         if before is not None:
             self._counts[before] -= 1
-            self._counts += Counter()  # leaves out what no day has any more
+            self._counts += Counter()  # drops counts of zero
         if schema is not None:
             self._days[day] = schema
             self._counts[schema] += 1
@@ -129,7 +129,7 @@ class VersionSchemas:
 
 
 class Schemas:
-    """The schemas of all results that a run found, and of those that it makes. Any thread may ask."""
+    """The schemas of all results that a run found and makes. Safe for threads."""
 
     def __init__(self, output: Mapping[str, Mapping[str, Found]] | None = None) -> None:
         self._output = output or {}
@@ -138,7 +138,7 @@ class Schemas:
         self._lock = threading.Lock()
 
     def claim(self, aggregation: str, version: int, day: str, schema: str) -> None:
-        """Let a result have its schema, which the other days of this run are held against from now on.
+        """Set a result's schema, which the other days of this run are compared with from now on.
 
         Raises SchemaDiffers where it must not be committed.
         """
@@ -147,13 +147,13 @@ class Schemas:
                 found = self._output.get(aggregation, {})
                 self._of[aggregation] = VersionSchemas(version, commits_of(version, found.values()))
             schemas = self._of[aggregation]
-            if told := schemas.refusal(day, schema):
-                raise SchemaDiffers(told)
+            if message := schemas.refusal(day, schema):
+                raise SchemaDiffers(message)
             before = schemas.put(day, schema)
             self._before.setdefault((aggregation, day), before)
 
     def release(self, aggregation: str, day: str) -> None:
-        """Take a claim back: the result was not committed. Nothing where there is none."""
+        """Revoke a claim, where there is one: the result was not committed."""
         with self._lock:
             if (aggregation, day) in self._before:
                 self._of[aggregation].put(day, self._before.pop((aggregation, day)))
@@ -165,7 +165,7 @@ def commits_of(version: int, found: Iterable[Found]) -> list[Commit]:
 
 
 def differing_days(version: int, found: Collection[Found]) -> dict[str, str]:
-    """The days of a version whose schema differs from what is settled, and what is wrong with each."""
+    """The days of a version whose schema differs from the settled one, and what is wrong with each."""
     texts = {one.schema for one in found if isinstance(one, Commit) and one.record.version == version}
     if len(texts) <= 1 and all(untyped(one) is None for one in texts):
         return {}
@@ -179,23 +179,23 @@ def _no_type(name: str, dtype: pl.DataType, settled: pl.DataType | None) -> str:
 
 
 def _difference(found: Columns, expected: Columns) -> tuple[str, str]:
-    """The first columns that differ, and what is to be done to them."""
+    """The first columns that differ, and what to do to them."""
     types, wanted = dict(found), dict(expected)
-    told = [f"column {name!r} ({_shown(dtype)}) is missing" for name, dtype in expected if name not in types]
-    told += [f"column {name!r} ({_shown(dtype)}) is not expected" for name, dtype in found if name not in wanted]
-    mended = "add or drop it" if told else "cast it"
-    told += [
+    messages = [f"column {name!r} ({_shown(dtype)}) is missing" for name, dtype in expected if name not in types]
+    messages += [f"column {name!r} ({_shown(dtype)}) is not expected" for name, dtype in found if name not in wanted]
+    remedy = "add or drop it" if messages else "cast it"
+    messages += [
         f"column {name!r} is {_shown(dtype)}, expected {_shown(wanted[name])}"
         for name, dtype in found
         if name in wanted and dtype != wanted[name]
     ]
-    if not told:
+    if not messages:
         at = next(at for at, (one, other) in enumerate(zip(found, expected, strict=True)) if one != other)
-        told, mended = [f"column {at + 1} is {found[at][0]!r}, expected {expected[at][0]!r}"], "order them"
-    more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-    return ", ".join(told[:_TOLD]) + more, mended
+        messages, remedy = [f"column {at + 1} is {found[at][0]!r}, expected {expected[at][0]!r}"], "order them"
+    more = f" and {len(messages) - _SHOWN} more" if len(messages) > _SHOWN else ""
+    return ", ".join(messages[:_SHOWN]) + more, remedy
 
 
 def _shown(dtype: pl.DataType) -> str:
     text = str(dtype)
-    return text if len(text) <= _TOLD_TYPE else text[:_TOLD_TYPE] + "…"
+    return text if len(text) <= _SHOWN_TYPE else text[:_SHOWN_TYPE] + "…"

@@ -103,10 +103,10 @@ def day_lock(root: Folder, partition: Partition, deadline_seconds: float | None 
 
 def _open(root: Folder, path: str) -> int:
     try:
-        return root.open_lockable(path, READ_OR_CREATE)
+        return root.open_file(path, READ_OR_CREATE, lockable=True)
     except FileNotFoundError:
         root.make(path.rpartition("/")[0])
-        return root.open_lockable(path, READ_OR_CREATE)
+        return root.open_file(path, READ_OR_CREATE, lockable=True)
 
 
 def _wait(fd: int, path: str, deadline_seconds: float) -> None:

@@ -18,110 +18,105 @@ from state.store.base import Broken, Output, Unread
 from state.store.footer_cache import FooterCache
 from state.store.local import layout
 from state.store.local.lookup import lookup
-from state.store.notes import Notes
+from state.store.local.notes import LocalNotes
 from state.threads import map_in_threads
 
 Lookups = Callable[[FooterCache, Sequence[Partition]], Iterable[Found | None]]
 """Says what stands in each place, in their order, and lets the cache learn."""
 
 
-def scan(root: Folder, notes: Notes) -> Output:
-    """Everything in the output, by its footers. Raises StorageError."""
+class LocalScan(LocalNotes):
+    """The part of ``LocalStore`` that lists and reads."""
 
-    def lookups(footers: FooterCache, partitions: Sequence[Partition]) -> Iterator[Found | None]:
-        classified = _learning(footers)
-        for partition in partitions:
-            yield _known(root, footers, partition) or lookup(root, partition, classified)
+    __slots__ = ()
 
-    return _scan(root, notes, lookups)
+    def aggregations(self) -> list[str]:
+        """As ``Store.aggregations``."""
+        names, odd = _entries(self.folder, ".")
+        return [name for name in names if name not in odd and is_aggregation_name(name)]
 
+    def days(self, aggregation: str) -> list[str]:
+        """As ``Store.days``; also of what has the name of a day's folder and is not one."""
+        if not is_aggregation_name(aggregation) or aggregation not in _entries(self.folder, ".")[0]:
+            return []
+        return [day for day, _ in _days(self.folder, aggregation, [])]
 
-def scan_deep(root: Folder, notes: Notes, threads: int, report: Callable[[Broken | Unread], None]) -> Output:
-    """As ``scan``, and every byte of every result is checked, in ``threads`` files at once.
+    def scan(self) -> Output:
+        """As ``Store.scan``."""
 
-    What is damaged or cannot be read is reported at once: the whole may take hours. Raises StorageError.
-    """
+        def lookups(footers: FooterCache, partitions: Sequence[Partition]) -> Iterator[Found | None]:
+            classified = _learning(footers)
+            for partition in partitions:
+                yield _known(self.folder, footers, partition) or lookup(self.folder, partition, classified)
 
-    def lookups(footers: FooterCache, partitions: Sequence[Partition]) -> Iterator[Found | None]:
-        learning = _learning(footers)
+        return self._scan(lookups)
 
-        def verified(fd: int, aggregation: str, day: str) -> Found:
-            known = footers.known((aggregation, day), status_of(fd))
-            if known and verify.is_still(fd, known):
-                return known
-            return verify.verify_bytes(fd, learning(fd, aggregation, day))
+    def scan_deep(self, threads: int, report: Callable[[Broken | Unread], None]) -> Output:
+        """As ``Store.scan_deep``."""
 
-        found = map_in_threads(lambda one: lookup(root, one, verified), partitions, threads)
-        for partition, one in zip(partitions, found, strict=True):
-            if isinstance(one, Damaged):
-                report(Broken(*partition, one.why))
-            elif isinstance(one, Unreadable):
-                report(Unread(*partition, f"its result {one.why}"))
-            yield one
+        def lookups(footers: FooterCache, partitions: Sequence[Partition]) -> Iterator[Found | None]:
+            learning = _learning(footers)
 
-    return _scan(root, notes, lookups)
+            def verified(fd: int, aggregation: str, day: str) -> Found:
+                known = footers.known((aggregation, day), status_of(fd))
+                if known and verify.is_still(fd, known):
+                    return known
+                return verify.verify_bytes(fd, learning(fd, aggregation, day))
 
+            found = map_in_threads(lambda one: lookup(self.folder, one, verified), partitions, threads)
+            for partition, one in zip(partitions, found, strict=True):
+                if isinstance(one, Damaged):
+                    report(Broken(*partition, one.why))
+                elif isinstance(one, Unreadable):
+                    report(Unread(*partition, f"its result {one.why}"))
+                yield one
 
-def aggregations(root: Folder) -> list[str]:
-    """The names of aggregations that have a folder, declared or not. Raises StorageError."""
-    names, odd = _entries(root, ".")
-    return [name for name in names if name not in odd and is_aggregation_name(name)]
+        return self._scan(lookups)
 
+    def foreign_files(self, output: Output) -> list[str]:
+        """As ``Store.foreign_files``, with a listing for each day."""
+        found = [*self.visible_own_files(), *(path for path in output.strays if "/" in path or is_visible(path))]
+        for aggregation in output.days:
+            for day, real in _days(self.folder, aggregation, []):
+                folder = layout.day_folder(aggregation, day)
+                inside = _entries(self.folder, folder)[0] if real else ()
+                found += [f"{folder}/{name}" for name in inside if name != layout.DATA] if real else [folder]
+        return sorted(found)
 
-def days(root: Folder, aggregation: str) -> list[str]:
-    """The days of an aggregation that have a folder, or something else of that name. Raises StorageError."""
-    if not is_aggregation_name(aggregation) or aggregation not in _entries(root, ".")[0]:
-        return []
-    return [day for day, _ in _days(root, aggregation, [])]
+    def visible_own_files(self) -> list[str]:
+        """As ``Store.visible_own_files``."""
+        try:
+            return visible_below(self.folder, layout.OWN, links_below=layout.SET_ASIDE)
+        except OSError as error:
+            raise StorageError(f"{self.folder.path / layout.OWN} cannot be listed: {error.strerror}") from error
 
+    def hide_own_files(self) -> list[str]:
+        """As ``Store.hide_own_files``."""
+        own = self.folder.path / layout.OWN
+        try:
+            return [*hide_below(self.folder, layout.OWN, links=False), *hide_below(self.folder, layout.SET_ASIDE)]
+        except OSError as error:
+            raise StorageError(f"not everything below {own} can be renamed: {error}") from error
 
-def foreign_files(root: Folder, output: Output) -> list[str]:
-    """The paths that are not results and that a reader of folders would read; with a listing for each day.
-
-    Raises StorageError.
-    """
-    found = [*visible_own_files(root), *(path for path in output.strays if "/" in path or is_visible(path))]
-    for aggregation in output.days:
-        for day, real in _days(root, aggregation, []):
-            folder = layout.day_folder(aggregation, day)
-            inside = _entries(root, folder)[0] if real else ()
-            found += [f"{folder}/{name}" for name in inside if name != layout.DATA] if real else [folder]
-    return sorted(found)
-
-
-def visible_own_files(root: Folder) -> list[str]:
-    """The paths below ``_noonmark/`` that a reader of ``**/*.parquet`` would read. Raises StorageError."""
-    try:
-        return visible_below(root, layout.OWN, links_below=layout.SET_ASIDE)
-    except OSError as error:
-        raise StorageError(f"{root.path / layout.OWN} cannot be listed: {error.strerror}") from error
-
-
-def hide_own_files(root: Folder) -> list[str]:
-    """Give those other names; returns the paths as they were. Raises StorageError."""
-    try:
-        return [*hide_below(root, layout.OWN, links=False), *hide_below(root, layout.SET_ASIDE)]
-    except OSError as error:
-        raise StorageError(f"not everything below {root.path / layout.OWN} can be renamed: {error}") from error
-
-
-def _scan(root: Folder, notes: Notes, lookups: Lookups) -> Output:
-    names, odd = _entries(root, ".")
-    found: dict[str, dict[str, Found]] = {name: {} for name in names if name not in odd and is_aggregation_name(name)}
-    strays: list[str] = []
-    footers = FooterCache(notes)
-    partitions = []
-    for name in found:
-        for day, real in _days(root, name, strays):
-            partitions.append((name, day))
-            if not real:  # a known footer is found by its path, which would lead through a link
-                footers.forget((name, day))
-    strays += [name for name in names if name not in found and name != layout.OWN]
-    for (name, day), one in zip(partitions, lookups(footers, partitions), strict=True):
-        if one is not None:
-            found[name][day] = one
-    blocked = {name: why for name in strays if is_aggregation_name(name) and (why := _blocked(root, name))}
-    return Output(found, tuple(strays), footers, blocked)
+    def _scan(self, lookups: Lookups) -> Output:
+        names, odd = _entries(self.folder, ".")
+        found: dict[str, dict[str, Found]] = {
+            name: {} for name in names if name not in odd and is_aggregation_name(name)
+        }
+        strays: list[str] = []
+        footers = FooterCache(self)
+        partitions = []
+        for name in found:
+            for day, real in _days(self.folder, name, strays):
+                partitions.append((name, day))
+                if not real:  # a known footer is found by its path, which would lead through a link
+                    footers.forget((name, day))
+        strays += [name for name in names if name not in found and name != layout.OWN]
+        for (name, day), one in zip(partitions, lookups(footers, partitions), strict=True):
+            if one is not None:
+                found[name][day] = one
+        blocked = {name: why for name in strays if is_aggregation_name(name) and (why := _blocked(self.folder, name))}
+        return Output(found, tuple(strays), footers, blocked)
 
 
 def _known(root: Folder, footers: FooterCache, partition: Partition) -> Commit | None:

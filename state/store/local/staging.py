@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from state.filesystem.durable import flush, write_whole
 from state.filesystem.file_locks import close_lockable, try_lock
-from state.filesystem.folder import READ, Folder
+from state.filesystem.folder import Folder
 from state.store.local import layout
 
 _NONCE = re.compile("[0-9a-f]{32}")
@@ -86,7 +86,7 @@ def private_files(root: Folder, ending: str) -> list[str]:
 def abandoned(root: Folder, path: str) -> Iterator[int | None]:
     """A private file whose writer is gone, open and locked; None for any other, which must not be touched."""
     try:
-        fd = root.open_lockable(path, READ)
+        fd = root.open_file(path, lockable=True)
     except OSError:
         yield None
         return

@@ -14,12 +14,13 @@ from state.partition import Partition
 from state.result import classify, verify
 from state.result.classify import Commit, Found
 from state.result.record import CommitRecord
-from state.store.base import Broken, Output, Staged, Token, Unread
-from state.store.local import commit, notes, scan
+from state.store.base import Broken, Staged, Token
+from state.store.local import commit
 from state.store.local.commit import StagedResult
 from state.store.local.day_lock import read_mark
 from state.store.local.lookup import lookup
 from state.store.local.run_note import LocalRunNote, interrupted
+from state.store.local.scan import LocalScan
 from state.store.local.set_aside import set_aside_damaged
 from state.store.local.staging import remove_stale_files
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalStore:
+class LocalStore(LocalScan):
     """An open output root: ``folder`` is its open folder, ``id`` its marker's. It is open while it is entered."""
 
     folder: Folder
@@ -58,23 +59,7 @@ class LocalStore:
         """The store of a handle, in a child process that inherited its descriptors."""
         return cls(Folder(fd, Path(path)), identity)
 
-    # Reading
-
-    def aggregations(self) -> list[str]:
-        """As ``Store.aggregations``."""
-        return scan.aggregations(self.folder)
-
-    def days(self, aggregation: str) -> list[str]:
-        """As ``Store.days``."""
-        return scan.days(self.folder, aggregation)
-
-    def scan(self) -> Output:
-        """As ``Store.scan``."""
-        return scan.scan(self.folder, self)
-
-    def scan_deep(self, threads: int, report: Callable[[Broken | Unread], None]) -> Output:
-        """As ``Store.scan_deep``."""
-        return scan.scan_deep(self.folder, self, threads, report)
+    # Reading; the rest is ``LocalScan``'s
 
     def lookup(self, partition: Partition) -> Found | None:
         """As ``Store.lookup``."""
@@ -139,37 +124,3 @@ class LocalStore:
     def interrupted(self) -> AbstractContextManager[set[Partition]]:
         """As ``Store.interrupted``."""
         return interrupted(self.folder)
-
-    def foreign_files(self, output: Output) -> list[str]:
-        """As ``Store.foreign_files``."""
-        return scan.foreign_files(self.folder, output)
-
-    def visible_own_files(self) -> list[str]:
-        """As ``Store.visible_own_files``."""
-        return scan.visible_own_files(self.folder)
-
-    def hide_own_files(self) -> list[str]:
-        """As ``Store.hide_own_files``."""
-        return scan.hide_own_files(self.folder)
-
-    # Notes
-
-    def read_note(self, name: str, *, longest: int | None = None) -> bytes | None:
-        """As ``Notes.read_note``."""
-        return notes.read_note(self.folder, name, longest=longest)
-
-    def write_note(self, name: str, content: bytes, *, is_ours: Callable[[bytes], bool], durable: bool = False) -> None:
-        """As ``Notes.write_note``."""
-        notes.write_note(self.folder, name, content, is_ours, durable=durable)
-
-    def append_note(self, name: str, content: bytes) -> None:
-        """As ``Notes.append_note``."""
-        notes.append_note(self.folder, name, content)
-
-    def remove_note(self, name: str) -> None:
-        """As ``Notes.remove_note``."""
-        notes.remove_note(self.folder, name)
-
-    def note_names(self, folder: str) -> list[str]:
-        """As ``Notes.note_names``."""
-        return notes.note_names(self.folder, folder)

@@ -281,11 +281,11 @@ def open_through_links(folder: Folder, path: str, flags: int = os.O_RDONLY) -> i
 
 
 def _through_links(real: Callable[..., int]) -> Callable[..., int]:
-    def open_file(folder: Folder, path: str, *flags: int) -> int:
+    def open_file(folder: Folder, path: str, *flags: int, lockable: bool = False) -> int:
         if not path.endswith(".lock"):
-            return real(folder, path, *flags)
+            return real(folder, path, *flags, lockable=lockable)
         with patch("state.filesystem.folder.FILE", os.O_NONBLOCK | os.O_CLOEXEC):
-            return real(folder, path, *flags)
+            return real(folder, path, *flags, lockable=lockable)
 
     return open_file
 
@@ -295,7 +295,6 @@ MUTANTS: dict[str, Mutant] = {
     "O_NOFOLLOW dropped for results": without({"state.filesystem.folder.Folder.open_anything": open_through_links}),
     "O_NOFOLLOW dropped for locks": without(
         {
-            "state.filesystem.folder.Folder.open_lockable": _through_links(Folder.open_lockable),
             "state.filesystem.folder.Folder.open_file": _through_links(Folder.open_file),
         }
     ),

@@ -136,12 +136,14 @@ def _publish_over_damage(folder: Folder, partition: Partition, token: Any, new: 
 
 def _unlocked(folder: Folder, path_of: Callable[[str], str]) -> Any:
     nonce = drafts.uuid.uuid4().hex
-    return drafts.StagedFile(folder, nonce, path_of(nonce), folder.open_lockable(path_of(nonce), CREATE))
+    return drafts.StagedFile(folder, nonce, path_of(nonce), folder.open_file(path_of(nonce), CREATE, lockable=True))
 
 
 def _shared(folder: Folder, _: Callable[[str], str]) -> Any:
     path = f"{layout.STAGING}/shared.tmp"
-    return drafts.StagedFile(folder, drafts.uuid.uuid4().hex, path, folder.open_lockable(path, READ_OR_CREATE))
+    return drafts.StagedFile(
+        folder, drafts.uuid.uuid4().hex, path, folder.open_file(path, READ_OR_CREATE, lockable=True)
+    )
 
 
 def _listed_or_empty(folder: Folder, path: str) -> tuple[list[str], set[str]]:
