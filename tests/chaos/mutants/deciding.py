@@ -58,7 +58,11 @@ def _errors_as_damage() -> Iterator[None]:
         what = real(*place)
         return Damaged(what.why) if isinstance(what, Unreadable) else what
 
-    with patch.object(scan, "lookup", look_and_condemn), patch.object(lookup, "lookup", look_and_condemn):
+    with (
+        patch.object(scan, "lookup", look_and_condemn),
+        patch.object(lookup, "lookup", look_and_condemn),
+        patch.object(lookup, "_digest", lambda *_: "unread"),
+    ):
         yield
 
 
