@@ -74,8 +74,8 @@ def _require_one_schema(aggregation: str, commits: Sequence[Commit]) -> None:
             )
     versions = ", ".join(f"version {version} ({_days(some)})" for version, some in sorted(by_version.items()))
     raise StorageError(
-        f"the schemas of {aggregation} differ between {versions}; expected days of one schema, or version= to read those "
-        "of one version. A run computes what is of a lower version than the aggregation's",
+        f"the schemas of {aggregation} differ between {versions}; expected days of one schema, or version= to read "
+        "those of one version. A run computes what is of a lower version than the aggregation's",
         command="python -m flows.daily",
     )
 
