@@ -85,16 +85,15 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         revoke_accepted(root, found.outdated)
         root.remove_stale()
         forget_recovered(root, found.plan.recovered)
-        days = len({item.day for item in found.plan.items})
-        with shown_progress(days) as progress, root.run_note() as note:
-            shop = RunContext(
-                *(catalog, raw, root, AdaptiveBatchSize(workers), progress),
+        with shown_progress(found.plan.items) as observer, root.run_note() as note:
+            context = RunContext(
+                *(catalog, raw, root, AdaptiveBatchSize(workers), observer),
                 schemas=Schemas(found.output.days),
-                passed_over=found.broken,
+                broken_links=found.broken,
                 note=note,
                 module=settings.aggregations,
             )
-            outcomes = compute_all(shop, index, found.plan.items, workers)
+            outcomes = compute_all(context, index, found.plan.items, workers)
         show_failures(root, index, found.plan.items, found.plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         root.sync()

@@ -60,3 +60,21 @@ class IndexUnavailable(NoonmarkError):
 
 class Interrupted(KeyboardInterrupt):
     """A signal that ends the run, as the main thread meets it. What user code raises is never one."""
+
+
+MAX_CHARACTERS = 240
+"""How much of a foreign error is shown: garbage that is read as a header makes long ones."""
+
+
+def error_text(error: BaseException) -> str:
+    """The type of an error and its first line, in printable characters. Never raises, whatever the error does."""
+    kind = type.__dict__["__name__"].__get__(type(error))  # a metaclass may have another answer, or none
+    try:
+        lines = str(error).strip().splitlines()
+    except BaseException:  # noqa: BLE001 the user's code makes this text
+        lines = ["its text cannot be read"]
+    text = f"{kind}: {lines[0]}" if lines else kind
+    shown = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:MAX_CHARACTERS]
+    )
+    return shown + "…" * (len(text) > MAX_CHARACTERS)

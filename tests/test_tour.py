@@ -66,9 +66,8 @@ class Tour:
         """Compute and publish what is planned."""
         with open_store(self.output, create=True, remembered=False) as root:
             found = survey(self.catalog, InputRoot(self.raw), root, BestEffortIndex(None), Selection(), 1)
-            shop = RunContext(self.catalog, InputRoot(self.raw), root)
-            outcomes = [one for item in found.plan.items for one in compute(shop, [(item.day, [item])])]
-            return [one for one in outcomes if isinstance(one, Committed | Failed)]
+            run = RunContext(self.catalog, InputRoot(self.raw), root)
+            return [one for one in compute(run, found.plan.items) if isinstance(one, Committed | Failed)]
 
     def result(self, day: str) -> Path:
         """The file of a day's result."""

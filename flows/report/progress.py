@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -15,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from state.index.best_effort import log
-from tasks.compute.progress import Progress as Counted
+from state.planner.decide import Item
+from tasks.compute.outcomes import Observer, Outcome
 
 PATIENCE_SECONDS = 3.0
 """A run that ends sooner needs no artifact; a longer one updates it this often. Each call takes some 20 ms."""
@@ -27,28 +30,44 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f} a second" if task.speed else "", style="dim")
 
 
+class Counted(Observer):
+    """Counts days: ``days`` of ``total`` have all their outcomes."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self._left = Counter(item.day for item in items)
+        self._lock = threading.Lock()
+        self.total = len(self._left)
+        self.days = 0
+
+    def on(self, outcome: Outcome) -> None:
+        """Count a result."""
+        with self._lock:
+            self._left[outcome.day] -= 1
+            self.days += not self._left[outcome.day]
+
+
 class _Line(Counted):
     """A line on the terminal that is gone once the run has ended."""
 
-    def __init__(self, total: int, line: Progress) -> None:
-        super().__init__(total)
+    def __init__(self, items: Sequence[Item], line: Progress) -> None:
+        super().__init__(items)
         self._line = line
-        self._task = line.add_task("computing", total=total)
+        self._task = line.add_task("computing", total=self.total)
 
-    def show(self) -> None:
+    def tick(self) -> None:
         self._line.update(self._task, completed=self.days)
 
 
 class _Artifact(Counted):
     """An artifact of the flow run. A server that does not take it harms nothing."""
 
-    def __init__(self, total: int) -> None:
-        super().__init__(total)
+    def __init__(self, items: Sequence[Item]) -> None:
+        super().__init__(items)
         self._id: UUID | None = None
         self._next = time.monotonic() + PATIENCE_SECONDS
         self._broken = False
 
-    def show(self) -> None:
+    def tick(self) -> None:
         if time.monotonic() >= self._next:
             self._tell()
             self._next = time.monotonic() + PATIENCE_SECONDS
@@ -74,21 +93,21 @@ class _Artifact(Counted):
 
 
 @contextmanager
-def shown_progress(total: int) -> Iterator[Counted]:
-    """Count and show the progress of so many days."""
-    if total and sys.stderr.isatty():
+def shown_progress(items: Sequence[Item]) -> Iterator[Observer]:
+    """Show how many days of a plan are done."""
+    if items and sys.stderr.isatty():
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), _Rate())
         console = Console(file=sys.stderr)
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, refresh_per_second=4) as line:
-            yield _Line(total, line)
-    elif total and PREFECT_API_URL.value() is not None:
-        artifact = _Artifact(total)
+            yield _Line(items, line)
+    elif items and PREFECT_API_URL.value() is not None:
+        artifact = _Artifact(items)
         try:
             yield artifact
         finally:
             artifact.finish()
     else:
-        yield Counted(total)
+        yield Observer()
 
 
 def _id(created: object) -> UUID:

@@ -70,6 +70,11 @@ class Item:
     suspected: bool = field(default=False, compare=False)
 
     @property
+    def partition(self) -> Partition:
+        """Which result it is."""
+        return self.aggregation, self.day
+
+    @property
     def isolated(self) -> bool:
         """Whether it is to be computed in a process of its own."""
         return self.suspected or self.may_kill

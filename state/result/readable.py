@@ -6,14 +6,14 @@ Parquet holds more than its readers agree on. So the first result of each new sc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from polars.exceptions import PanicException
 
-from state.filesystem.durable import read_whole
+from state.errors import error_text
 
 KEY = "day"
 """The column that readers of hive partitions add."""
@@ -70,7 +70,7 @@ def _equal_but_for_case(names: Iterable[str]) -> str:
 _known: set[tuple[str, bool]] = set()
 
 
-def require_readable(fd: int, frame: pl.DataFrame, schema: str) -> None:
+def require_readable(content_of: Callable[[], bytes], frame: pl.DataFrame, schema: str) -> None:
     """Read a written result back with polars and pyarrow, if it is the first of its schema in this process.
 
     Results without rows and with rows count apart. Raises Misread where a reader fails or returns other values.
@@ -78,16 +78,16 @@ def require_readable(fd: int, frame: pl.DataFrame, schema: str) -> None:
     kind = (schema, bool(frame.height))
     if kind in _known:
         return
-    content = read_whole(fd)
+    content = content_of()
     try:
         back = pl.read_parquet(content, hive_partitioning=False)
     except (Exception, PanicException) as error:
-        raise Misread(f"polars cannot read it back: {_message(error)}") from error
+        raise Misread(f"polars cannot read it back: {error_text(error)}") from error
     try:
         # Not by read_table: it imports pyarrow's datasets with all their file systems, for half a second and 50 MB.
         table = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
     except Exception as error:
-        raise Misread(f"pyarrow cannot read it back: {_message(error)}") from error
+        raise Misread(f"pyarrow cannot read it back: {error_text(error)}") from error
     _compare("polars", frame, back)
     for name, column, read in zip(frame.columns, frame.get_columns(), table.columns, strict=False):
         if (len(read), read.null_count) != (len(column), column.null_count()):
@@ -108,7 +108,3 @@ def _compare(reader: str, frame: pl.DataFrame, back: pl.DataFrame) -> None:
             raise Misread(f"column {name!r} of type {dtype} came back from {reader} as {back.schema[name]}")
         if not back[name].equals(frame[name], null_equal=True):
             raise Misread(f"column {name!r} of type {dtype} came back from {reader} with other values")
-
-
-def _message(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

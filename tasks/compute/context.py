@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from state.inputs.root import InputRoot
-from state.planner.decide import Item
+from state.planner.current import Declared
 from state.result.schemas import Schemas
-from state.store.base import RunNote
+from state.store.base import RunNote, Store
 from state.store.local.run_note import LocalRunNote
 from state.store.local.store import LocalStore
-from tasks.catalog.load import Catalog
-from tasks.compute.progress import Progress
+from tasks.catalog.load import Catalog, load
+from tasks.compute.outcomes import Observer
 from tasks.inputs.run_listing import RunListing
-
-Days = Sequence[tuple[str, Sequence[Item]]]
-"""Days with their planned results."""
+from tasks.planning import planned
 
 OPEN_DRAFTS = 128
 """How many files a whole run's results have open at most, two each: a process may have 256 open, and needs others."""
@@ -43,29 +44,70 @@ class AdaptiveBatchSize:
             self.results = min(2 * self.results, self._most)
 
 
+class RunSpec(NamedTuple):
+    """All that another process needs to take part in a run, in plain values. It has to inherit the ``descriptors``.
+
+    ``input`` is the path of the input root with its descriptor, or None; ``output`` is the store's handle.
+    """
+
+    module: str
+    input: tuple[str, int | None]
+    output: Sequence[Any]
+    broken_links: Mapping[str, Sequence[str]]
+    descriptors: Sequence[int] = ()
+
+
 @dataclass(frozen=True)
 class RunContext:
     """What every computation of a run shares.
 
     ``stopping`` is set when the run is told to end, ``note`` says on disk what is being computed, and ``module`` is
-    where another process finds the catalog.
-
-    ``passed_over`` has the broken links that the survey met, by the key of their source; ``schemas`` are those of the
-    results that the run found, and of those that it makes.
+    where another process finds the catalog. ``broken_links`` are those that the survey found, by the key of their
+    source; ``schemas`` are those of the results that the run found, and of those that it makes.
     """
 
     catalog: Catalog
     input_root: InputRoot
-    root: LocalStore
-    pace: AdaptiveBatchSize = field(default_factory=AdaptiveBatchSize)
-    progress: Progress = field(default_factory=Progress)
+    store: Store
+    batch_size: AdaptiveBatchSize = field(default_factory=AdaptiveBatchSize)
+    observer: Observer = field(default_factory=Observer)
     schemas: Schemas = field(default_factory=Schemas)
     stopping: threading.Event = field(default_factory=threading.Event)
-    passed_over: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    broken_links: Mapping[str, Sequence[str]] = field(default_factory=dict)
     note: RunNote = field(default_factory=LocalRunNote)
     module: str = ""
+
+    @classmethod
+    def open(cls, spec: RunSpec) -> RunContext:
+        """The context in another process, with a scan of the output for the schemas. Raises StorageError."""
+        path, fd = spec.input
+        store = LocalStore.from_handle(*spec.output)
+        return cls(
+            *(load(spec.module), InputRoot(Path(path), fd), store),
+            schemas=Schemas(store.scan().days),
+            broken_links=spec.broken_links,
+            module=spec.module,
+        )
+
+    def spec(self) -> RunSpec:
+        """What opens it in another process."""
+        raw = self.input_root
+        raw_fd = raw.fd if raw.is_open else None
+        descriptors, handle = self.store.handle()
+        return RunSpec(
+            self.module,
+            (os.fspath(raw.path), raw_fd),
+            handle,
+            self.broken_links,
+            [*descriptors, *([] if raw_fd is None else [raw_fd])],
+        )
+
+    @cached_property
+    def declared(self) -> Mapping[str, Declared]:
+        """The aggregations as the planner sees them."""
+        return {one.name: one for one in planned(self.catalog)}
 
     @cached_property
     def listing(self) -> RunListing:
         """What is listed of the inputs while the run goes on."""
-        return RunListing(self.input_root, self.passed_over)
+        return RunListing(self.input_root, self.broken_links)

@@ -14,11 +14,12 @@ from typing import Literal
 import polars as pl
 from polars.exceptions import PolarsError
 
+from state.errors import error_text
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
 from tasks.catalog.formats import File
 from tasks.inputs.reading import DayInput
-from tasks.user_code import Raised, error_text, exit_guard, guarded_call
+from tasks.user_code import Raised, exit_guard, guarded_call
 
 Kind = Literal["input", "aggregation"]
 _ROWS = "rows"

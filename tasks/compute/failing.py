@@ -40,13 +40,13 @@ def record_outcomes(root: Store, items: Mapping[Partition, Item], outcomes: Sequ
     """Record what failed, and forget the failures of what did not."""
     with _told():
         for one in outcomes:
-            item = items[one.aggregation, one.day]
+            item = items[one.partition]
             if isinstance(one, Failed):
                 times = item.failure.times + 1 if item.failure else 1
                 failure = Failure(one.aggregation, one.day, one.kind, one.error, item.basis, times, _now())
                 record_failure(root, failure)
             elif item.failure and not (isinstance(one, Skipped) and one.status == "leased"):
-                forget_failure(root, (one.aggregation, one.day))
+                forget_failure(root, one.partition)
 
 
 def forget_recovered(root: Store, recovered: Collection[Partition]) -> None:

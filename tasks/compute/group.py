@@ -1,129 +1,125 @@
-"""Computes days in groups: one call of polars for many small days, and flushes that wait for the device together.
+"""Computes results in groups: one call of polars for many small days, and flushes that wait for the device together.
 
-What is wrong with a day harms that day alone. One that changes under the computation is begun anew, a bounded number
-of times.
+What is wrong with a result harms that result alone.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 
 from state import clock
-from state.filesystem.flushing import flush_each
+from state.partition import Partition
 from state.planner.decide import Item
-from state.store.local import commit as commits
-from state.store.local.staging import StagedFile
-from state.store.local.store import LocalStore
-from tasks.compute.context import Days, RunContext
-from tasks.compute.evaluate import Results, evaluate
-from tasks.compute.job import Attempt, Ready
-from tasks.compute.outcomes import Failed, Outcome
-from tasks.inputs.run_listing import logical_now
+from state.store.base import Staged
+from tasks.compute.context import RunContext
+from tasks.compute.day_inputs import DayInputs
+from tasks.compute.evaluate import Evaluated, Misfit, evaluate
+from tasks.compute.job import Job
+from tasks.compute.outcomes import Outcome
 
 ATTEMPTS = 3
-"""How often a day is begun that changes while it is computed."""
+"""How often a result is begun whose input or commit changes while it is computed."""
 TOGETHER_BYTES = 64 << 20
 """How much input is computed together, in bytes once it is unpacked; a day of more has a group of its own."""
 
 log = logging.getLogger("noonmark")
 
 
-def compute(shop: RunContext, days: Days) -> Iterator[Outcome]:
-    """Compute and commit the planned results of days, group by group as far as the outcomes are asked for.
+def compute(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
+    """Compute and commit planned results, which stand day by day, as far as their outcomes are asked for.
 
-    What is wrong with a day is an outcome, not an error. Once the run is told to end, no further group is begun: its
-    days have no outcome.
+    What is wrong with a result is an outcome, not an error. Here alone results are retried: at once where the input or
+    the commit changed meanwhile, ATTEMPTS times at most; once more after all others where the failure was transient.
+    Each outcome is final. Once the run is told to end, no further group is begun: its results have no outcome.
     """
-    todo = deque((day, items, 1) for day, items in days)
-    while todo and not shop.stopping.is_set():
+    todo = deque(Job(run, item) for item in items)
+    failed: dict[Partition, Outcome] = {}
+    while todo and not run.stopping.is_set():
         began = clock.monotonic()
-        group = _begin_group(shop, todo)
-        with shop.note.computing((one.aggregation, one.day) for attempt, _ in group for one in attempt.pending):
-            _commit([attempt for attempt, _ in group], shop.root)
-        shop.pace.took(sum(len(attempt.planned) for attempt, _ in group), clock.monotonic() - began)
-        begun_anew = 0
-        for attempt, number in reversed(group):
-            if attempt.anew and number < ATTEMPTS:
-                todo.appendleft((attempt.day, attempt.anew, number + 1))
-                attempt.anew = []
-                begun_anew += 1
-        shop.progress.advance(len(group) - begun_anew)
-        for attempt, _ in group:
-            yield from attempt.outcomes
-            yield from (_unsettled(attempt.day, item) for item in attempt.anew)
+        group, inputs = _begin(run, todo)
+        goes_on = [job for job in group if job.outcome is None]
+        with run.note.computing(job.partition for job in goes_on):
+            _finish(run, goes_on, inputs)
+        run.batch_size.took(len(group), clock.monotonic() - began)
+        at_once = []
+        for job in group:
+            assert job.outcome is not None
+            if job.changed and job.attempt < ATTEMPTS:
+                at_once.append(Job(run, job.item, job.attempt + 1, is_last=job.is_last))
+            elif job.transient and not job.is_last:
+                failed[job.partition] = job.outcome
+                todo.append(Job(run, job.item, is_last=True))
+            else:
+                failed.pop(job.partition, None)
+                yield job.outcome
+        todo.extendleft(reversed(at_once))
+    yield from failed.values()  # the run ends before their second attempt
 
 
-Todo = deque[tuple[str, Sequence[Item], int]]
-"""Days, what is planned of them, and for which time it is begun."""
+def _begin(run: RunContext, todo: deque[Job]) -> tuple[list[Job], DayInputs]:
+    """Claim and read as many results as are computed together, the days whole.
+
+    All tokens come first: then one check of the folders serves all.
+    """
+    group: list[Job] = []
+    while todo and (len(group) < run.batch_size.results or todo[0].item.day == group[-1].item.day):
+        job = todo.popleft()
+        with job.step():
+            job.claim()
+        group.append(job)
+    inputs = DayInputs(run.input_root, run.listing)
+    for at, job in enumerate(group):
+        if inputs.bytes >= TOGETHER_BYTES and job.item.day != group[at - 1].item.day:
+            left = [Job(run, one.item, one.attempt, is_last=one.is_last) for one in group[at:]]
+            todo.extendleft(reversed(left))
+            return group[:at], inputs
+        if job.outcome is None:
+            with job.step():
+                job.read(inputs)
+    return group, inputs
 
 
-def _begin_group(shop: RunContext, todo: Todo) -> list[tuple[Attempt, int]]:
-    """Take in as many days as are computed together. All tokens come first: then one look at the folders serves all."""
-    group: list[tuple[Attempt, int]] = []
-    results = size = 0
-    while todo and results < shop.pace.results:
-        day, items, number = todo.popleft()
-        attempt = Attempt(shop, day, items)
-        _guarded(attempt, attempt.read_tokens)
-        group.append((attempt, number))
-        results += len(items)
-    since = logical_now()
-    for at, (attempt, _) in enumerate(group):
-        if size >= TOGETHER_BYTES:
-            todo.extendleft((left.day, left.planned, number) for left, number in reversed(group[at:]))
-            return group[:at]
-        _guarded(attempt, partial(attempt.take_in, since))
-        size += sum(taken.bytes for taken in attempt.taken.values())
-    return group
-
-
-def _commit(group: Sequence[Attempt], root: LocalStore) -> None:
-    """Take a group from its input to its commits, each step for all of its days."""
+def _finish(run: RunContext, group: Sequence[Job], inputs: DayInputs) -> None:
+    """Take jobs from their input to their commits, each step for all of them."""
+    results = _evaluated(group)
+    inputs.expire()
     with ExitStack() as drafts:
-        for attempt, results in _evaluated(group):
-            _guarded(attempt, partial(attempt.write, results, drafts))
-        written = _ready(group)
-        for (attempt, one), error in zip(
-            written, flush_each(StagedFile.flush, [one.new for _, one in written]), strict=True
-        ):
-            attempt.flushed(one, error)
-        since = logical_now()
-        for attempt in group:
-            _guarded(attempt, partial(attempt.publish, since))
-        published = _ready(group)
-        places = [(one.item.aggregation, attempt.day) for attempt, one in published]
-        for (attempt, one), error in zip(published, commits._flush_published(root.folder, places), strict=True):
-            _guarded(attempt, partial(attempt.settle, one, error))
+        for job, result in results:
+            with job.step("its result cannot be written: "):
+                job.stage(result, inputs, drafts)
+        _commit(run, [job for job in group if job.outcome is None], inputs)
 
 
-def _evaluated(group: Sequence[Attempt]) -> list[tuple[Attempt, Results]]:
+def _evaluated(group: Sequence[Job]) -> list[tuple[Job, Evaluated | Misfit]]:
+    days: dict[str, list[Job]] = {}
+    for job in group:
+        days.setdefault(job.item.day, []).append(job)
+    asked = [
+        ([job.aggregation for job in jobs], {one.source: one for job in jobs for one in job.inputs.values()})
+        for jobs in days.values()
+    ]
     try:
-        found = evaluate([(attempt.aggregations, attempt.taken) for attempt in group])
+        found = evaluate(asked)
     except Exception as error:
-        log.exception("days %s", ", ".join(attempt.day for attempt in group))
-        for attempt in group:
-            attempt.abort(error)
+        log.exception("days %s", ", ".join(days))
+        for job in group:
+            job.fail("broken", f"{type(error).__name__}: {error}")
         return []
-    return list(zip(group, found, strict=True))
+    return [
+        (job, results[job.item.aggregation]) for jobs, results in zip(days.values(), found, strict=True) for job in jobs
+    ]
 
 
-def _ready(group: Sequence[Attempt]) -> list[tuple[Attempt, Ready]]:
-    return [(attempt, one) for attempt in group for one in attempt.ready]
+def _commit(run: RunContext, group: Sequence[Job], inputs: DayInputs) -> None:
+    jobs = {job.partition: job for job in group}
+    inputs.expire()
 
+    def verify(staged: Staged) -> None:
+        jobs[staged.partition].verify(inputs)
 
-def _guarded(attempt: Attempt, step: Callable[[], None]) -> None:
-    """Take a step; what nobody foresaw harms this day alone."""
-    try:
-        step()
-    except Exception as error:
-        log.exception("day %s", attempt.day)
-        attempt.abort(error)
-
-
-def _unsettled(day: str, item: Item) -> Failed:
-    told = f"its input or its commit changed {ATTEMPTS} times while it was computed; the next run takes it up"
-    return Failed(item.aggregation, day, "unsettled", told, passing=True)
+    for job, answer in zip(group, run.store.commit([job.staged for job in group], verify), strict=True):
+        with job.step("its result cannot be published: "):
+            job.settle(answer)

@@ -11,15 +11,11 @@ import queue
 import sys
 import threading
 from contextlib import suppress
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from state.filesystem.durable import write_whole
-from state.inputs.root import InputRoot
 from state.planner.decide import Item
-from state.result.schemas import Schemas
-from state.store.local.store import LocalStore
 from tasks.compute.outcomes import Committed, Failed, Outcome
 from tasks.user_code import exit_process
 
@@ -42,22 +38,13 @@ def main() -> None:
 
 
 def _serve(first: dict[str, Any], asked: queue.SimpleQueue[list[Item]]) -> None:
-    from tasks.catalog.load import load
-    from tasks.compute.context import RunContext
+    from tasks.compute.context import RunContext, RunSpec
     from tasks.compute.group import compute  # after sys.path is the parent's
 
     try:
-        raw_fd, raw_path = first["input"]
-        root = LocalStore.from_handle(*first["output"])
-        passed_over = {name: tuple(paths) for name, paths in first["passed_over"].items()}
-        shop = RunContext(
-            *(load(first["module"]), InputRoot(Path(raw_path), raw_fd), root),
-            schemas=Schemas(root.scan().days),
-            passed_over=passed_over,
-        )
+        run = RunContext.open(RunSpec(**first["run"]))
         while True:
-            days = [(day, list(some)) for day, some in groupby(asked.get(), key=lambda item: item.day)]
-            for outcome in compute(shop, days):
+            for outcome in compute(run, asked.get()):
                 named = {"aggregation": outcome.aggregation, "day": outcome.day}
                 write_whole(first["answers"], json.dumps(named | _told(outcome)).encode() + b"\n")
     except BaseException:  # noqa: BLE001 the parent sees the end, and a person the trace
@@ -69,7 +56,7 @@ def _told(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Committed):
         return {"nonce": outcome.news.commit.record.nonce, "predecessor": outcome.news.predecessor}
     if isinstance(outcome, Failed):
-        return {"kind": outcome.kind, "error": outcome.error, "passing": outcome.passing}
+        return {"kind": outcome.kind, "error": outcome.error}
     return {"status": outcome.status}
 
 

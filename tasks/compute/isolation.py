@@ -25,7 +25,7 @@ from state.index.index import IndexUpdate
 from state.partition import Partition
 from state.planner.decide import Item
 from state.result.classify import Commit
-from tasks.compute.context import Days, RunContext
+from tasks.compute.context import RunContext
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 
 TOGETHER = 64
@@ -40,28 +40,27 @@ class _Died(Exception):
     """The child is gone; the text says how it ended."""
 
 
-def compute_isolated(shop: RunContext, days: Days) -> Iterator[Outcome]:
+def compute_isolated(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
     """As ``tasks.compute.group.compute``, in processes that may die of what they compute.
 
     Once the run is told to end, the child is ended too: what it was computing has no outcome.
     """
-    todo = deque(_portions([item for _, items in days for item in items]))
-    while todo and not shop.stopping.is_set():
-        with _Child(shop) as child:
-            while todo and not shop.stopping.is_set():
+    todo = deque(_portions(items))
+    while todo and not run.stopping.is_set():
+        with _Child(run) as child:
+            while todo and not run.stopping.is_set():
                 portion = todo.popleft()
-                settled: set[Partition] = set()
+                done: set[Partition] = set()
                 try:
                     for outcome in child.compute(portion):
-                        settled.add((outcome.aggregation, outcome.day))
+                        done.add(outcome.partition)
                         yield outcome
-                    shop.progress.advance(len({item.day for item in portion}))
                 except _Died as death:
-                    left = [item for item in portion if (item.aggregation, item.day) not in settled]
+                    left = [item for item in portion if item.partition not in done]
                     if len(left) > 1:
                         todo.extend([item] for item in left)
                     elif left:
-                        yield Failed(left[0].aggregation, left[0].day, DIED, f"the process that computed it {death}")
+                        yield Failed(*left[0].partition, DIED, f"the process that computed it {death}")
                     break
 
 
@@ -76,33 +75,23 @@ def _portions(items: Sequence[Item]) -> Iterator[list[Item]]:
 class _Child:
     """A process that computes what it is asked for; it ends with the run, however that one ends."""
 
-    def __init__(self, shop: RunContext) -> None:
-        self._shop = shop
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
         self._answers, write = os.pipe()
-        raw = shop.input_root
-        descriptors, handle = shop.root.handle()
-        inherited = [*descriptors, write, *([raw.fd] if raw.is_open else [])]
+        spec = run.spec()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tasks.compute.isolated"],
             cwd=_PROJECT,
             stdin=subprocess.PIPE,
             stdout=2,  # what it prints is no part of the report
-            pass_fds=inherited,
+            pass_fds=[write, *spec.descriptors],
             start_new_session=True,  # a signal to this run's group is not meant for it
         )
         os.close(write)
         self._unread = b""
         self._peak = 0
-        self._send(
-            {
-                "path": [os.path.abspath(one) for one in sys.path],
-                "module": shop.module,
-                "passed_over": shop.passed_over,
-                "input": [raw.fd if raw.is_open else None, os.fspath(raw.path)],
-                "output": handle,
-                "answers": write,
-            }
-        )
+        path = [os.path.abspath(one) for one in sys.path]
+        self._send({"path": path, "run": spec._asdict(), "answers": write})
 
     def __enter__(self) -> Self:
         return self
@@ -119,16 +108,16 @@ class _Child:
 
     def compute(self, items: Sequence[Item]) -> Iterator[Outcome]:
         """Compute and commit results; fewer than were asked for where the run was told to end. Raises _Died."""
-        asked = {(item.aggregation, item.day): item for item in items}
+        asked = {item.partition: item for item in items}
         self._send([{name: getattr(item, name) for name in PLANNED} for item in items])
         while asked and (line := self._line()) is not None:
             told = json.loads(line)
-            yield _outcome(self._shop, asked.pop((told["aggregation"], told["day"])), told)
+            yield _outcome(self._run, asked.pop((told["aggregation"], told["day"])), told)
 
     def _line(self) -> bytes | None:
         """The next answer; None where the run is told to end."""
         while b"\n" not in self._unread:
-            if self._shop.stopping.is_set():
+            if self._run.stopping.is_set():
                 return None
             # A process that the user's code left behind may hold the pipe open; and what the child wrote last is in it
             # by the time that the child is seen to be gone.
@@ -170,14 +159,13 @@ class _Child:
         return f"{how} (its peak memory was {self._peak / 1e6:,.0f} MB)"
 
 
-def _outcome(shop: RunContext, item: Item, told: dict[str, Any]) -> Outcome:
-    place = (item.aggregation, item.day)
+def _outcome(run: RunContext, item: Item, told: dict[str, Any]) -> Outcome:
     if "status" in told:
-        return Skipped(*place, told["status"])
+        return Skipped(*item.partition, told["status"])
     if "error" in told:
-        return Failed(*place, told["kind"], told["error"], told["passing"])
-    found = shop.root.lookup(place)
+        return Failed(*item.partition, told["kind"], told["error"])
+    found = run.store.lookup(item.partition)
     if isinstance(found, Commit) and found.record.nonce == told["nonce"]:
-        news = IndexUpdate(found, told["predecessor"])
-        return Committed(*place, found.record.generation, found.record.rows, item.reason, news)
-    return Skipped(*place, "done")  # another run has replaced it already, and has told the index of its own
+        update = IndexUpdate(found, told["predecessor"])
+        return Committed(*item.partition, found.record.generation, found.record.rows, item.reason, update)
+    return Skipped(*item.partition, "done")  # another run replaced it already, and recorded that

@@ -1,16 +1,14 @@
-"""One pass over one day, step by step: each step keeps the results that go on, and notes what becomes of the others.
+"""One planned result on its way from plan to commit: claim, read, stage, commit.
 
-The order of the steps is the commit protocol's: token, input, result, input again, publish. Who calls them may take
-each step for many days before the next.
+The order of the steps is the commit protocol's: token, input, result, input again, publish. A step raises what keeps
+the result from being committed, and ``Job.step`` makes the job's outcome of it, or its retry.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Literal
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import polars as pl
 import pyarrow as pa
@@ -20,276 +18,190 @@ from state import clock
 from state.errors import StorageError
 from state.index.index import IndexUpdate
 from state.inputs.files import InputChanged
-from state.inputs.root import InputRootGone
+from state.planner.current import Contents, Current, Files, is_current
 from state.planner.decide import Item
 from state.result.classify import Commit, Newer
 from state.result.readable import Misread, require_readable
 from state.result.record import CommitRecord, SourceRecord
 from state.result.schemas import SchemaDiffers, schema_of
-from state.result.writing import arrow_table, rows_digest, write_result
-from state.store.base import Superseded, Token
-from state.store.local import commit as commits
-from state.store.local.staging import StagedFile, staged_file
-from tasks.catalog.declare import Aggregation, Source
+from state.result.writing import arrow_table, rows_digest
+from state.store.base import Staged, Superseded, Token
+from tasks.catalog.declare import Source
 from tasks.compute.context import RunContext
+from tasks.compute.day_inputs import DayInputs
 from tasks.compute.evaluate import Evaluated, Misfit
-from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
-from tasks.inputs.reading import DayInput, read_day
-from tasks.inputs.run_listing import logical_now
+from tasks.compute.outcomes import Committed, Failed, JobFailed, JobSkipped, Outcome, Skipped
+from tasks.inputs.reading import DayInput
 
+UNSETTLED = "its input or its commit changed each time that it was computed; the next run tries again"
 LIBRARIES = {"polars": pl.__version__, "pyarrow": pa.__version__}
 
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A written result that waits to be flushed, then published, then made durable."""
-
-    item: Item
-    token: Token
-    record: CommitRecord
-    schema: str
-    new: StagedFile
+log = logging.getLogger("noonmark")
 
 
-class Attempt:
-    """One pass over a day.
+class Job:
+    """One attempt at one result.
 
-    ``planned`` are its items, ``pending`` those that go on, ``ready`` their written results. ``anew`` holds the items
-    to be begun anew, because their input or their place changed meanwhile, ``outcomes`` what became of the others.
+    ``outcome`` is None as long as it goes on. Another attempt may end otherwise where its input or commit ``changed``
+    meanwhile, or where the failure is ``transient``. ``attempt`` and ``is_last`` serve the policy of retries.
     """
 
-    def __init__(self, shop: RunContext, day: str, items: Sequence[Item]) -> None:
-        self.day = day
-        self.planned = items
-        self.pending = list(items)
-        self.ready: list[Ready] = []
-        self.anew: list[Item] = []
-        self.outcomes: list[Outcome] = []
-        self._shop = shop
-        self._tokens: dict[str, Token] = {}
-        self._taken: dict[Source, DayInput] = {}
-        self._checked: set[Source] = set()
-        self._since = 0
+    token: Token
+    staged: Staged
 
-    def read_tokens(self) -> None:
-        """Read what the results are to be published over. That comes before any look at the input."""
-        self.pending = [item for item in self.pending if self._read_token(item)]
+    def __init__(self, run: RunContext, item: Item, attempt: int = 1, *, is_last: bool = False) -> None:
+        self.item = item
+        self.attempt = attempt
+        self.is_last = is_last
+        self.partition = item.aggregation, item.day
+        self.aggregation = run.catalog[item.aggregation]
+        self.inputs: dict[str, DayInput] = {}
+        self.outcome: Outcome | None = None
+        self.changed = False
+        self.transient = False
+        self._run = run
+        self._declared = run.declared[item.aggregation]
+        self._reads = self._declared.reads(item.day)
 
-    def take_in(self, since: int) -> None:
-        """Read the input, as it is after a moment when all tokens were read; what another has done goes no further."""
-        self._since = since
-        self.pending = [item for item in self.pending if not self._done_by_another(item)]
-        self.pending = [item for item in self.pending if self._take(item) and not self._done_meanwhile(item)]
+    @contextmanager
+    def step(self, doing: str = "") -> Iterator[None]:
+        """Take a step: what is raised becomes the job's outcome. ``doing`` begins the message of a storage error."""
+        try:
+            yield
+        except JobSkipped as skipped:
+            self.outcome = Skipped(*self.partition, skipped.status)
+        except (InputChanged, Superseded):
+            self.changed = True
+            self.fail("unsettled", UNSETTLED, transient=True)
+        except JobFailed as failed:
+            self.fail(failed.kind, failed.error, transient=failed.transient)
+        except (StorageError, OSError) as error:
+            self.fail("storage", f"{doing}{error}", transient=True)
+        except Exception as error:
+            log.exception("%s, day %s", *self.partition)
+            self.fail("broken", f"{type(error).__name__}: {error}")
 
-    @property
-    def aggregations(self) -> list[Aggregation]:
-        """What is to be computed."""
-        return [self._shop.catalog[item.aggregation] for item in self.pending]
+    def fail(self, kind: str, error: str, *, transient: bool = False) -> None:
+        """End without a commit."""
+        self._run.schemas.release(*self.partition)
+        self.outcome = Failed(*self.partition, kind, error)
+        self.transient = transient
 
-    @property
-    def taken(self) -> dict[Source, DayInput]:
-        """The day's files of every source that is needed."""
-        return {taken.source: taken for item in self.pending for taken in self._sources(item).values()}
+    def claim(self) -> None:
+        """Read what the result may be published over. That comes before any look at the input."""
+        self.token = self._run.store.token(self.partition)
+        found = self.token.found
+        if isinstance(found, Newer) or (isinstance(found, Commit) and found.record.version > self._declared.version):
+            raise JobSkipped("ahead")
 
-    def write(self, results: Mapping[str, Evaluated | Misfit], drafts: ExitStack) -> None:
-        """Write what was computed into drafts, which live as long as the stack."""
-        for item in self.pending:
-            result = results[item.aggregation]
-            if isinstance(result, Misfit):
-                # What was read while it was being replaced is no fault of anybody's.
-                self._since = logical_now()
-                if self._still_holds(item):
-                    self._fail(item, result.kind, result.error)
-                continue
-            try:
-                self.ready.append(self._write(item, result, drafts))
-            except SchemaDiffers as error:
-                if self._still_holds(item):
-                    self._fail(item, "schema", str(error))
-            except OSError as error:
-                self._unwritten(item, error)
-            except Misread as error:
-                self._fail(item, "aggregation", f"its result cannot be read back: {error}")
-            except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
-                self._fail(item, "aggregation", f"its result is nothing that Parquet holds: {error}")
-        self.pending = []
-
-    def flushed(self, one: Ready, error: OSError | None) -> None:
-        """Note how the flush of a written result went: one that failed is worthless."""
-        if error:
-            self.ready.remove(one)
-            self._unwritten(one.item, error)
-
-    def publish(self, since: int) -> None:
-        """Look at the input again, as it is after a moment from now, and publish what was computed from just that."""
-        self._since = since
-        self.ready = [one for one in self.ready if self._still_holds(one.item)]
-        self.ready = [one for one in self.ready if self._publish(one)]
-
-    def settle(self, one: Ready, error: OSError | None) -> None:
-        """Note how the flush of a published result's folders went: with it, the result is committed."""
-        self.ready.remove(one)
-        if error:
-            self._unpublished(one.item, error)
+    def read(self, inputs: DayInputs) -> None:
+        """Read the input, unless another run has committed the result meanwhile."""
+        if isinstance(self.token.found, Commit) and self.token.nonce != self.item.over:
+            self.skip_if_current(self._listed(inputs), {})  # that spares reading
+        self.inputs = self._taken(inputs)
+        if self.item.reason == "forced" and self.token.nonce == self.item.over:
             return
-        status = os.fstat(one.new.fd)
-        record = one.record
-        news = IndexUpdate(Commit(record, (status.st_size, status.st_mtime_ns), one.schema), one.token.nonce)
-        self.outcomes.append(
-            Committed(one.item.aggregation, self.day, record.generation, record.rows, one.item.reason, news)
-        )
+        contents: dict[tuple[str, str], list[str]] = {}
+        for name, source, day in self._reads:
+            contents.setdefault((source, day), []).append(self.inputs[name].contents.digest)
+        self.skip_if_current({}, contents)
 
-    def abort(self, error: Exception) -> None:
-        """Give up all that is not settled yet: something happened that nobody foresaw."""
-        settled = {one.aggregation for one in (*self.outcomes, *self.anew)}
-        for item in self.planned:
-            if item.aggregation not in settled:
-                self._fail(item, "broken", f"{type(error).__name__}: {error}")
-        self.pending, self.ready = [], []
+    def skip_if_current(self, files: Files, contents: Contents) -> None:
+        """Go no further where the commit that the token saw is current."""
+        found = self.token.found
+        if isinstance(found, Commit) and (
+            is_current(found.record, self._declared, self._reads, files, contents) is Current.YES
+        ):
+            raise JobSkipped(found.status)
 
-    def _read_token(self, item: Item) -> bool:
+    def stage(self, result: Evaluated | Misfit, inputs: DayInputs, drafts: ExitStack) -> None:
+        """Write what was computed where no reader sees it, for as long as ``drafts`` lasts."""
         try:
-            token = self._shop.root.token((item.aggregation, self.day))
-        except StorageError as error:
-            return self._fail(item, "storage", str(error), passing=True)
-        found = token.found
-        declared = self._shop.catalog[item.aggregation].version
-        if isinstance(found, Newer) or (isinstance(found, Commit) and found.record.version > declared):
-            return self._skip(item, "ahead")
-        self._tokens[item.aggregation] = token
-        return True
+            self.staged = self._written(result, drafts)
+        except JobFailed:
+            self.verify(inputs)  # what was read while it was being replaced is nobody's fault
+            raise
 
-    def _done_by_another(self, item: Item) -> bool:
-        """Whether another run has committed since the plan was made, from files that are listed alike now.
+    def verify(self, inputs: DayInputs) -> None:
+        """Check that the input is still what was read."""
+        for name, source in self.aggregation.sources.items():
+            inputs.verify(source, self.inputs[name].day)
 
-        That spares reading them. Where the listing settles nothing, ``_done_meanwhile`` decides by their contents.
-        """
-        found = self._tokens[item.aggregation].found
-        aggregation = self._shop.catalog[item.aggregation]
-        if not isinstance(found, Commit) or found.record.nonce == item.over:
-            return False
-        if found.record.version != aggregation.version or set(found.record.inputs) != set(aggregation.sources):
-            return False
+    def settle(self, answer: Commit | Exception) -> None:
+        """Take the store's answer."""
+        if isinstance(answer, Exception):
+            raise answer
+        record = answer.record
+        update = IndexUpdate(answer, self.token.nonce)
+        self.outcome = Committed(*self.partition, record.generation, record.rows, self.item.reason, update)
+
+    def _listed(self, inputs: DayInputs) -> Files:
+        sources = self.aggregation.sources
         try:
-            for name, source in aggregation.sources.items():
-                now = self._shop.listing.list_day(source, self.day, self._since)
-                if found.record.inputs[name].stat != now.stat:
-                    return False
+            return {source: {day: inputs.listed(sources[name], day)} for name, source, day in self._reads}
         except StorageError:
-            return False
-        return not self._skip(item, found.status)
+            return {}  # reading it says what is wrong
 
-    def _take(self, item: Item) -> bool:
-        sources = self._shop.catalog[item.aggregation].sources.values()
-        for source, planned in zip(sources, item.files or (1,) * len(sources), strict=True):
-            if source not in self._taken:
-                try:
-                    taken = read_day(source, self._shop.input_root, self.day, self._shop.listing, self._since)
-                except InputChanged:
-                    return self._begin_anew(item)
-                except InputRootGone as error:
-                    return self._fail(item, "input", error.message)
-                except StorageError as error:
-                    return self._fail(item, "input", error.message, passing=True)
-                if taken is None:
-                    return self._fail_of_files(item, source, 0, planned)
-                self._taken[source] = taken
-            if (left := len(self._taken[source].files.files)) < planned:
-                return self._fail_of_files(item, source, left, planned)
-        return True
+    def _taken(self, inputs: DayInputs) -> dict[str, DayInput]:
+        taken = {}
+        planned = self.item.files or (1,) * len(self._reads)
+        for (name, _, day), files in zip(self._reads, planned, strict=True):
+            source = self.aggregation.sources[name]
+            found = inputs.read(source, day)
+            self.require_files(source, len(found.files.files) if found else 0, files)
+            assert found
+            taken[name] = found
+        return taken
 
-    def _fail_of_files(self, item: Item, source: Source, left: int, planned: int) -> Literal[False]:
-        """Fail a day that lost files since it was planned.
+    def require_files(self, source: Source, found: int, planned: int) -> None:
+        """Raise JobFailed where the day lost files since it was planned.
 
         Something may have been unmounted. Where they were removed on purpose, the next plan is made without them.
         """
-        gone = "its files are" if not left else f"{planned - left} of its {planned} files are"
-        found = f"{left} match" if left else "none matches"
-        root = self._shop.input_root.of(absolute=source.template.absolute)
-        wanted = f"{source.template.pattern(self.day)} below {root.path}"
-        told = f"{gone} gone since the plan was made: {found} {wanted}; expected {planned}, or a new run"
-        return self._fail(item, "input", told, passing=True)
+        if found >= planned:
+            return
+        gone = "its files are" if not found else f"{planned - found} of its {planned} files are"
+        matching = f"{found} match" if found else "none matches"
+        root = self._run.input_root.of(absolute=source.template.absolute)
+        wanted = f"{source.template.pattern(self.item.day)} below {root.path}"
+        error = f"{gone} gone since the plan was made: {matching} {wanted}; expected {planned}, or a new run"
+        raise JobFailed("input", error, transient=True)
 
-    def _sources(self, item: Item) -> dict[str, DayInput]:
-        return {name: self._taken[one] for name, one in self._shop.catalog[item.aggregation].sources.items()}
+    def _written(self, result: Evaluated | Misfit, drafts: ExitStack) -> Staged:
+        if isinstance(result, Misfit):
+            raise JobFailed(result.kind, result.error)
+        run, aggregation = self._run, self.aggregation
+        try:
+            table = arrow_table(result.frame)
+            schema = schema_of(table)
+            run.schemas.claim(aggregation.name, aggregation.version, self.item.day, schema)
+            record = self._record(result, table)
+            staged = drafts.enter_context(run.store.stage(self.partition, self.token, record, table))
+            require_readable(staged.content, result.frame, schema)
+        except SchemaDiffers as error:
+            raise JobFailed("schema", str(error)) from error
+        except Misread as error:
+            raise JobFailed("aggregation", f"its result cannot be read back: {error}") from error
+        except OSError:  # pyarrow has errors that are of this kind and of its own
+            raise
+        except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
+            raise JobFailed("aggregation", f"its result is nothing that Parquet holds: {error}") from error
+        return staged
 
-    def _done_meanwhile(self, item: Item) -> bool:
-        """Whether another run has committed the same result since the plan was made."""
-        found = self._tokens[item.aggregation].found
-        if not isinstance(found, Commit) or found.record.version != self._shop.catalog[item.aggregation].version:
-            return False
-        if item.reason == "forced" and found.record.nonce == item.over:
-            return False
-        now = {name: taken.contents.digest for name, taken in self._sources(item).items()}
-        if now != {name: source.contents for name, source in found.record.inputs.items()}:
-            return False
-        return not self._skip(item, found.status)
-
-    def _write(self, item: Item, result: Evaluated, drafts: ExitStack) -> Ready:
-        token = self._tokens[item.aggregation]
-        aggregation = self._shop.catalog[item.aggregation]
-        table = arrow_table(result.frame)
-        schema = schema_of(table)
-        self._shop.schemas.claim(item.aggregation, aggregation.version, self.day, schema)
-        new = drafts.enter_context(staged_file(self._shop.root.folder))
-        record = CommitRecord(
-            aggregation=item.aggregation,
-            version=aggregation.version,
-            code=aggregation.code,
-            day=self.day,
-            generation=token.generation,
+    def _record(self, result: Evaluated, table: pa.Table) -> CommitRecord:
+        return CommitRecord(
+            aggregation=self.item.aggregation,
+            version=self.aggregation.version,
+            code=self.aggregation.code,
+            day=self.item.day,
+            generation=0,  # this and the nonce are the store's to give
             rows=table.num_rows,
-            inputs={name: _source_record(taken, result.rows[name]) for name, taken in self._sources(item).items()},
+            inputs={name: _source_record(taken, result.rows[name]) for name, taken in self.inputs.items()},
             result=rows_digest(table),
             libraries=LIBRARIES,
-            nonce=new.nonce,
+            nonce="",
             committed_at=clock.utc_now().isoformat(timespec="milliseconds"),
         )
-        write_result(new.fd, table, record)
-        require_readable(new.fd, result.frame, schema)
-        return Ready(item, token, record, schema, new)
-
-    def _still_holds(self, item: Item) -> bool:
-        for taken in self._sources(item).values():
-            if taken.source in self._checked:
-                continue
-            try:
-                taken.check(self._since)
-            except InputChanged:
-                return self._begin_anew(item)
-            except (OSError, StorageError) as error:
-                return self._fail(item, "input", str(error), passing=not isinstance(error, InputRootGone))
-            self._checked.add(taken.source)
-        return True
-
-    def _publish(self, one: Ready) -> bool:
-        try:
-            commits._publish(self._shop.root.folder, (one.item.aggregation, self.day), one.token, one.new)
-        except Superseded:
-            return self._begin_anew(one.item)
-        except (OSError, StorageError) as error:
-            return self._unpublished(one.item, error)
-        return True
-
-    def _unwritten(self, item: Item, error: OSError) -> None:
-        self._fail(item, "storage", f"its result cannot be written: {error}", passing=True)
-
-    def _unpublished(self, item: Item, error: OSError | StorageError) -> Literal[False]:
-        return self._fail(item, "storage", f"its result cannot be published: {error}", passing=True)
-
-    def _begin_anew(self, item: Item) -> Literal[False]:
-        self._shop.schemas.release(item.aggregation, self.day)
-        self.anew.append(item)
-        return False
-
-    def _fail(self, item: Item, kind: str, error: str, *, passing: bool = False) -> Literal[False]:
-        self._shop.schemas.release(item.aggregation, self.day)
-        self.outcomes.append(Failed(item.aggregation, self.day, kind, error, passing))
-        return False
-
-    def _skip(self, item: Item, status: str) -> Literal[False]:
-        self.outcomes.append(Skipped(item.aggregation, self.day, status))
-        return False
 
 
 def _source_record(taken: DayInput, rows: int) -> SourceRecord:

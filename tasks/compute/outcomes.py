@@ -1,18 +1,28 @@
-"""What became of one planned result: small plain values, which is all that a task hands back."""
+"""What became of one planned result: small plain values, which is all that a task hands back, and who hears of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from state.index.index import IndexUpdate
+from state.partition import Partition
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """Published by this run, durably. ``news`` is what the index is to be told."""
-
+class _OfResult:
     aggregation: str
     day: str
+
+    @property
+    def partition(self) -> Partition:
+        """Which result it is about."""
+        return self.aggregation, self.day
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(_OfResult):
+    """Published by this run, durably. ``news`` is what the index is to record."""
+
     generation: int
     rows: int
     reason: str
@@ -20,28 +30,51 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(_OfResult):
     """Not computed after all: another run did it (``done``, ``empty``, ``ahead``), or is at it (``leased``)."""
 
-    aggregation: str
-    day: str
     status: str
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """Not published; what stood there stands. ``passing`` says that a second try can succeed without any change.
+class Failed(_OfResult):
+    """Not published; what was committed before is still there.
 
     ``kind``: ``input``, ``aggregation``, ``schema``, ``storage``, ``unsettled``, ``unreadable``, ``unrecoverable``,
     ``broken`` or ``died`` (its process ended while it was computed).
     """
 
-    aggregation: str
-    day: str
     kind: str
     error: str
-    passing: bool = False
+
+
+class JobFailed(Exception):
+    """A result cannot be committed. ``transient``: another attempt may succeed without any change."""
+
+    def __init__(self, kind: str, error: str, *, transient: bool = False) -> None:
+        super().__init__(error)
+        self.kind = kind
+        self.error = error
+        self.transient = transient
+
+
+class JobSkipped(Exception):
+    """A result need not be computed; ``status`` says why, as in ``Skipped``."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 Outcome = Committed | Skipped | Failed
 """What became of one planned result."""
+
+
+class Observer:
+    """Is told of every outcome that is final. This one ignores them."""
+
+    def on(self, outcome: Outcome) -> None:
+        """One result has its outcome. Called by the threads that compute."""
+
+    def tick(self) -> None:
+        """Called by the run's own thread, at least twice a second while it waits."""

@@ -19,31 +19,28 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, te
 
 from flows.report import progress
 from flows.report.progress import shown_progress
-from tasks.compute.progress import Progress
+from state.planner.decide import Item
+from tasks.compute.outcomes import Observer, Skipped
 from tests.project import CHECKOUT
 
 TERMINAL = """
 import time
 from flows.report.progress import shown_progress
 from flows.cli.command import _Stderr
+from state.planner.decide import Item
+from tasks.compute.outcomes import Skipped
 import logging
 log = logging.getLogger("noonmark")
 log.addHandler(_Stderr())
-with shown_progress(40) as progress:
-    for _ in range(4):
-        progress.advance(10)
-        progress.show()
+items = [Item("totals", str(day), "new") for day in range(40)]
+with shown_progress(items) as observer:
+    for at in range(0, 40, 10):
+        for item in items[at : at + 10]:
+            observer.on(Skipped(*item.partition, "done"))
+        observer.tick()
         log.warning("a line meanwhile")
         time.sleep(0.3)
 """
-
-
-def test_days_are_counted_from_any_thread_and_never_beyond_the_total() -> None:
-    """A day that is tried again counts once more; nobody is shown eleven of ten."""
-    counted = Progress(10)
-    counted.advance(7)
-    counted.advance(7)
-    assert (counted.days, counted.total) == (10, 10)
 
 
 def test_a_terminal_shows_a_line_that_goes_and_lines_that_stay() -> None:
@@ -69,16 +66,26 @@ def test_a_terminal_shows_a_line_that_goes_and_lines_that_stay() -> None:
     assert text.rstrip().endswith("\x1b[2K"), "the line is gone at the end"
 
 
+def planned(days: int) -> list[Item]:
+    """So many days of one result each."""
+    return [Item("totals", str(day), "new") for day in range(days)]
+
+
+def finish(observer: Observer, items: list[Item]) -> None:
+    """Tell of the outcomes of these."""
+    for item in items:
+        observer.on(Skipped(item.aggregation, item.day, "done"))
+
+
 def _wide() -> dict[str, str]:
     return {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
 
 
 def test_nothing_is_shown_where_nobody_looks(capfd: pytest.CaptureFixture[str]) -> None:
-    """Without a terminal and without a server that stays, progress is a number."""
-    with temporary_settings(restore_defaults={PREFECT_API_URL}), shown_progress(5) as counted:
-        assert type(counted) is Progress
-        counted.advance(5)
-        counted.show()
+    """Without a terminal and without a server that stays, outcomes are told to nobody."""
+    with temporary_settings(restore_defaults={PREFECT_API_URL}), shown_progress(planned(5)) as observer:
+        finish(observer, planned(5))
+        observer.tick()
     assert capfd.readouterr() == ("", "")
 
 
@@ -103,19 +110,30 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[float, str]]]:
 
 def test_an_artifact_follows_the_days(told: list[tuple[float, str]]) -> None:
     """It is made at the first look, updated at later ones, and left as the run left the days."""
-    with shown_progress(8) as counted:
-        counted.advance(2)
-        counted.show()
-        counted.advance(4)
+    items = planned(8)
+    with shown_progress(items) as observer:
+        finish(observer, items[:2])
+        observer.tick()
+        finish(observer, items[2:6])
     assert told == [(25.0, "2 of 8 days"), (75.0, "6 of 8 days")]
+
+
+def test_a_day_counts_once_all_of_its_results_have_an_outcome(told: list[tuple[float, str]]) -> None:
+    """Days are counted, whatever the number of aggregations."""
+    items = [Item(name, day, "new") for day in "12" for name in ("mean", "total")]
+    with shown_progress(items) as observer:
+        finish(observer, items[:1])
+        observer.tick()
+        finish(observer, items[1:2])
+    assert told == [(0.0, "0 of 2 days"), (50.0, "1 of 2 days")]
 
 
 def test_a_short_run_makes_no_artifact(told: list[tuple[float, str]], monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture of something that is over costs a run more than it tells."""
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", 60.0)
-    with shown_progress(8) as counted:
-        counted.advance(8)
-        counted.show()
+    with shown_progress(planned(8)) as observer:
+        finish(observer, planned(8))
+        observer.tick()
     assert told == []
 
 
@@ -128,9 +146,9 @@ def test_a_server_that_takes_no_artifact_fails_no_run(
         raise ValueError("no artifacts today")
 
     monkeypatch.setattr(progress, "create_progress_artifact", refuse)
-    with shown_progress(8) as counted:
+    with shown_progress(planned(8)) as observer:
         for _ in range(3):
-            counted.show()
+            observer.tick()
     assert caplog.text.count("no artifacts today") == 1
 
 
@@ -140,9 +158,9 @@ def test_a_real_server_has_the_artifact_of_the_run(api_url: str, monkeypatch: py
 
     @flow
     def computing() -> UUID:
-        with shown_progress(8) as counted:
-            counted.show()
-            counted.advance(6)
+        with shown_progress(planned(8)) as observer:
+            observer.tick()
+            finish(observer, planned(6))
         return UUID(str(flow_run.id))
 
     with temporary_settings({PREFECT_API_URL: api_url}):

@@ -96,9 +96,9 @@ class House:
 
     def commit(self, index: BestEffortIndex = NONE) -> None:
         """Compute and commit everything that is planned."""
-        shop = RunContext(self.catalog, InputRoot(self.input), self.root)
+        run = RunContext(self.catalog, InputRoot(self.input), self.root)
         for item in self.plan().items:
-            [outcome] = compute(shop, [(item.day, [item])])
+            [outcome] = compute(run, [item])
             assert isinstance(outcome, Committed), outcome
             index.record_commits([outcome.news])
 

@@ -15,7 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.user_code import error_text
+from state.errors import error_text
 from tests.project import Project, dates, wait_until
 
 ODD = '''"""Totals of sales, with something odd on some days: ODD maps a day to a statement."""

@@ -159,7 +159,7 @@ def publish_in_two_threads(scene: Scene, _: Mapping[str, Any], __: Told) -> bool
     """
     root = find_store(scene.output)
     assert root is not None
-    shop = RunContext(scenes.catalog(), InputRoot(scene.raw), root)
+    run = RunContext(scenes.catalog(), InputRoot(scene.raw), root)
     items = [
         Item(name, DAY, "changed", getattr(getattr(found[DAY], "record", None), "nonce", ""))
         for name, found in root.scan().days.items()
@@ -174,12 +174,12 @@ def publish_in_two_threads(scene: Scene, _: Mapping[str, Any], __: Told) -> bool
             inside.set()
             done.wait(DEADLINE)
 
-    first = threading.Thread(target=lambda: list(compute(shop, [(DAY, items)])))
+    first = threading.Thread(target=lambda: list(compute(run, items)))
     with patch.object(Folder, "make", wait_inside), patch.object(day_lock, "LOCK_DEADLINE_SECONDS", 0.3):
         first.start()
         inside.wait(DEADLINE)
         scene.sell(DAY, *_LATER)
-        second = threading.Thread(target=lambda: outcomes.extend(compute(shop, [(DAY, items)])))
+        second = threading.Thread(target=lambda: outcomes.extend(compute(run, items)))
         second.start()
         second.join(DEADLINE)
         done.set()

@@ -13,11 +13,12 @@ from unittest.mock import patch
 from flows import daily
 from flows.report.models import DailyReport
 from state.filesystem import flushing
+from state.result.classify import Commit
 from tasks.catalog.load import Catalog
 from tasks.compute import isolation
 from tasks.compute import runner as batches
 from tasks.compute.group import compute
-from tasks.compute.job import Attempt, Ready
+from tasks.compute.job import Job
 from tests.chaos.harness import scene as scenes
 from tests.chaos.harness.scene import Scene
 
@@ -68,18 +69,18 @@ def run(
     catalog: Callable[[int], Catalog] = scenes.catalog,
 ) -> DailyReport:
     """One whole run in this process, of the code of a version. Raises what a run raises."""
-    settle = Attempt.settle
+    settle = Job.settle
 
-    def settle_and_tell(self: Attempt, one: Ready, error: OSError | None) -> None:
-        settle(self, one, error)
-        if told and not error:
-            told(one.item.aggregation, self.day, one.record.generation)
+    def settle_and_tell(self: Job, answer: Commit | Exception) -> None:
+        settle(self, answer)
+        if told and isinstance(answer, Commit):
+            told(*self.partition, answer.record.generation)
 
     with (
         without_prefect(),
         patch.object(isolation, "compute_isolated", compute),  # its catalog is in no module that a child could import
         patch.object(flushing, "AT_ONCE", 1),  # in the thread that is held
-        patch.object(Attempt, "settle", settle_and_tell),
+        patch.object(Job, "settle", settle_and_tell),
     ):
         settings = scene.settings()
         return daily.run(settings, catalog(version), scenes.selection(force=force), 1)

@@ -28,7 +28,8 @@ from state.store.local import layout
 from state.store.local.day_lock import HighWater
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.load import Catalog
-from tasks.compute.job import Attempt
+from tasks.compute.job import Job
+from tasks.compute.outcomes import JobSkipped
 from tests.chaos.campaign import Campaign, Hunt, Mutant, NotStruck, Report, Short, run_trials, without
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
@@ -335,25 +336,27 @@ def _by_path(self: InputRoot) -> int:
     return fd
 
 
-def _orphaned(self: Any, item: Any, _: Any, left: int, __: int) -> bool:
-    return bool(left) or bool(self._skip(item, "orphaned"))
+def _orphaned(_: object, __: object, found: int, ___: int) -> None:
+    if not found:
+        raise JobSkipped("orphaned")
 
 
-def _computed(self: Any, item: Any, source: Any, left: int, planned: int) -> bool:
-    return bool(left) or _fail_of_files(self, item, source, left, planned)
+def _computed(self: Any, source: Any, found: int, planned: int) -> None:
+    if not found:
+        _require_files(self, source, found, planned)
 
 
 def _nothing(*_: object) -> None: ...
 
 
 _opened: list[int] = []
-_fail_of_files = Attempt._fail_of_files
+_require_files = Job.require_files
 
 MUTANTS: dict[str, Mutant] = {
     # Removes the failure of a planned day whose files are gone.
-    "orphaned without a commit": without({"tasks.compute.job.Attempt._fail_of_files": _orphaned}),
+    "orphaned without a commit": without({"tasks.compute.job.Job.require_files": _orphaned}),
     # Removes the comparison with how many files the plan saw.
-    "fewer files than planned": without({"tasks.compute.job.Attempt._fail_of_files": _computed}),
+    "fewer files than planned": without({"tasks.compute.job.Job.require_files": _computed}),
     # Removes the descriptor, and with it the look whether the path leads to what it holds.
     "input root by path": without(
         {"state.inputs.root.InputRoot.fd": property(_by_path), "state.inputs.root.InputRoot.check": _nothing}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -18,18 +18,14 @@ from state.result import classify as found
 from state.result.classify import Commit, Damaged, Unreadable
 from state.result.seal import read_footer
 from state.store.local import lookup, scan
-from tasks.compute.job import Attempt
-from tasks.compute.outcomes import Skipped
+from tasks.compute.job import Job
+from tasks.compute.outcomes import JobSkipped
 from tasks.inputs.walk import Walk
 from tasks.user_code import Raised
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.mutants.publishing import nothing
 
 _LONG_AGO = -(10**19)
-
-
-def _never(*_: object) -> bool:
-    return False
 
 
 def _always(*_: object, **__: object) -> bool:
@@ -87,19 +83,24 @@ def _scan_paths(scan: Any, files: Any, options: Any) -> Any:
 @contextmanager
 def _token_last() -> Iterator[None]:
     """The input is taken, then the token; and nobody looks at the input again."""
-
-    def take_in(self: Any, _: int) -> None:
-        taken = [item for item in self.pending if self._take(item)]
-        self.pending = [item for item in taken if self._read_token(item) and not self._done_meanwhile(item)]
-
-    with patch.multiple(Attempt, read_tokens=nothing, take_in=take_in, _still_holds=_always):
+    with patch.multiple(Job, claim=nothing, read=read_then_claim, verify=nothing):
         yield
+
+
+_claim = Job.claim
+
+
+def read_then_claim(self: Any, inputs: Any) -> None:
+    """The two steps of a job in the wrong order."""
+    self.inputs = self._taken(inputs)
+    _claim(self)
+    self.skip_if_current({}, {(source, day): (self.inputs[name].contents.digest,) for name, source, day in self._reads})
 
 
 @contextmanager
 def _other_version_is_older() -> Iterator[None]:
     """A result of any other version is outdated, a higher one too."""
-    judge, read = deciding.decide, Attempt._read_token
+    judge, claim = deciding.decide, Job.claim
 
     def judge_by_difference(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
         stands = facts.found(aggregation, day)
@@ -107,13 +108,11 @@ def _other_version_is_older() -> Iterator[None]:
             return deciding.Item(aggregation.name, day, "outdated", stands.record.nonce)
         return judge(aggregation, day, facts, force=force)
 
-    def read_anyway(self: Any, item: Any) -> bool:
-        if not read(self, item) and isinstance(self.outcomes[-1], Skipped):
-            self.outcomes.pop()
-            self._tokens[item.aggregation] = self._shop.root.token((item.aggregation, self.day))
-        return item.aggregation in self._tokens
+    def claim_anyway(self: Any) -> None:
+        with suppress(JobSkipped):
+            claim(self)
 
-    with patch("state.planner.plan.decide", judge_by_difference), patch.object(Attempt, "_read_token", read_anyway):
+    with patch("state.planner.plan.decide", judge_by_difference), patch.object(Job, "claim", claim_anyway):
         yield
 
 
@@ -195,13 +194,11 @@ DECIDING: dict[str, Mutant] = {
     # Removes the order of token and input, and the second look at the input.
     "token read after the input": _token_last,
     # Removes the second look at the input alone.
-    "input not looked at again": without({"tasks.compute.job.Attempt._still_holds": _always}),
+    "input not looked at again": without({"tasks.compute.job.Job.verify": nothing}),
     # Removes the order of versions: two deployments replace each other's results.
     'version "differs"': _other_version_is_older,
     # Removes the second decision once the lease is held.
-    "no second decision under the lease": without(
-        {"tasks.compute.job.Attempt._done_by_another": _never, "tasks.compute.job.Attempt._done_meanwhile": _never}
-    ),
+    "no second decision under the lease": without({"tasks.compute.job.Job.skip_if_current": nothing}),
     # Removes the token from the release: a late holder gives up its successor's lease.
     "lease released without token": without({"state.index.scripts.RELEASE": _RELEASE_ANY}),
     # Removes the end of a lease: who is dead holds it, and for as long as it says.

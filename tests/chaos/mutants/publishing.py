@@ -22,7 +22,7 @@ from state.store.base import Broken
 from state.store.local import commit as commits
 from state.store.local import layout, root
 from state.store.local import staging as drafts
-from tasks.compute.job import Attempt
+from tasks.compute.job import Job
 from tests.chaos.campaign import Mutant, without
 
 
@@ -73,16 +73,16 @@ _move = drafts.StagedFile.move
 def _knowing_places() -> Iterator[dict[str, Any]]:
     """Lets a draft know which result it is for: ``place`` holds it while one is written."""
     known: dict[str, Any] = {"place": None}
-    write = Attempt._write
+    write = Job._written
 
-    def write_knowing(self: Any, item: Any, *rest: Any) -> Any:
-        known["place"] = (item.aggregation, item.day)
+    def write_knowing(self: Any, *arguments: Any) -> Any:
+        known["place"] = self.partition
         try:
-            return write(self, item, *rest)
+            return write(self, *arguments)
         finally:
             known["place"] = None
 
-    with patch.object(Attempt, "_write", write_knowing):
+    with patch.object(Job, "_written", write_knowing):
         yield known
 
 

@@ -6,7 +6,7 @@ Each is entered around a whole campaign, and patches names that the stage does n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -24,12 +24,13 @@ from state.store.digest_cache import DigestCache
 from state.store.footer_cache import FooterCache
 from state.store.local import layout
 from state.store.local.store import LocalStore
-from tasks.compute.job import Attempt
+from tasks.compute.job import Job
+from tasks.compute.outcomes import JobSkipped
 from tests.chaos.campaign import Mutant, without
+from tests.chaos.mutants.deciding import read_then_claim
 from tests.chaos.simulation.world.inputs import Inputs
 
 commits: Any = import_module("state.store.local.commit")
-attempts: Any = import_module("tasks.compute.job")
 drafts: Any = import_module("state.store.local.staging")
 footers: Any = import_module("state.store.footer_cache")
 lookup: Any = import_module("state.store.local.lookup")
@@ -106,9 +107,9 @@ def _planned_if_different(aggregation: Any, day: str, facts: Any, *, force: bool
     return decide(aggregation, day, facts, force=force)
 
 
-def _read_any_token(self: Any, item: Item) -> bool:
-    self._tokens[item.aggregation] = self._shop.root.token((item.aggregation, self.day))
-    return True
+def _claim_anyway(self: Any) -> None:
+    with suppress(JobSkipped):
+        _claim(self)
 
 
 def _done_by_redis(aggregation: Any, day: str, facts: Any, *, force: bool) -> Any:
@@ -117,9 +118,7 @@ def _done_by_redis(aggregation: Any, day: str, facts: Any, *, force: bool) -> An
     return decide(aggregation, day, facts, force=force)
 
 
-def _input_first(self: Any, _: int) -> None:
-    taken = [item for item in self.pending if self._take(item)]
-    self.pending = [item for item in taken if self._read_token(item) and not self._done_meanwhile(item)]
+_claim = Job.claim
 
 
 def _publish_over_damage(folder: Folder, partition: Partition, token: Any, new: Any) -> None:
@@ -176,10 +175,6 @@ def _always(*_: object) -> bool:
     return True
 
 
-def _never(*_: object) -> bool:
-    return False
-
-
 def _nothing(*_: object) -> None: ...
 
 
@@ -207,11 +202,9 @@ MUTANTS: dict[str, Mutant] = {
     "unlinked lock file": _patched(state__store__local__commit__day_lock=_unlinking),
     "deadline frees the lock": _patched(state__store__local__day_lock___wait=_impatient),
     "version differs": _patched(
-        state__planner__plan__decide=_planned_if_different, tasks__compute__job__Attempt___read_token=_read_any_token
+        state__planner__plan__decide=_planned_if_different, tasks__compute__job__Job__claim=_claim_anyway
     ),
-    "token read after the input, no re-check": _held(
-        Attempt, read_tokens=_nothing, take_in=_input_first, _still_holds=_always
-    ),
+    "token read after the input, no re-check": _held(Job, claim=_nothing, read=read_then_claim, verify=_nothing),
     "no ctime": _held(Inputs, ctime=False),
     "recent times trusted": _patched(tasks__inputs__reading__RECENT_NS=-(1 << 62)),
     "Redis believed": _patched(state__planner__plan__decide=_done_by_redis),
@@ -232,6 +225,6 @@ MUTANTS: dict[str, Mutant] = {
     "recent digests kept": _patched(state__store__digest_cache__RECENT_NS=-(1 << 62)),
     "index set without compare": _patched(state__index__scripts__RECONCILE=RECONCILE.replace(_COMPARED, "true")),
     "older entry over newer": _patched(state__index__scripts__COMMIT=COMMIT.replace(_ANY_ENTRY, "true")),
-    "no second decision under the lease": _held(Attempt, _done_by_another=_never, _done_meanwhile=_never),
+    "no second decision under the lease": _held(Job, skip_if_current=_nothing),
 }
 """The protections that this campaign guards; names as in the list of known failures where they stand there."""

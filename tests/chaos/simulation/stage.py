@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +22,10 @@ from state.filesystem.folder import Folder
 from state.partition import Partition
 from state.planner.plan import Selection
 from state.result.classify import Commit
-from state.store.base import Token
+from state.store.base import Staged, Token
 from state.store.local.store import LocalStore
 from tasks import survey
 from tasks.compute import runner as batches
-from tasks.compute.job import Attempt, Ready
 from tasks.compute.outcomes import Failed, Outcome, Skipped
 from tests.chaos.simulation.invariants import Watch
 from tests.chaos.simulation.world import results as light
@@ -47,13 +46,12 @@ from tests.chaos.simulation.world.stubs import (
 )
 from tests.chaos.simulation.world.threads import Clock, Threading
 
-_settle = Attempt.settle
 _EXPECTED = (StorageError, OSError, IndexUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedStore(LocalStore):
-    """The real store. The stage is told of every token that a run reads."""
+    """The real store. The stage is told of every token that a run reads, and of what it commits."""
 
     watched_by: Stage
 
@@ -63,6 +61,14 @@ class WatchedStore(LocalStore):
         self.watched_by.note(f"has read the token of {' '.join(partition)}: {token.identity or 'nothing'}")
         self.watched_by.scheduler.current.seen["tokens"][partition] = token
         return token
+
+    def commit(self, group: Sequence[Staged], verify: Callable[[Staged], None]) -> list[Commit | Exception]:
+        """As ``LocalStore.commit``."""
+        answers = LocalStore.commit(self, group, verify)
+        for staged, answer in zip(group, answers, strict=True):
+            if isinstance(answer, Commit):
+                self.watched_by.watch.report(staged.partition, answer.record.generation)
+        return answers
 
 
 class Stage:
@@ -179,12 +185,6 @@ class Stage:
         outcomes = self.scheduler.current.seen["outcomes"] = batches.compute_all(*arguments)
         return outcomes
 
-    def settle(self, attempt: Attempt, one: Ready, error: OSError | None) -> None:
-        """The real end of a publication; where nothing failed, the day is reported as committed."""
-        _settle(attempt, one, error)
-        if not error:
-            self.watch.report((one.item.aggregation, attempt.day), one.record.generation)
-
     def is_dead(self, token: bytes) -> bool:
         """Whether the holder of a lease is known to be dead: one that ran on this machine."""
         name = token.partition(b"|")[0].decode("ascii", "replace")
@@ -230,11 +230,9 @@ class Stage:
             "tasks.compute.runner.TASKS": None,
             "state.filesystem.flushing.AT_ONCE": 1,
             "tasks.compute.group.evaluate": light.evaluator(self._computed),
-            "tasks.compute.job.os": storage,
-            "tasks.compute.job.Attempt.settle": lambda *arguments: self.settle(*arguments),  # noqa: PLW0108 a bound method
             "tasks.compute.job.arrow_table": lambda frame: frame,
             "tasks.compute.job.rows_digest": str,
-            "tasks.compute.job.write_result": light.write_result,
+            "state.result.writing.write_result": light.write_result,
             "tasks.compute.job.require_readable": nothing,
         }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -14,16 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.exceptions import PanicException
 
+from state.errors import StorageError
 from state.index.best_effort import BestEffortIndex
 from state.index.index import Index
 from state.inputs.root import InputRoot
+from state.partition import Partition
 from state.planner.decide import Item
+from state.store.base import Token
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks.catalog.declare import Source, aggregation, declared
-from tasks.compute.context import Days, RunContext
+from tasks.compute.context import RunContext
 from tasks.compute.group import compute as compute_real
-from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.compute.outcomes import Committed, Failed, Observer, Outcome, Skipped
 from tasks.compute.runner import Batch, BatchFailed, BatchStopped, batches, compute_days
 from tests import redis_servers
 from tests.state.index import test_best_effort
@@ -42,7 +45,11 @@ def planned(days: int, each: int = 1) -> list[Item]:
 
 def flat(cut: list[Batch]) -> list[Item]:
     """The items of all batches, in their order."""
-    return [item for batch in cut for _, items in batch.days for item in items]
+    return [item for batch in cut for item in batch.items]
+
+
+def _days(batch: Batch) -> list[str]:
+    return list(dict.fromkeys(item.day for item in batch.items))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +68,7 @@ def flat(cut: list[Batch]) -> list[Item]:
 def test_the_sizes_of_batches(days: int, sizes: dict[int, int]) -> None:
     """Up to 50 days a task each; beyond that, about 60 tasks, so that a server can take them in."""
     cut = list(batches(planned(days, 2)))
-    assert Counter(len(batch.days) for batch in cut) == sizes
+    assert Counter(len(_days(batch)) for batch in cut) == sizes
     assert flat(cut) == planned(days, 2)
 
 
@@ -74,10 +81,8 @@ def test_no_item_is_lost_and_batches_are_contiguous(days: int, each: int, newest
     cut = list(batches(items))
     assert flat(cut) == items
     assert len(cut) <= 61
-    grouped = [day for batch in cut for day, _ in batch.days]
+    grouped = [day for batch in cut for day in _days(batch)]
     assert len(set(grouped)) == len(grouped)
-    for batch in cut:
-        assert all({item.day for item in some} == {day} for day, some in batch.days)
 
 
 def test_a_batch_is_called_by_its_days() -> None:
@@ -118,9 +123,9 @@ class Shop:
             catalog[one.name] = one
         return RunContext(catalog, InputRoot(self.input), self.root)
 
-    def items(self) -> list[tuple[str, list[Item]]]:
+    def items(self) -> list[Item]:
         """All of its days."""
-        return [(str(day), [Item(name, str(day), "new") for name in ("good", "risky")]) for day in range(8, 13)]
+        return [Item(name, str(day), "new") for day in range(8, 13) for name in ("good", "risky")]
 
     def run(self, index: BestEffortIndex | None = None) -> list[Outcome]:
         """The task's own code, without Prefect's engine."""
@@ -172,7 +177,7 @@ def test_a_bad_day_fails_the_task_and_no_other_day(
     assert "1 results failed: risky 10: " in str(caught.value)
     assert str(error) in str(caught.value)
     [failed] = [one for one in caught.value.outcomes if isinstance(one, Failed)]
-    assert (failed.aggregation, failed.day, failed.kind, failed.passing) == ("risky", "10", "aggregation", False)
+    assert (failed.aggregation, failed.day, failed.kind) == ("risky", "10", "aggregation")
     assert shop.committed() == ALL - {("risky", "10")}
     assert len(caught.value.outcomes) == 10
     assert index.read(["risky"])["risky"].days() == {"8", "9", "11", "12"}
@@ -187,52 +192,82 @@ def test_many_failures_are_named_in_part() -> None:
     assert message.endswith("a 4: bad; …")
 
 
-def _once(monkeypatch: pytest.MonkeyPatch, passing: bool, times: int = 1) -> list[tuple[str, list[str]]]:
-    """The first tries of risky 9 and 11 fail; returns what was tried, in order."""
-    real = compute_real
-    tried: list[tuple[str, list[str]]] = []
-    failures = Counter({"9": times, "11": times})
+def _failing(monkeypatch: pytest.MonkeyPatch, times: int = 1) -> list[str]:
+    """The first tokens of risky 9 and 11 cannot be read; returns the days of all that were asked for, in order."""
+    real = LocalStore.token
+    asked: list[str] = []
+    failures = Counter({("risky", "9"): times, ("risky", "11"): times})
 
-    def compute(shop: RunContext, days: Days) -> Iterator[Outcome]:
-        for day, items in days:
-            tried.append((day, [item.aggregation for item in items]))
-            if failures[day] > 0 and any(item.aggregation == "risky" for item in items):
-                failures[day] -= 1
-                rest = [item for item in items if item.aggregation != "risky"]
-                yield from real(shop, [(day, rest)] if rest else [])
-                yield Failed("risky", day, "storage", "hiccup", passing)
-            else:
-                yield from real(shop, [(day, items)])
+    def token(store: LocalStore, partition: Partition) -> Token:
+        asked.append(partition[1])
+        if failures[partition] > 0:
+            failures[partition] -= 1
+            raise StorageError("hiccup")
+        return real(store, partition)
 
-    monkeypatch.setattr("tasks.compute.group.compute", compute)
-    return tried
+    monkeypatch.setattr(LocalStore, "token", token)
+    return asked
 
 
-def test_a_passing_failure_is_tried_once_more_and_nothing_else_is(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what failed and can pass is tried again, and when it passes the task succeeds."""
-    tried = _once(monkeypatch, passing=True)
+def test_a_transient_failure_is_retried_after_the_others(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what failed and may pass is retried, once, and when it passes the task succeeds."""
+    asked = _failing(monkeypatch)
     outcomes = shop.run()
     assert shop.committed() == ALL
     assert Counter(type(one) for one in outcomes) == Counter({Committed: 10})
-    assert [one for one in tried[5:] if one[1]] == [("9", ["risky"]), ("11", ["risky"])]
+    assert asked == [day for day in ("8", "9", "10", "11", "12") for _ in range(2)] + ["9", "11"]
 
 
-def test_a_failure_that_does_not_pass_is_not_tried_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong input stays wrong: no second try."""
-    tried = _once(monkeypatch, passing=False)
-    with pytest.raises(BatchFailed, match="2 results failed: risky 9: hiccup; risky 11: hiccup"):
-        shop.run()
-    assert len(tried) == 5
-
-
-def test_a_second_try_is_the_last(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_attempt_is_the_last(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails again has failed, once, in the outcomes; the run does not go on for ever."""
-    tried = _once(monkeypatch, passing=True, times=9)
+    asked = _failing(monkeypatch, times=9)
     with pytest.raises(BatchFailed) as caught:
         shop.run()
     assert [one.day for one in caught.value.outcomes if isinstance(one, Failed)] == ["9", "11"]
     assert len(caught.value.outcomes) == 10
-    assert [day for day, names in tried if names] == ["8", "9", "10", "11", "12", "9", "11"]
+    assert asked[10:] == ["9", "11"]
+
+
+def test_what_waits_for_its_second_attempt_has_failed_where_the_run_ends(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is told to end makes no second attempt, and names what the first one ended with."""
+    asked = _failing(monkeypatch, times=9)
+    run = shop.workshop()
+    shop.trouble = lambda day: run.stopping.set() if day == "12" else None
+    with pytest.raises(BatchFailed) as caught:
+        compute_days.fn("8 to 12", run, BestEffortIndex(None, "none"), shop.items())
+    assert [one.error for one in caught.value.outcomes if isinstance(one, Failed)] == ["hiccup", "hiccup"]
+    assert asked.count("11") == 2, "once for each of its results"
+
+
+class _Leases(BestEffortIndex):
+    """Notes which leases were given up, and when."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "none")
+        self.steps: list[tuple[str, Partition]] = []
+
+    def finish(self, partition: Partition) -> None:
+        """One result has its outcome."""
+        self.steps.append(("finish", partition))
+
+
+def test_a_lease_is_held_until_the_second_attempt(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else begins a day that this run is about to try again; and observers hear of it once, at its end."""
+    _failing(monkeypatch)
+    leases, heard = _Leases(), []
+
+    class Noting(Observer):
+        def on(self, outcome: Outcome) -> None:
+            heard.append(outcome.partition)
+
+    run = replace(shop.workshop(), observer=Noting())
+    compute_days.fn("8 to 12", run, leases, shop.items())
+    finished = [partition for _, partition in leases.steps]
+    assert finished == heard
+    assert finished[8:] == [("risky", "9"), ("risky", "11")]
+    assert len(set(finished)) == 10
 
 
 def test_a_run_that_is_told_to_end_begins_no_day(shop: Shop, index: Index) -> None:
@@ -252,11 +287,11 @@ def test_the_index_hears_of_commits_even_where_the_task_breaks(
     """Whatever ends a task in the middle, what it committed before is remembered."""
     real = compute_real
 
-    def compute(workshop: RunContext, days: Days) -> Iterator[Outcome]:
-        for day, items in days:
-            if day == "10":
+    def compute(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
+        for item in items:
+            if item.day == "10":
                 raise KeyboardInterrupt
-            yield from real(workshop, [(day, items)])
+            yield from real(run, [item])
 
     monkeypatch.setattr("tasks.compute.group.compute", compute)
     with pytest.raises(KeyboardInterrupt):
@@ -296,7 +331,7 @@ def test_two_sources_of_one_template_are_read_each_in_its_own_way(tmp_path: Path
     with open_store(tmp_path / "out", create=True, remembered=False) as root:
         items = [Item(name, "7", "new") for name in catalog]
         compute_days.fn(
-            "7", RunContext(catalog, InputRoot(tmp_path / "in"), root), BestEffortIndex(None, "none"), [("7", items)]
+            "7", RunContext(catalog, InputRoot(tmp_path / "in"), root), BestEffortIndex(None, "none"), items
         )
         counts = {
             name: pl.read_parquet(tmp_path / "out" / name / "day=7" / "data.parquet").item(0, "x") for name in catalog

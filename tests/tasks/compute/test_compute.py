@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pyarrow as pa
@@ -21,15 +22,17 @@ import pytest
 
 from state.inputs.files import read_contents
 from state.inputs.root import InputRoot
+from state.partition import Partition
 from state.planner.decide import Item
 from state.result.classify import Commit
 from state.result.writing import rows_digest
+from state.store.base import Token
 from state.store.local.day_lock import read_mark
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.compute import group as compute_module
-from tasks.compute import job as attempt
+from tasks.compute import job as jobs
 from tasks.compute.context import OPEN_DRAFTS, AdaptiveBatchSize, RunContext
 from tasks.compute.evaluate import evaluate
 from tasks.compute.group import ATTEMPTS, compute
@@ -52,6 +55,7 @@ class Shop:
     root: LocalStore
     meddle: Callable[[], None] = lambda: None
     calls: int = 0
+    attempts: Counter[str] = field(default_factory=Counter)
     source: Source = field(default_factory=lambda: Source("sales/{day}/*.csv"))
 
     def put(self, content: bytes = OLD, name: str = "a.csv") -> Path:
@@ -78,8 +82,15 @@ class Shop:
     ) -> list[Outcome]:
         """Compute the day with these aggregations."""
         found = [one for function in functions if (one := declared(function))]
-        workshop = RunContext({one.name: one for one in found}, InputRoot(self.input), self.root)
-        return list(compute(workshop, [(DAY, [Item(one.name, DAY, reason, over, files) for one in found])]))
+        run = RunContext({one.name: one for one in found}, InputRoot(self.input), self.root)
+        token = LocalStore.token
+
+        def counted(store: LocalStore, partition: Partition) -> Token:
+            self.attempts[partition[0]] += 1  # an attempt begins with the token
+            return token(store, partition)
+
+        with patch.object(LocalStore, "token", counted):
+            return list(compute(run, [Item(one.name, DAY, reason, over, files) for one in found]))
 
     def committed(self) -> Commit:
         """The commit that stands in the day's place, after its input's digest was seen to be that of the files now."""
@@ -256,7 +267,8 @@ def test_input_that_never_rests_is_given_up(shop: Shop) -> None:
     shop.put(NEW)
     (outcome,) = shop.run(shop.total(), reason="changed")
     assert isinstance(outcome, Failed)
-    assert (outcome.kind, outcome.passing, shop.calls) == ("unsettled", True, ATTEMPTS)
+    assert outcome.kind == "unsettled"
+    assert shop.calls == 2 * ATTEMPTS, "and as often once more, after the others"
     assert place(shop.root).read_bytes() == before
 
 
@@ -307,7 +319,8 @@ def test_a_planned_day_whose_files_go_meanwhile_fails(shop: Shop, standing: bool
     _once(shop, lambda: _file(shop).unlink())
     (outcome,) = shop.run(shop.total(), reason="changed" if standing else "new")
     assert isinstance(outcome, Failed)
-    assert (outcome.kind, outcome.passing) == ("input", True)
+    assert outcome.kind == "input"
+    assert shop.attempts[NAME] - standing == 3, "at once as it changed, and once more as they are gone"
     assert outcome.error == (
         "its files are gone since the plan was made: none matches "
         f"sales/{DAY}/*.csv below {shop.input}; expected 1, or a new run"
@@ -337,7 +350,7 @@ def test_no_day_is_computed_once_the_root_is_another(shop: Shop) -> None:
     _once(shop, replace)
     (outcome,) = shop.run(one)
     assert isinstance(outcome, Failed)
-    assert (outcome.kind, outcome.passing, shop.calls) == ("input", False, 1)
+    assert (outcome.kind, shop.attempts[NAME], shop.calls) == ("input", 1, 1)
     assert "leads to another folder since the run began" in outcome.error
     assert not place(shop.root).exists()
 
@@ -349,10 +362,10 @@ def test_input_that_cannot_be_listed_is_a_failure(shop: Shop, monkeypatch: pytes
         fail(monkeypatch, "scandir", lambda folder: isinstance(folder, int), errno.EIO)
 
     shop.meddle = break_disk
-    for calls in (1, 1):
+    for attempts in (2, 4):
         (outcome,) = shop.run(shop.total())
         assert isinstance(outcome, Failed)
-        assert (outcome.kind, outcome.passing, shop.calls) == ("input", True, calls)
+        assert (outcome.kind, shop.attempts[NAME], shop.calls) == ("input", attempts, 1)
     assert not place(shop.root).exists()
 
 
@@ -497,7 +510,7 @@ def test_one_bad_result_leaves_the_others_committed(shop: Shop, body: Function) 
     }
     failed = outcomes.pop("bad")
     assert isinstance(failed, Failed)
-    assert (failed.kind, failed.passing) == ("aggregation", False)
+    assert (failed.kind, shop.attempts["bad"]) == ("aggregation", 1)
     assert [type(one) for one in outcomes.values()] == [Committed, Committed]
     found = shop.root.lookup(("bad", DAY))
     assert isinstance(found, Commit)
@@ -515,7 +528,7 @@ def test_a_disk_that_fails_is_told_and_leaves_the_old_commit(
     fail(monkeypatch, step, lambda *_, **__: True)
     (outcome,) = shop.run(shop.total(), reason="changed")
     assert isinstance(outcome, Failed)
-    assert (outcome.kind, outcome.passing) == ("storage", True)
+    assert (outcome.kind, shop.attempts[NAME]) == ("storage", 3), "of which one was before"
     assert place(shop.root).read_bytes() == before
 
 
@@ -525,7 +538,7 @@ def test_a_place_that_cannot_be_read_is_left_alone(shop: Shop, monkeypatch: pyte
     fail(monkeypatch, "open", lambda path, *_: str(path).endswith("data.parquet"))
     (outcome,) = shop.run(shop.total(), reason="changed")
     assert isinstance(outcome, Failed)
-    assert (outcome.kind, outcome.passing, shop.calls) == ("storage", True, 1)
+    assert (outcome.kind, shop.attempts[NAME], shop.calls) == ("storage", 3, 1)
 
 
 def test_the_token_is_read_before_the_input(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -573,10 +586,9 @@ def _together(shop: Shop, *functions: Function) -> list[Outcome]:
         folder.mkdir(parents=True)
         (folder / "a.csv").write_bytes(b"amount\nx\n" if number == 2 else b"amount\n%d\n" % number)
     found = [one for function in functions if (one := declared(function))]
-    workshop = RunContext({one.name: one for one in found}, InputRoot(shop.input), shop.root)
-    workshop.pace.results = 100
-    days = [(day, [Item(one.name, day, "new") for one in found]) for day in DAYS]
-    return list(compute(workshop, days))
+    run = RunContext({one.name: one for one in found}, InputRoot(shop.input), shop.root)
+    run.batch_size.results = 100
+    return list(compute(run, [Item(one.name, day, "new") for day in DAYS for one in found]))
 
 
 def _strict(shop: Shop) -> Function:
@@ -609,7 +621,7 @@ def _break_second_result(monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyError("a bug")
         return rows_digest(table)
 
-    monkeypatch.setattr(attempt, "rows_digest", digest)
+    monkeypatch.setattr(jobs, "rows_digest", digest)
 
 
 def test_what_breaks_one_day_of_a_group_breaks_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -620,7 +632,7 @@ def test_what_breaks_one_day_of_a_group_breaks_no_other(shop: Shop, monkeypatch:
 
 
 def test_what_breaks_a_day_leaves_each_of_its_results_one_outcome(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However far each result of the day had come, it is named once: done, failed, or broken."""
+    """However far each result of the day had come, it is named once, and what breaks one breaks no other."""
 
     @aggregation(shop.source)
     def bad(sales: pl.LazyFrame) -> pl.LazyFrame:
@@ -636,7 +648,7 @@ def test_what_breaks_a_day_leaves_each_of_its_results_one_outcome(shop: Shop, mo
     outcomes = shop.run(bad, shop.total(), last)
     assert {one.aggregation: getattr(one, "kind", "") for one in outcomes} == {
         "bad": "aggregation",
-        "totals": "broken",
+        "totals": "",
         "last": "broken",
     }
     assert len(outcomes) == 3
@@ -660,9 +672,9 @@ def test_no_day_is_published_before_all_of_its_group_are_flushed(shop: Shop, mon
     monkeypatch.setattr(os, "fsync", flush)
     monkeypatch.setattr(os, "rename", renamed)
     outcomes = _together(shop, _strict(shop))
-    assert [next(group) for _, group in groupby(steps)] == ["draft", "rename", "folder"]
-    assert Counter(steps) == Counter(draft=3, rename=2, folder=4)
-    assert sorted(getattr(one, "kind", "") for one in outcomes) == ["", "", "input", "storage"]
+    first, second = [("draft", 3), ("rename", 2), ("folder", 4)], [("draft", 1), ("rename", 1), ("folder", 3)]
+    assert [(step, len(list(group))) for step, group in groupby(steps)] == first + second
+    assert sorted(getattr(one, "kind", "") for one in outcomes) == ["", "", "", "input"]
 
 
 def test_a_day_that_changes_is_begun_anew_alone(shop: Shop) -> None:

@@ -1,0 +1,65 @@
+"""The inputs of a group of jobs: each day of a source is read once for all of them, and verified once."""
+
+from __future__ import annotations
+
+from state.errors import StorageError
+from state.inputs.files import DayFiles
+from state.inputs.root import InputRoot, InputRootGone
+from tasks.catalog.declare import Source
+from tasks.compute.outcomes import JobFailed
+from tasks.inputs.reading import DayInput, read_day
+from tasks.inputs.run_listing import RunListing, logical_now
+
+
+class DayInputs:
+    """What a group reads. To be made once all of its tokens are read: folders are listed as they are after that.
+
+    ``bytes`` is how much memory all that was read takes, as far as it counts.
+    """
+
+    def __init__(self, root: InputRoot, listing: RunListing) -> None:
+        self.bytes = 0
+        self._root = root
+        self._listing = listing
+        self._as_of: int | None = logical_now()
+        self._read: dict[tuple[Source, str], DayInput] = {}
+        self._verified: set[tuple[Source, str]] = set()
+
+    def listed(self, source: Source, day: str) -> DayFiles:
+        """What a listing shows of a day's files. Raises StorageError."""
+        return self._listing.list_day(source, day, self._as_of)
+
+    def read(self, source: Source, day: str) -> DayInput | None:
+        """A day's files, read and digested; None where there is none. Raises JobFailed, InputChanged."""
+        if (source, day) not in self._read:
+            try:
+                found = read_day(source, self._root, day, self._listing, self._as_of)
+            except (StorageError, OSError) as error:
+                raise _failure(error) from error
+            if found is None:
+                return None
+            self._read[source, day] = found
+            self.bytes += found.bytes
+        return self._read[source, day]
+
+    def expire(self) -> None:
+        """Forget what was verified: from now on each input is verified again, as it is from the next call on."""
+        self._as_of = None
+        self._verified.clear()
+
+    def verify(self, source: Source, day: str) -> None:
+        """Check that the files are still those that were read. Raises InputChanged, JobFailed."""
+        if (source, day) in self._verified:
+            return
+        if self._as_of is None:
+            self._as_of = logical_now()
+        try:
+            self._read[source, day].check(self._as_of)
+        except (StorageError, OSError) as error:
+            raise _failure(error) from error
+        self._verified.add((source, day))
+
+
+def _failure(error: StorageError | OSError) -> JobFailed:
+    # A root that is another one now stays that for the rest of the run.
+    return JobFailed("input", str(error), transient=not isinstance(error, InputRootGone))
