@@ -37,7 +37,6 @@ def scan(
     StorageError where a result cannot be read or is damaged, or where there is none; ConfigurationError for ``days`` or
     settings that are wrong.
     """
-    asked = parse_range(days) if days is not None else None
     if output is None:
         from state.settings import read_settings  # pydantic takes a tenth of a second
 
@@ -46,12 +45,18 @@ def scan(
     if store is None:
         raise StorageError(f"{output} is no output of Noonmark: it has no marker", command="python -m flows.daily")
     with store:
-        found = [day for day in store.days(aggregation) if asked is None or day in asked]
-        read = [one for day in sorted(found, key=order) if (one := _read(store, aggregation, day, version))]
+        return scan_store(store, aggregation, days, version)
+
+
+def scan_store(store: Store, aggregation: str, days: str | None = None, version: int | None = None) -> pl.LazyFrame:
+    """As ``scan``, from an open store."""
+    asked = parse_range(days) if days is not None else None
+    found = [day for day in store.days(aggregation) if asked is None or day in asked]
+    read = [one for day in sorted(found, key=order) if (one := _read(store, aggregation, day, version))]
     if not read:
         narrowed = f" of version {version}" * (version is not None) + (f" for days {days}" if days else "")
         raise StorageError(
-            f"{aggregation} has no committed result{narrowed} in {output}", command="python -m flows.daily"
+            f"{aggregation} has no committed result{narrowed} in {store.path}", command="python -m flows.daily"
         )
     _require_one_schema(aggregation, [commit for commit, _ in read])
     return pl.concat([frame for _, frame in read])

@@ -1,6 +1,7 @@
 """A tour for newcomers: what Noonmark is, one idea a test, in the order in which one meets them.
 
-No server runs here, neither Prefect's nor Redis: the output directory alone is the truth.
+No server runs here, neither Prefect's nor Redis: the output alone is the truth. Each stop is made with two kinds of
+output, a folder and an object store in memory.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from state import outputs
 from state.index.best_effort import BestEffortIndex
 from state.inputs.root import InputRoot
 from state.planner.plan import Selection
 from state.result.classify import Commit, Damaged
-from state.store.local.root import open_store
 from tasks.catalog.declare import Aggregation, Source, aggregation, declared
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed, Failed
 from tasks.survey import survey
+from tests.tour_outputs import InMemory, OnDisk, Output
 
 sales = Source("sales/{day}/*.csv")
 
@@ -34,9 +34,9 @@ def items_by_shop(sales: pl.LazyFrame) -> pl.LazyFrame:
 class Tour:
     """A small project: raw files of two days, and one aggregation."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, output: Output) -> None:
         self.raw = folder / "raw"
-        self.output = folder / "aggregates"
+        self.output = output
         self.declare(items_by_shop)
         self.sell("2024-05-01", "north,3", "south,4", "north,5")
         self.sell("2024-05-02", "south,6")
@@ -58,26 +58,26 @@ class Tour:
 
     def plan(self) -> dict[str, str]:
         """Why which day would be computed now."""
-        with open_store(self.output, create=True, remembered=False) as root:
-            found = survey(self.catalog, InputRoot(self.raw), root, BestEffortIndex(None), Selection(), 1)
+        with self.output.open() as store:
+            found = survey(self.catalog, InputRoot(self.raw), store, BestEffortIndex(None), Selection(), 1)
             return {item.day: item.reason for item in found.plan.items}
 
     def run(self) -> list[Committed | Failed]:
         """Compute and publish what is planned."""
-        with open_store(self.output, create=True, remembered=False) as root:
-            found = survey(self.catalog, InputRoot(self.raw), root, BestEffortIndex(None), Selection(), 1)
-            run = RunContext(self.catalog, InputRoot(self.raw), root)
+        with self.output.open() as store, store.run_note() as note:
+            found = survey(self.catalog, InputRoot(self.raw), store, BestEffortIndex(None), Selection(), 1)
+            run = RunContext(self.catalog, InputRoot(self.raw), store, note=note)
             return [one for one in compute(run, found.plan.items) if isinstance(one, Committed | Failed)]
 
-    def result(self, day: str) -> Path:
-        """The file of a day's result."""
-        return self.output / "items_by_shop" / f"day={day}" / "data.parquet"
+
+FIRST = ("items_by_shop", "2024-05-01")
+SECOND = ("items_by_shop", "2024-05-02")
 
 
-@pytest.fixture
-def tour(tmp_path: Path) -> Tour:
+@pytest.fixture(params=[OnDisk, InMemory])
+def tour(request: pytest.FixtureRequest, tmp_path: Path) -> Tour:
     """Two days of raw files, and no result yet."""
-    return Tour(tmp_path)
+    return Tour(tmp_path, request.param(tmp_path / "aggregates"))
 
 
 def test_an_aggregation_is_a_plain_function() -> None:
@@ -94,9 +94,16 @@ def test_a_plan_says_which_day_and_why(tour: Tour) -> None:
 
 
 def test_results_are_plain_parquet(tour: Tour) -> None:
-    """One file for a day, in a hive-partitioned folder that polars, DuckDB, pandas and Spark read."""
+    """One file for a day, that any reader of Parquet reads."""
     tour.run()
-    found = pl.read_parquet(tour.output / "items_by_shop").sort("day", "shop")
+    assert pl.read_parquet(tour.output.content(FIRST)).rows() == [("north", 8), ("south", 4)]
+
+
+def test_a_folder_of_results_is_a_dataset(tmp_path: Path) -> None:
+    """Each day is a hive partition, so polars, DuckDB, pandas and Spark read all days at once."""
+    tour = Tour(tmp_path, OnDisk(tmp_path / "aggregates"))
+    tour.run()
+    found = pl.read_parquet(tmp_path / "aggregates/items_by_shop").sort("day", "shop")
     assert found.select(pl.col("day").cast(str), "shop", "items").rows() == [
         ("2024-05-01", "north", 8),
         ("2024-05-01", "south", 4),
@@ -116,33 +123,33 @@ def test_a_late_row_is_noticed_and_a_touch_is_not(tour: Tour) -> None:
 def test_a_result_carries_its_own_proof(tour: Tour) -> None:
     """The file says what it is, of which input, in which generation; no database has to be asked."""
     tour.run()
-    with open_store(tour.output, create=True, remembered=False) as root:
-        found = root.lookup(("items_by_shop", "2024-05-01"))
+    with tour.output.open() as store:
+        found = store.lookup(FIRST)
     assert isinstance(found, Commit)
     assert (found.record.day, found.record.generation, found.record.rows) == ("2024-05-01", 1, 2)
     assert found.record.inputs["sales"].rows == 3
 
 
-def test_damage_is_found_and_kept_and_mended(tour: Tour) -> None:
+def test_damage_is_found_and_kept_and_repaired(tour: Tour) -> None:
     """What is torn is not adopted, and not destroyed either."""
     tour.run()
-    tour.result("2024-05-02").write_bytes(b"torn")
-    with open_store(tour.output, create=True, remembered=False) as root:
-        assert isinstance(root.lookup(("items_by_shop", "2024-05-02")), Damaged)
+    tour.output.overwrite(SECOND, b"torn")
+    with tour.output.open() as store:
+        assert isinstance(store.lookup(SECOND), Damaged)
     assert tour.plan() == {"2024-05-02": "corrupt"}
     tour.run()
-    assert [path.read_bytes() for path in (tour.output / "_noonmark/set_aside").iterdir()] == [b"torn"]
-    assert outputs.scan("items_by_shop", output=tour.output).collect().height == 3
+    assert tour.output.set_aside() == [b"torn"]
+    assert tour.output.read("items_by_shop").height == 3
 
 
 def test_a_bad_day_harms_no_other_and_keeps_its_last_good_result(tour: Tour) -> None:
     """The others are committed; the bad one is named, and what was there before is still there."""
     tour.run()
-    good = tour.result("2024-05-02").read_bytes()
+    good = tour.output.content(SECOND)
     tour.sell("2024-05-02", "south,many")
     tour.sell("2024-05-03", "south,1")
     assert {one.day: type(one) for one in tour.run()} == {"2024-05-02": Failed, "2024-05-03": Committed}
-    assert tour.result("2024-05-02").read_bytes() == good
+    assert tour.output.content(SECOND) == good
 
 
 def test_old_code_overwrites_nothing_that_newer_code_wrote(tour: Tour) -> None:
