@@ -14,7 +14,6 @@ from state.inputs.root import InputRoot
 from state.planner.current import Declared
 from state.result.schemas import Schemas
 from state.store.base import RunNote, Store
-from state.store.local.run_note import LocalRunNote
 from state.store.local.store import LocalStore
 from tasks.catalog.load import Catalog, load
 from tasks.compute.outcomes import Observer
@@ -61,9 +60,10 @@ class RunSpec(NamedTuple):
 class RunContext:
     """What every computation of a run shares.
 
-    ``stopping`` is set when the run is told to end, ``note`` says on disk what is being computed, and ``module`` is
-    where another process finds the catalog. ``broken_links`` are those that the survey found, by the key of their
-    source; ``schemas`` are those of the results that the run found, and of those that it makes.
+    ``stopping`` is set when the run is told to end, and ``module`` is where another process finds the catalog. ``note``
+    records what is being computed; it is None in a process whose parent records it. ``broken_links`` are those that the
+    survey found, by the key of their source; ``schemas`` are those of the results that the run found, and of those that
+    it makes.
     """
 
     catalog: Catalog
@@ -74,7 +74,7 @@ class RunContext:
     schemas: Schemas = field(default_factory=Schemas)
     stopping: threading.Event = field(default_factory=threading.Event)
     broken_links: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    note: RunNote = field(default_factory=LocalRunNote)
+    note: RunNote | None = None
     module: str = ""
 
     @classmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from state import clock
 from state.partition import Partition
@@ -41,7 +41,7 @@ def compute(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
         began = clock.monotonic()
         group, inputs = _begin(run, todo)
         goes_on = [job for job in group if job.outcome is None]
-        with run.note.computing(job.partition for job in goes_on):
+        with run.note.computing(job.partition for job in goes_on) if run.note else nullcontext():
             _finish(run, goes_on, inputs)
         run.batch_size.took(len(group), clock.monotonic() - began)
         at_once = []

@@ -21,9 +21,9 @@ from state.store.local.staging import abandoned, private_files, staged_file
 
 
 class LocalRunNote:
-    """As ``RunNote``. The file is created with the first result that the run computes; without a root, never."""
+    """As ``RunNote``. The file is created with the first result that the run computes."""
 
-    def __init__(self, root: Folder | None = None) -> None:
+    def __init__(self, root: Folder) -> None:
         self._root = root
         self._partitions: dict[int, list[Partition]] = {}
         self._lock = threading.Lock()
@@ -52,8 +52,6 @@ class LocalRunNote:
                 self._write()
 
     def _write(self) -> None:
-        if self._root is None:
-            return
         content = json.dumps([one for some in self._partitions.values() for one in some]).encode()
         with suppress(OSError):  # such as a full disk, which the results that are written beside it report
             if self._fd is None:
