@@ -12,9 +12,9 @@ from tests.memory_store import MemoryStore
 from tests.state.store.conformance import (
     broken,
     test_damage,
-    test_durability,
     test_fencing,
     test_notes,
+    test_power_cuts,
     test_reading,
     test_staging,
     test_tokens,
@@ -25,17 +25,17 @@ from tests.state.store.conformance.harness.in_memory import in_memory
 
 CAUGHT: list[tuple[type[Bucket | MemoryStore], Callable[[Harness], None]]] = [
     (broken.Unconditional, test_staging.test_a_commit_at_the_last_instant_loses_nothing),
-    (broken.FlushesNoContent, test_durability.test_nothing_is_seen_before_its_content_is_durable),
+    (broken.FlushesNoContent, test_power_cuts.test_nothing_is_seen_before_its_content_is_durable),
     (
         broken.FlushesNoPublication,
-        partial(test_durability.test_a_reported_commit_survives_a_power_cut, before="nothing", names_stay=False),
+        partial(test_power_cuts.test_a_reported_commit_survives_a_power_cut, before="nothing", names_stay=False),
     ),
     (
         broken.FlushesNothingSetAside,
         partial(test_damage.test_damage_is_kept_before_it_is_replaced, names_stay=True),
     ),
-    (broken.HidesFailedFlushes, test_durability.test_what_cannot_be_made_durable_is_not_published),
-    (broken.HidesFailedFlushes, test_durability.test_a_publication_that_cannot_be_made_durable_is_told),
+    (broken.HidesFailedFlushes, test_power_cuts.test_what_cannot_be_made_durable_is_not_published),
+    (broken.HidesFailedFlushes, test_power_cuts.test_a_publication_that_cannot_be_made_durable_is_told),
     (broken.ErrorIsAbsence, test_tokens.test_an_error_is_no_token),
     (broken.BlindPut, test_fencing.test_another_writers_commit_supersedes),
     (broken.NumberAlone, test_fencing.test_the_same_number_is_not_the_same_commit),
@@ -48,7 +48,7 @@ CAUGHT: list[tuple[type[Bucket | MemoryStore], Callable[[Harness], None]]] = [
     (broken.SetsNothingAside, test_damage.test_damage_is_set_aside_byte_for_byte),
     (broken.TakesDamageAway, test_damage.test_a_failed_publication_over_damage_destroys_nothing),
     (broken.IgnoresVerify, test_staging.test_what_verify_raises_is_the_answer),
-    (broken.VerifiesFirst, test_durability.test_what_cannot_be_made_durable_is_not_published),
+    (broken.VerifiesFirst, test_power_cuts.test_what_cannot_be_made_durable_is_not_published),
     (broken.VerifiesLast, test_staging.test_verify_comes_before_publication),
     (broken.AllOrNone, partial(test_staging.test_an_error_of_one_is_no_others, step="publish")),
     (broken.OrdersAnswers, test_staging.test_answers_stand_in_the_groups_order),
@@ -67,7 +67,7 @@ CAUGHT: list[tuple[type[Bucket | MemoryStore], Callable[[Harness], None]]] = [
     (broken.DropsNotesOfDeadRuns, test_upkeep.test_notes_of_dead_runs_stay_until_they_are_dealt_with),
     (broken.OverwritesNotes, test_notes.test_what_is_not_ours_is_set_aside),
     (broken.FlushesNoNotes, partial(test_notes.test_a_durable_note_survives_a_power_cut, names_stay=True)),
-    (broken.SyncsNothing, test_durability.test_sync_makes_durable_what_others_left),
+    (broken.SyncsNothing, test_power_cuts.test_sync_makes_durable_what_others_left),
 ]
 
 
