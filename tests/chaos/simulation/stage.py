@@ -204,7 +204,7 @@ class Stage:
     def replacements(self) -> dict[str, object]:
         """Everything that is put under the real modules."""
         storage = self.storage
-        found = standing_in("state.filesystem", os=storage, fcntl=self.locks)
+        found = standing_in("state.filesystem", os=storage, fcntl=self.locks, ctypes=storage)
         found |= standing_in("state.store.local", uuid=self.nonces)
         classify = light.classify_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
         return found | {
@@ -212,7 +212,6 @@ class Stage:
             "state.result.verify.broken_seal": nothing,
             "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
             "tasks.deep_check.edited_inputs": none_of,
-            "state.filesystem.durable._syncfs": lambda: storage.syncfs,
             "state.filesystem.file_locks._open_here": set(),
             "state.result.classify.classify": classify,
             "state.index.best_effort.Connection": lambda _: self.server,

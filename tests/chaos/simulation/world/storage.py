@@ -249,6 +249,10 @@ class Storage:
         self.step("sync", "")
         self.disk.flush_all()
 
+    def CDLL(self, _: None, **__: object) -> Storage:  # noqa: N802 its name in ``ctypes``
+        """The C library, of which ``syncfs`` alone is called."""
+        return self
+
     def syncfs(self, fd: int) -> int:
         """As ``syncfs`` of the C library."""
         self.sync()
