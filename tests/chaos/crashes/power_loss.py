@@ -181,9 +181,7 @@ CAMPAIGN = Campaign(
     mutants={
         "no file flush": Hunt(4_000, 400, tests_options={"kinds": ("ext4",)}, slow=True),
         "no folder flush at all": Hunt(4_000, 400, tests_options={"kinds": ("ext4",)}, slow=True),
-        "no flush before reporting another's commit": Hunt(
-            4_000, 400, tests_options={"kinds": ("ext4",), "situations": ("changed day",)}, slow=True
-        ),
+        "no flush before reporting another's commit": Hunt(4_000, 400, tests_options={"kinds": ("xfs",)}, slow=True),
         "written in place": Hunt(4_000, 400, tests_options={"kinds": ("ext4",)}, slow=True),
     },
     timeout=300,
