@@ -17,7 +17,7 @@ from tests.state.store.conformance.harness.steps import (
     commit,
     stage,
 )
-from tests.state.store.conformance.test_reading import altered
+from tests.state.store.conformance.test_scans_and_reads import altered
 
 
 def damage(given: Harness) -> bytes:
