@@ -20,7 +20,7 @@ from tasks.compute.outcomes import Observer
 from tasks.inputs.run_listing import RunListing
 from tasks.planning import planned
 
-OPEN_DRAFTS = 128
+OPEN_STAGED = 128
 """How many files a whole run's results have open at most, two each: a process may have 256 open, and needs others."""
 
 
@@ -32,7 +32,7 @@ class AdaptiveBatchSize:
     WANTED_SECONDS = 0.5
 
     def __init__(self, workers: int = 1) -> None:
-        self._most = max(1, OPEN_DRAFTS // (2 * workers))
+        self._most = max(1, OPEN_STAGED // (2 * workers))
         self.results = min(4, self._most)
 
     def took(self, results: int, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Runs the aggregations of days over their frames: together where all go well, one by one to tell which one does not.
+"""Runs the aggregations of days over their frames: together where all go well, one by one to find the one that fails.
 
 Together, polars reads a day's common input once, and no core waits for Python between small days. Nothing is written
 here, and a user's function that raises, panics or returns something else is an answer like any other.
@@ -6,9 +6,9 @@ here, and a user's function that raises, panics or returns something else is an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Literal
 
 import polars as pl
@@ -18,10 +18,11 @@ from state.errors import error_text
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
 from tasks.catalog.formats import File
+from tasks.compute.outcomes import JobFailed
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
 
-Kind = Literal["input", "aggregation"]
+Engine = Literal["in-memory", "streaming"]
 _ROWS = "rows"
 
 
@@ -33,12 +34,10 @@ class Evaluated:
     rows: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
-    """Why there is no result: the ``input`` cannot be read as declared, or the ``aggregation`` does not work on it."""
-
-    kind: Kind
-    error: str
+Results = Mapping[str, Evaluated | JobFailed]
+"""The result of each aggregation, by its name, or why there is none: the ``input`` cannot be read as declared, or the
+``aggregation`` does not work on it.
+"""
 
 
 def evaluate(days: Sequence[tuple[Sequence[Aggregation], Mapping[Source, DayInput]]]) -> list[Results]:
@@ -47,7 +46,7 @@ def evaluate(days: Sequence[tuple[Sequence[Aggregation], Mapping[Source, DayInpu
     Days that lie in memory are computed in one call; one that is read from disk is bounded in memory by itself.
     """
     with exit_guard():
-        asked = [_Day(aggregations, taken) for aggregations, taken in days]
+        asked = [_Day(aggregations, inputs) for aggregations, inputs in days]
         _collect([one for one in asked if one.in_memory], "in-memory")
         for one in asked:
             if not one.in_memory:
@@ -55,65 +54,93 @@ def evaluate(days: Sequence[tuple[Sequence[Aggregation], Mapping[Source, DayInpu
         return [one.results() for one in asked]
 
 
-Results = Mapping[str, Evaluated | Misfit]
-"""The result of each aggregation, by its name."""
 _Name = str | Source
 """A query: an aggregation by its name, or the number of a source's rows by the source."""
-_Collected = dict[_Name, pl.DataFrame | BaseException]
 
 
 class _Day:
-    """The queries of one day, and what came of each. Two sources may read the same files differently, so each has a
-    frame of its own.
+    """The queries of one day, and what came of each: a frame, or an error.
+
+    Two sources may read the same files differently, so each has a frame of its own.
     """
 
-    def __init__(self, aggregations: Sequence[Aggregation], taken: Mapping[Source, DayInput]) -> None:
+    def __init__(self, aggregations: Sequence[Aggregation], inputs: Mapping[Source, DayInput]) -> None:
         self.queries: dict[_Name, pl.LazyFrame] = {}
-        self.collected: _Collected = {}
+        self.collected: dict[_Name, pl.DataFrame | BaseException] = {}
         self._aggregations = aggregations
-        self._taken = taken
+        self._inputs = inputs
         self._frames: dict[Source, pl.LazyFrame] = {}
-        self._misfits: dict[_Name, Misfit] = {}
-        for source, one in taken.items():
+        self._faults: dict[Source, JobFailed | None] = {}
+        for source, one in inputs.items():
             frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
-                self._misfits[source] = _unreadable(one, frame.error)
+                self.collected[source] = _unreadable(one, frame.error)
             else:
                 self._frames[source] = frame
         for aggregation in aggregations:
-            self._plan(aggregation)
+            planned = self._planned(aggregation)
+            if isinstance(planned, pl.LazyFrame):
+                self.queries[aggregation.name] = planned
+            else:
+                self.collected[aggregation.name] = planned
         for source, frame in self._frames.items():
             self.queries[source] = frame.select(pl.len().alias(_ROWS))
 
     @property
     def in_memory(self) -> bool:
         """Whether all its files are; then the in-memory engine takes half the streaming engine's time."""
-        return all(self._taken[source].in_memory for source in self._frames)
+        return all(self._inputs[source].in_memory for source in self._frames)
 
-    def _plan(self, aggregation: Aggregation) -> None:
+    def _planned(self, aggregation: Aggregation) -> pl.LazyFrame | BaseException:
         sources = aggregation.sources.values()
-        if bad := next((self._misfits[source] for source in sources if source in self._misfits), None):
-            self._misfits[aggregation.name] = bad
-            return
+        for source in sources:
+            if isinstance(error := self.collected.get(source), JobFailed):
+                return error
         frames = [self._frames[source] for source in sources]
         planned: object = guarded_call(lambda: aggregation.function(*frames))
         if isinstance(planned, Raised):
-            self.collected[aggregation.name] = planned.error
-        elif isinstance(planned, pl.LazyFrame):
-            self.queries[aggregation.name] = planned
-        else:
-            told = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
-            self._misfits[aggregation.name] = Misfit("aggregation", told)
+            return planned.error
+        if isinstance(planned, pl.LazyFrame):
+            return planned
+        found = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
+        return JobFailed("aggregation", found)
 
     def results(self) -> Results:
         """What came of it."""
-        fault = cache(lambda source: _fault(self._taken[source], self._frames[source]))
-        return {
-            one.name: self._misfits.get(one.name) or _result(one, self.collected, fault) for one in self._aggregations
-        }
+        return {one.name: self._result(one) for one in self._aggregations}
+
+    def _result(self, aggregation: Aggregation) -> Evaluated | JobFailed:
+        frame = self.collected[aggregation.name]
+        if isinstance(frame, JobFailed):
+            return frame
+        rows = {}
+        for name, source in aggregation.sources.items():
+            counted = self.collected[source]
+            failed = isinstance(frame, BaseException) or isinstance(counted, BaseException)
+            if failed and (fault := self._fault(source)):
+                return _both(fault, frame, aggregation)
+            if isinstance(counted, BaseException):  # it could be read a moment later: a disk's whim
+                return JobFailed("input", f"{source} cannot be read: {error_text(counted)}")
+            rows[name] = int(counted.item())
+        if isinstance(frame, BaseException):
+            return _raised(aggregation, frame, rows)
+        if wrong := misnamed(frame.schema):
+            return JobFailed("aggregation", f"{wrong} ({aggregation.place})")
+        if not frame.width:
+            return JobFailed("aggregation", f"its result has no column ({aggregation.place})")
+        return Evaluated(frame, rows)
+
+    def _fault(self, source: Source) -> JobFailed | None:
+        """What is wrong with an input itself. It is read once more for that: a query parses no column that it leaves
+        out.
+        """
+        if source not in self._faults:
+            read = guarded_call(partial(_read_through, self._frames[source]))
+            self._faults[source] = _unreadable(self._inputs[source], read.error) if isinstance(read, Raised) else None
+        return self._faults[source]
 
 
-def _collect(days: Sequence[_Day], engine: Literal["in-memory", "streaming"]) -> None:
+def _collect(days: Sequence[_Day], engine: Engine) -> None:
     """Run all queries in one call. Where that fails, halves show which day does not work, and of that which query."""
     asked = [(day, name) for day in days for name in day.queries]
     frames = guarded_call(lambda: pl.collect_all([day.queries[name] for day, name in asked], engine=engine))
@@ -121,62 +148,30 @@ def _collect(days: Sequence[_Day], engine: Literal["in-memory", "streaming"]) ->
         for (day, name), frame in zip(asked, frames, strict=True):
             day.collected[name] = frame
     elif len(days) == 1:
-        _collect_singly(days[0], engine)
+        for name, query in days[0].queries.items():
+            one = guarded_call(partial(_collect_one, query, engine))
+            days[0].collected[name] = one.error if isinstance(one, Raised) else one
     else:
         half = len(days) // 2
         _collect(days[:half], engine)
         _collect(days[half:], engine)
 
 
-def _collect_singly(day: _Day, engine: Literal["in-memory", "streaming"]) -> None:
-    for name, query in day.queries.items():
-        frame = guarded_call(partial(_collect_one, query, engine))
-        day.collected[name] = frame.error if isinstance(frame, Raised) else frame
-
-
-def _collect_one(query: pl.LazyFrame, engine: Literal["in-memory", "streaming"]) -> pl.DataFrame:
+def _collect_one(query: pl.LazyFrame, engine: Engine) -> pl.DataFrame:
     return query.collect(engine=engine)
 
 
-def _result(
-    aggregation: Aggregation,
-    collected: Mapping[_Name, pl.DataFrame | BaseException],
-    fault: Callable[[Source], Misfit | None],
-) -> Evaluated | Misfit:
-    frame = collected[aggregation.name]
-    rows = {}
-    for name, source in aggregation.sources.items():
-        counted = collected[source]
-        bad = fault(source) if isinstance(frame, BaseException) or isinstance(counted, BaseException) else None
-        if bad:
-            return _both(bad, frame, aggregation)
-        if isinstance(counted, BaseException):  # it could be read a moment later: a disk's whim
-            return Misfit("input", f"{source} cannot be read: {error_text(counted)}")
-        rows[name] = int(counted.item())
-    if isinstance(frame, BaseException):
-        return _raised(aggregation, frame, rows)
-    if wrong := misnamed(frame.schema):
-        return Misfit("aggregation", f"{wrong} ({aggregation.place})")
-    if not frame.width:
-        return Misfit("aggregation", f"its result has no column ({aggregation.place})")
-    return Evaluated(frame, rows)
-
-
-def _fault(taken: DayInput, frame: pl.LazyFrame) -> Misfit | None:
-    """What is wrong with the input itself, told after the fact: polars parses no column that a query leaves out."""
-    read = guarded_call(lambda: _read_through(frame))
-    return _unreadable(taken, read.error) if isinstance(read, Raised) else None
-
-
-def _unreadable(taken: DayInput, error: BaseException) -> Misfit:
-    unreadable = f"{taken.source.template.pattern(taken.day)} cannot be read as declared"
-    for file, content in taken.each():
-        read = guarded_call(partial(_read_file, taken.source, content))
-        if isinstance(read, Raised):
-            return Misfit("input", f"{unreadable}: {error_text(read.error)} (in {file.path!r}, {file.size:,} bytes)")
-    number = len(taken.files.files)
+def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
+    """Why an input cannot be read, with the name of the first bad file."""
+    unreadable = f"{read.source.template.pattern(read.day)} cannot be read as declared"
+    for file, content in read.each():
+        alone = guarded_call(partial(_read_file, read.source, content))
+        if isinstance(alone, Raised):
+            where = f"(in {file.path!r}, {file.size:,} bytes)"
+            return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}")
+    number = len(read.files.files)
     together = f", its {number:,} files together" if number > 1 else ""
-    return Misfit("input", f"{unreadable}{together}: {error_text(error)}")
+    return JobFailed("input", f"{unreadable}{together}: {error_text(error)}")
 
 
 def _read_file(source: Source, file: File) -> None:
@@ -187,13 +182,13 @@ def _read_through(frame: pl.LazyFrame) -> None:
     frame.select(pl.all().count()).collect(engine="streaming")
 
 
-def _both(bad: Misfit, met: pl.DataFrame | BaseException, aggregation: Aggregation) -> Misfit:
-    if isinstance(met, BaseException) and (text := error_text(met)) not in bad.error:
-        return Misfit(bad.kind, f"{bad.error}; the aggregation met {text} ({aggregation.place_of(met)})")
-    return bad
+def _both(fault: JobFailed, answer: pl.DataFrame | BaseException, aggregation: Aggregation) -> JobFailed:
+    if isinstance(answer, BaseException) and (text := error_text(answer)) not in fault.error:
+        return JobFailed(fault.kind, f"{fault.error}; the aggregation met {text} ({aggregation.place_of(answer)})")
+    return fault
 
 
-def _raised(aggregation: Aggregation, error: BaseException, rows: Mapping[str, int]) -> Misfit:
+def _raised(aggregation: Aggregation, error: BaseException, rows: Mapping[str, int]) -> JobFailed:
     empty = [name for name, number in rows.items() if not number and isinstance(error, PolarsError)]
     hint = f"; {empty[0]} has no row, and a column without values is text unless its type is declared" if empty else ""
-    return Misfit("aggregation", f"it failed: {error_text(error)} ({aggregation.place_of(error)}){hint}")
+    return JobFailed("aggregation", f"it failed: {error_text(error)} ({aggregation.place_of(error)}){hint}")

@@ -16,9 +16,9 @@ from state.planner.decide import Item
 from state.store.base import Staged
 from tasks.compute.context import RunContext
 from tasks.compute.day_inputs import DayInputs
-from tasks.compute.evaluate import Evaluated, Misfit, evaluate
+from tasks.compute.evaluate import Evaluated, evaluate
 from tasks.compute.job import Job
-from tasks.compute.outcomes import Outcome
+from tasks.compute.outcomes import JobFailed, Outcome
 
 ATTEMPTS = 3
 """How often a result is begun whose input or commit changes while it is computed."""
@@ -86,14 +86,14 @@ def _finish(run: RunContext, group: Sequence[Job], inputs: DayInputs) -> None:
     """Take jobs from their input to their commits, each step for all of them."""
     results = _evaluated(group)
     inputs.expire()
-    with ExitStack() as drafts:
+    with ExitStack() as scope:
         for job, result in results:
             with job.step("its result cannot be written: "):
-                job.stage(result, inputs, drafts)
+                job.stage(result, inputs, scope)
         _commit(run, [job for job in group if job.outcome is None], inputs)
 
 
-def _evaluated(group: Sequence[Job]) -> list[tuple[Job, Evaluated | Misfit]]:
+def _evaluated(group: Sequence[Job]) -> list[tuple[Job, Evaluated | JobFailed]]:
     days: dict[str, list[Job]] = {}
     for job in group:
         days.setdefault(job.item.day, []).append(job)

@@ -54,7 +54,7 @@ def _serve(first: dict[str, Any], asked: queue.SimpleQueue[list[Item]]) -> None:
 
 def _told(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Committed):
-        return {"nonce": outcome.news.commit.record.nonce, "predecessor": outcome.news.predecessor}
+        return {"nonce": outcome.update.commit.record.nonce, "predecessor": outcome.update.predecessor}
     if isinstance(outcome, Failed):
         return {"kind": outcome.kind, "error": outcome.error}
     return {"status": outcome.status}

@@ -29,7 +29,7 @@ from state.store.base import Staged, Superseded, Token
 from tasks.catalog.declare import Source
 from tasks.compute.context import RunContext
 from tasks.compute.day_inputs import DayInputs
-from tasks.compute.evaluate import Evaluated, Misfit
+from tasks.compute.evaluate import Evaluated
 from tasks.compute.outcomes import Committed, Failed, JobFailed, JobSkipped, Outcome, Skipped
 from tasks.inputs.reading import DayInput
 
@@ -88,7 +88,7 @@ class Job:
         self.transient = transient
 
     def claim(self) -> None:
-        """Read what the result may be published over. That comes before any look at the input."""
+        """Read what the result may be published over. That comes before the input is read."""
         self.token = self._run.store.token(self.partition)
         found = self.token.found
         if isinstance(found, Newer) or (isinstance(found, Commit) and found.record.version > self._declared.version):
@@ -98,7 +98,7 @@ class Job:
         """Read the input, unless another run has committed the result meanwhile."""
         if isinstance(self.token.found, Commit) and self.token.nonce != self.item.over:
             self.skip_if_current(self._listed(inputs), {})  # that spares reading
-        self.inputs = self._taken(inputs)
+        self.inputs = self._found(inputs)
         if self.item.reason == "forced" and self.token.nonce == self.item.over:
             return
         contents: dict[tuple[str, str], list[str]] = {}
@@ -114,10 +114,10 @@ class Job:
         ):
             raise JobSkipped(found.status)
 
-    def stage(self, result: Evaluated | Misfit, inputs: DayInputs, drafts: ExitStack) -> None:
-        """Write what was computed where no reader sees it, for as long as ``drafts`` lasts."""
+    def stage(self, result: Evaluated | JobFailed, inputs: DayInputs, scope: ExitStack) -> None:
+        """Write what was computed where no reader sees it, for as long as ``scope`` lasts."""
         try:
-            self.staged = self._written(result, drafts)
+            self.staged = self._written(result, scope)
         except JobFailed:
             self.verify(inputs)  # what was read while it was being replaced is nobody's fault
             raise
@@ -142,16 +142,16 @@ class Job:
         except StorageError:
             return {}  # reading it says what is wrong
 
-    def _taken(self, inputs: DayInputs) -> dict[str, DayInput]:
-        taken = {}
+    def _found(self, inputs: DayInputs) -> dict[str, DayInput]:
+        read = {}
         planned = self.item.files or (1,) * len(self._reads)
         for (name, _, day), files in zip(self._reads, planned, strict=True):
             source = self.aggregation.sources[name]
             found = inputs.read(source, day)
             self.require_files(source, len(found.files.files) if found else 0, files)
             assert found
-            taken[name] = found
-        return taken
+            read[name] = found
+        return read
 
     def require_files(self, source: Source, found: int, planned: int) -> None:
         """Raise JobFailed where the day lost files since it was planned.
@@ -167,8 +167,8 @@ class Job:
         error = f"{gone} gone since the plan was made: {matching} {wanted}; expected {planned}, or a new run"
         raise JobFailed("input", error, transient=True)
 
-    def _written(self, result: Evaluated | Misfit, drafts: ExitStack) -> Staged:
-        if isinstance(result, Misfit):
+    def _written(self, result: Evaluated | JobFailed, scope: ExitStack) -> Staged:
+        if isinstance(result, JobFailed):
             raise JobFailed(result.kind, result.error)
         run, aggregation = self._run, self.aggregation
         try:
@@ -176,7 +176,7 @@ class Job:
             schema = schema_of(table)
             run.schemas.claim(aggregation.name, aggregation.version, self.item.day, schema)
             record = self._record(result, table)
-            staged = drafts.enter_context(run.store.stage(self.partition, self.token, record, table))
+            staged = scope.enter_context(run.store.stage(self.partition, self.token, record, table))
             require_readable(staged.content, result.frame, schema)
         except SchemaDiffers as error:
             raise JobFailed("schema", str(error)) from error
@@ -185,7 +185,7 @@ class Job:
         except OSError:  # pyarrow has errors that are of this kind and of its own
             raise
         except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
-            raise JobFailed("aggregation", f"its result is nothing that Parquet holds: {error}") from error
+            raise JobFailed("aggregation", f"its result cannot be written as Parquet: {error}") from error
         return staged
 
     def _record(self, result: Evaluated, table: pa.Table) -> CommitRecord:
@@ -196,7 +196,7 @@ class Job:
             day=self.item.day,
             generation=0,  # this and the nonce are the store's to give
             rows=table.num_rows,
-            inputs={name: _source_record(taken, result.rows[name]) for name, taken in self.inputs.items()},
+            inputs={name: _source_record(read, result.rows[name]) for name, read in self.inputs.items()},
             result=rows_digest(table),
             libraries=LIBRARIES,
             nonce="",
@@ -204,7 +204,7 @@ class Job:
         )
 
 
-def _source_record(taken: DayInput, rows: int) -> SourceRecord:
-    files = taken.files
-    stat = files.stat if taken.stat_proves else None
-    return SourceRecord(len(files.files), files.bytes, rows, taken.contents.digest, stat)
+def _source_record(read: DayInput, rows: int) -> SourceRecord:
+    files = read.files
+    stat = files.stat if read.stat_proves else None
+    return SourceRecord(len(files.files), files.bytes, rows, read.contents.digest, stat)

@@ -21,12 +21,12 @@ class _OfResult:
 
 @dataclass(frozen=True, slots=True)
 class Committed(_OfResult):
-    """Published by this run, durably. ``news`` is what the index is to record."""
+    """Published by this run, durably. ``update`` is what the index is to record."""
 
     generation: int
     rows: int
     reason: str
-    news: IndexUpdate
+    update: IndexUpdate
 
 
 @dataclass(frozen=True, slots=True)

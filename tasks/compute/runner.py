@@ -109,7 +109,7 @@ def compute_days(
             index.finish(outcome.partition)
             run.observer.on(outcome)
     finally:
-        index.record_commits([one.news for one in outcomes if isinstance(one, Committed)])
+        index.record_commits([one.update for one in outcomes if isinstance(one, Committed)])
         index.release(planned.keys() - leased)
         record_outcomes(run.store, planned, outcomes)
     if left := sorted(planned.keys() - {one.partition for one in outcomes}):

@@ -100,7 +100,7 @@ class House:
         for item in self.plan().items:
             [outcome] = compute(run, [item])
             assert isinstance(outcome, Committed), outcome
-            index.record_commits([outcome.news])
+            index.record_commits([outcome.update])
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from state.store.local.store import LocalStore
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.compute import group as compute_module
 from tasks.compute import job as jobs
-from tasks.compute.context import OPEN_DRAFTS, AdaptiveBatchSize, RunContext
+from tasks.compute.context import OPEN_STAGED, AdaptiveBatchSize, RunContext
 from tasks.compute.evaluate import evaluate
 from tasks.compute.group import ATTEMPTS, compute
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
@@ -154,8 +154,8 @@ def test_a_day_is_committed_with_what_it_was_computed_from(shop: Shop) -> None:
     recorded = record.inputs["sales"]
     assert (recorded.files, recorded.bytes, recorded.rows) == (2, len(OLD) + len(b"amount\n3\n"), 3)
     assert (record.version, record.rows, shop.amount()) == (1, 1, 6)
-    assert outcome.news.commit == shop.committed()
-    assert outcome.news.predecessor == ""
+    assert outcome.update.commit == shop.committed()
+    assert outcome.update.predecessor == ""
 
 
 def test_recent_times_are_not_recorded(shop: Shop) -> None:
@@ -426,7 +426,7 @@ def test_force_computes_what_was_seen_and_nothing_newer(shop: Shop) -> None:
     seen = shop.committed().record.nonce
     (outcome,) = shop.run(shop.total(), reason="forced", over=seen)
     assert isinstance(outcome, Committed)
-    assert outcome.news.predecessor == seen
+    assert outcome.update.predecessor == seen
     assert shop.run(shop.total(), reason="forced", over=seen) == [Skipped(NAME, DAY, "done")]
     assert shop.calls == 2
 
@@ -713,7 +713,7 @@ def test_the_pace_follows_the_time_that_groups_take() -> None:
     pace = AdaptiveBatchSize(workers=4)
     for _ in range(20):
         pace.took(pace.results, 0.01)
-    assert pace.results == OPEN_DRAFTS // 8
+    assert pace.results == OPEN_STAGED // 8
     for _ in range(20):
         pace.took(pace.results, 5.0)
     assert pace.results == 1

@@ -11,7 +11,8 @@ import pytest
 
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Aggregation, Source, aggregation, declared
-from tasks.compute.evaluate import Evaluated, Misfit, evaluate
+from tasks.compute.evaluate import Evaluated, evaluate
+from tasks.compute.outcomes import JobFailed
 from tasks.inputs.reading import read_day
 from tests.builders import DAY
 
@@ -38,7 +39,7 @@ TOTAL = declared(total)
 
 def _evaluated(
     root: Path, *others: Aggregation, content: bytes = b"amount\n1\n2\n", source: Source = SALES
-) -> dict[str, Evaluated | Misfit]:
+) -> dict[str, Evaluated | JobFailed]:
     folder = root / "sales" / DAY
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"a{source.template.suffix}").write_bytes(content)
@@ -93,7 +94,7 @@ def test_one_that_fails_harms_no_other(tmp_path: Path, function: Callable[..., A
     bad, good = results["bad"], results["total"]
     assert isinstance(good, Evaluated)
     assert good.frame.item() == 3
-    assert isinstance(bad, Misfit)
+    assert isinstance(bad, JobFailed)
     assert bad.kind == "aggregation"
     assert any(word in bad.error for word in told.split("|"))
 
@@ -102,7 +103,7 @@ def test_one_that_fails_harms_no_other(tmp_path: Path, function: Callable[..., A
 def test_a_failure_names_where_the_function_stands(tmp_path: Path, function: Callable[..., Any]) -> None:
     """Whether it fails as it is called or as polars runs its plan: the message leads to the file and line."""
     bad = _evaluated(tmp_path, _aggregation(function))["bad"]
-    assert isinstance(bad, Misfit)
+    assert isinstance(bad, JobFailed)
     assert "test_evaluate.py" in bad.error
 
 
@@ -145,7 +146,7 @@ def test_an_input_that_cannot_be_read_names_its_pattern(tmp_path: Path, source: 
     taken = read_day(source, InputRoot(tmp_path), DAY)
     assert taken is not None
     result = evaluate([([_aggregation(bad, source)], {source: taken})])[0]["bad"]
-    assert isinstance(result, Misfit)
+    assert isinstance(result, JobFailed)
     assert result.kind == "input"
     assert f"sales/{DAY}/*{source.template.suffix}" in result.error
 
@@ -159,7 +160,7 @@ def test_an_unreadable_source_harms_only_who_reads_it(tmp_path: Path) -> None:
         return sales.join(staff, how="cross")
 
     results = _evaluated(tmp_path, _aggregation(bad, SALES, STAFF))
-    good, misfit = results["total"], results["bad"]
+    good, broken = results["total"], results["bad"]
     assert isinstance(good, Evaluated)
-    assert isinstance(misfit, Misfit)
-    assert (misfit.kind, f"staff/{DAY}" in misfit.error) == ("input", True)
+    assert isinstance(broken, JobFailed)
+    assert (broken.kind, f"staff/{DAY}" in broken.error) == ("input", True)
