@@ -24,6 +24,7 @@ from state.index.best_effort import BestEffortIndex
 from state.inputs.root import InputRoot
 from state.planner.plan import Plan, Selection
 from state.settings import WITHOUT_REDIS, Settings, read_settings
+from state.status import WITH_COMMIT
 from tasks.catalog.load import Catalog, load
 from tasks.diagnosis import (
     Problem,
@@ -55,7 +56,7 @@ def check_health(settings: Settings, catalog: Catalog) -> HealthReport:
         if problem := problem_of_redis(index.unavailable_reason, foreign=index.foreign, configured=configured):
             problems.append(problem)
     skipped = plan.skipped()
-    commits = sum(skipped[status] for status in ("done", "empty", "ahead", "orphaned", "retired"))
+    commits = sum(skipped[status] for status in WITH_COMMIT)
     commits += sum(bool(item.over) for item in plan.items)
     return HealthReport(
         tuple(problems),

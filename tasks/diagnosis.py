@@ -14,13 +14,14 @@ from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
+from state.status import Reason
 from state.store.local.root import ACCEPT
 
 DAILY = "python -m flows.daily"
 REPAIR = "python -m flows.repair"
 HEALTH = "python -m flows.health"
 
-_DETAILS = {
+_DETAILS: dict[Reason, str] = {
     "new": "its input has no result yet",
     "changed": "its input changed since its result was computed",
     "outdated": "its result is of a lower version",

@@ -16,6 +16,7 @@ from state.acceptance import Accepted
 from state.days import order
 from state.planner.decide import Item
 from state.settings import PROJECT, Settings
+from state.status import UP_TO_DATE
 from tasks.compute.outcomes import Committed, Failed
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import DAILY, HEALTH, REPAIR, command_for
@@ -35,7 +36,7 @@ def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
     if report.committed:
         _show_committed(console, report)
     elif not report.failed:
-        done = sum(report.skipped.get(status, 0) for status in ("done", "empty"))
+        done = sum(report.skipped.get(status, 0) for status in UP_TO_DATE)
         console.print(f"[bold]Nothing to do[/]: {counted(done, 'result')} up to date ({report.seconds:.1f} s)")
     if report.failed:
         _show_failed(console, report.failed)
@@ -165,7 +166,7 @@ def _show_skipped(console: Console, skipped: Mapping[str, int]) -> None:
     other = [
         f"{number:,} {_WORDS.get(status, status)}"
         for status, number in sorted(skipped.items())
-        if status not in ("done", "empty")
+        if status not in UP_TO_DATE
     ]
     if other:
         console.print(f"Not computed: {', '.join(other)}", style="dim")

@@ -1,4 +1,4 @@
-"""What is to be done about one day of one aggregation, and why: the contract's reasons and statuses.
+"""What is to be done about one day of one aggregation, and why: a reason to compute it, or a status.
 
 Pure, like the planner that asks it for every day.
 """
@@ -13,6 +13,7 @@ from state.failure import DIED, Failure
 from state.partition import Partition
 from state.planner.current import Contents, Current, Declared, Files, Read, is_current
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
+from state.status import Reason, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Item:
 
     aggregation: str
     day: str
-    reason: str
+    reason: Reason
     over: str = ""
     files: tuple[int, ...] = ()
     basis: str = field(default="", compare=False)
@@ -104,7 +105,7 @@ class Blocked:
     regressed: bool = False
 
 
-def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Item | Blocked | str:
+def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Item | Blocked | Status:
     """An item to compute, what blocks the day, or the day's status. ``facts.contents`` must answer ``needs_hash``."""
     found, reads = facts.found(aggregation, day), aggregation.reads(day)
     for _, source, read_day in reads:
@@ -163,7 +164,7 @@ def _basis(aggregation: Declared, reads: Sequence[Read], facts: Facts) -> str:
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
-def _reason(aggregation: Declared, day: str, reads: Sequence[Read], found: Found | None, facts: Facts) -> str | None:
+def _reason(aggregation: Declared, day: str, reads: Sequence[Read], found: Found | None, facts: Facts) -> Reason | None:
     if isinstance(found, Damaged):
         return "corrupt"
     if not isinstance(found, Commit):

@@ -17,6 +17,7 @@ from state.planner.current import Declared, unknown_reads
 from state.planner.decide import Blocked, Facts, Item, decide, decide_retired
 from state.result.classify import Commit, Newer
 from state.result.schemas import differing_days
+from state.status import WITH_COMMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,7 @@ def needs_hash(declared: Sequence[Declared], facts: Facts, selection: Selection)
 def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Plan:
     """What to compute, in which order and why, and the status of every other day.
 
-    ``facts.contents`` must answer ``needs_hash``. The reasons and statuses are the contract's, and of several reasons
-    the first that holds.
+    ``facts.contents`` must answer ``needs_hash``. Of several reasons a result has the first that holds.
     """
     result = Plan(declared=frozenset(one.name for one in declared))
     suspected = {name for (name, _), failure in facts.failures.items() if failure.is_suspicion}
@@ -96,7 +96,7 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
                 blocked.append(found)
             else:
                 statuses[found] += 1
-                if facts.failures and (aggregation.name, day) in facts.failures:
+                if facts.failures and found in WITH_COMMIT and (aggregation.name, day) in facts.failures:
                     result.recovered.append((aggregation.name, day))
         result.blocked += sorted(blocked, key=lambda one: order(one.day))
         if not selection.days and (missing := _missing(aggregation, facts)):

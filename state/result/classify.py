@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from state.filesystem.durable import status_of
 from state.result.record import KEY, CommitRecord, NewerFormat, Unfit, load
 from state.result.seal import Torn, read_footer
+from state.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Commit:
     schema: str = ""
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """The status of a partition with this commit where it is current: ``done``, or ``empty`` without rows."""
         return "done" if self.record.rows else "empty"
 

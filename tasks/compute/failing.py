@@ -14,9 +14,10 @@ from state.failure import DIED, Failure
 from state.index.best_effort import BestEffortIndex
 from state.partition import Partition
 from state.planner.decide import Item
+from state.status import WITH_COMMIT
 from state.store.base import Store
 from state.store.failures import forget_failure, read_failures, record_failure
-from tasks.compute.outcomes import Failed, Outcome, Skipped
+from tasks.compute.outcomes import Committed, Failed, Outcome
 
 log = logging.getLogger("noonmark")
 
@@ -45,7 +46,7 @@ def record_outcomes(root: Store, items: Mapping[Partition, Item], outcomes: Sequ
                 times = item.failure.times + 1 if item.failure else 1
                 failure = Failure(one.aggregation, one.day, one.kind, one.error, item.basis, times, _now())
                 record_failure(root, failure)
-            elif item.failure and not (isinstance(one, Skipped) and one.status == "leased"):
+            elif item.failure and (isinstance(one, Committed) or one.status in WITH_COMMIT):
                 forget_failure(root, one.partition)
 
 

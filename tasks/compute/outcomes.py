@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from state.index.index import IndexUpdate
 from state.partition import Partition
+from state.status import Reason, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Committed(_OfResult):
 
     generation: int
     rows: int
-    reason: str
+    reason: Reason
     update: IndexUpdate
 
 
@@ -33,7 +34,7 @@ class Committed(_OfResult):
 class Skipped(_OfResult):
     """Not computed after all: another run did it (``done``, ``empty``, ``ahead``), or is at it (``leased``)."""
 
-    status: str
+    status: Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class JobFailed(Exception):
 class JobSkipped(Exception):
     """A result need not be computed; ``status`` says why, as in ``Skipped``."""
 
-    def __init__(self, status: str) -> None:
+    def __init__(self, status: Status) -> None:
         super().__init__(status)
         self.status = status
 

@@ -182,7 +182,6 @@ def test_a_redis_that_does_not_serve_is_a_problem_and_none_at_all_is_not(project
     report = examined(wrong)
     [problem] = report["problems"]
     assert (problem["kind"], problem["command"]) == ("redis", "python -m flows.health")
-    assert "127.0.0.1:1" in problem["detail"]
     assert "NOONMARK_REDIS_URL" in problem["detail"]
     assert "hush" not in str(report)
     assert carry_out(served, problem["command"]).returncode == 0

@@ -34,7 +34,7 @@ def data_file(aggregation: str, day: str) -> str:
 
 
 def lock_file(aggregation: str, day: str) -> str:
-    """The day's own lock file, which also holds the highest generation that was ever published there."""
+    """The day's own lock file, which also holds its high-water marks: see ``day_lock``."""
     return f"{LOCKS}/{aggregation}/{day}.lock"
 
 

@@ -13,6 +13,7 @@ from state.planner.decide import Blocked, Facts, Item, decide
 from state.planner.plan import Selection, needs_hash
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from state.result.record import CommitRecord, SourceRecord
+from state.status import Reason
 
 DAY = "2013-01-01"
 
@@ -153,7 +154,7 @@ TROUBLES = [
 
 
 @pytest.mark.parametrize(("day", "reason"), REASONS)
-def test_a_planned_day_has_the_first_reason_that_holds(day: Day, reason: str) -> None:
+def test_a_planned_day_has_the_first_reason_that_holds(day: Day, reason: Reason) -> None:
     """forced, corrupt, lost, new, outdated, changed: in this order. The plan remembers how many files there were."""
     over = day.found.record.nonce if isinstance(day.found, Commit) else ""
     assert day.files is not None

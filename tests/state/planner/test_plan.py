@@ -182,7 +182,7 @@ def test_every_known_day_is_exactly_once_an_item_a_trouble_or_a_status(world: Wo
     made = world.plan()
     words: dict[str, Counter[str]] = {}
     for one in world.declared:
-        named = [(item.day, item.reason) for item in made.items if item.aggregation == one.name]
+        named: list[tuple[str, str]] = [(item.day, item.reason) for item in made.items if item.aggregation == one.name]
         named += [(trouble.day, trouble.kind) for trouble in made.blocked if trouble.aggregation == one.name]
         assert len({day for day, _ in named}) == len(named)
         assert dict(named) == {day: expected(world, one, day) for day in {day for day, _ in named}}

@@ -26,6 +26,7 @@ from state.partition import Partition
 from state.planner.decide import Item
 from state.result.classify import Commit
 from state.result.writing import rows_digest
+from state.status import Reason
 from state.store.base import Token
 from state.store.local.day_lock import read_mark
 from state.store.local.root import open_store
@@ -78,7 +79,7 @@ class Shop:
         return aggregation(self.source, version=version)(totals)
 
     def run(
-        self, *functions: Function, reason: str = "new", over: str = "", files: tuple[int, ...] = ()
+        self, *functions: Function, reason: Reason = "new", over: str = "", files: tuple[int, ...] = ()
     ) -> list[Outcome]:
         """Compute the day with these aggregations."""
         found = [one for function in functions if (one := declared(function))]
@@ -432,7 +433,7 @@ def test_force_computes_what_was_seen_and_nothing_newer(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("reason", ["new", "changed", "forced"])
-def test_a_higher_version_is_never_overwritten(shop: Shop, reason: str) -> None:
+def test_a_higher_version_is_never_overwritten(shop: Shop, reason: Reason) -> None:
     """Promise 3: old code leaves what newer code committed, by force too: two deployments do not take turns."""
     shop.run(shop.total(version=2))
     before = place(shop.root).read_bytes()

@@ -1,7 +1,7 @@
 """Every status and every exit code of the contract, each produced on purpose by the real commands.
 
 Of the daily command, test_daily.py produces 0, 1, 2 and 3, and test_interrupt.py 130 and 143; the status ``leased`` is
-in test_leases.py. ``waiting`` and ``quarantined`` come later: nothing may claim them yet.
+in test_leases.py.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from state.status import Status
 from tests.flows.test_health import command, examined
 from tests.project import SHOPS, Finished, Project, dates
 from tests.redis_servers import client_of, started
 
 DAYS = dates(10)
-ALL_STATUSES = {"done", "empty", "ahead", "leased", "waiting", "quarantined", "missing", "orphaned", "retired"} | {
-    "unrecoverable"
-}
+ALL_STATUSES = {*get_args(Status), "unrecoverable"}
 
 OLD = '''
 
@@ -79,7 +79,7 @@ def test_every_status_is_counted(project: Project) -> None:
     assert [(one["kind"], one["day"]) for one in run.json["failed"]] == [("unrecoverable", lost)]
     assert run.json["skipped"] == {"done": 11, "empty": 1, "ahead": 2, "orphaned": 3, "missing": 2, "retired": 3}
     counted = {status for counts in health.json["counts"].values() for status in counts}
-    assert counted == ALL_STATUSES - {"leased", "waiting", "quarantined"}
+    assert counted == ALL_STATUSES - {"leased"}
 
 
 # Exit codes
@@ -195,4 +195,4 @@ def test_a_leased_day_is_no_problem_of_health(project: Project) -> None:
         client.set("noonmark:{totals}:lease:2024-01-11", "x", ex=60)
         report = examined(project)
     assert {one["kind"] for one in report["problems"]} == {"new", "index"}
-    assert not {"waiting", "quarantined", "leased"} & {key for counts in report["counts"].values() for key in counts}
+    assert "leased" not in {key for counts in report["counts"].values() for key in counts}
