@@ -18,14 +18,14 @@ from flows.report.finish import finish, report_of
 from flows.report.models import RepairReport
 from flows.report.terminal import show_repair
 from state.acceptance import Accepted
-from state.errors import IndexUnavailable, Refused
+from state.errors import ACCEPT, IndexUnavailable, Refused
 from state.index.best_effort import BestEffortIndex, log
 from state.index.index import ReconcileStats
 from state.inputs.root import InputRoot
 from state.settings import WITHOUT_REDIS, Settings, read_settings
 from state.store.accepted import write_accepted
 from state.store.base import Store, Unread
-from state.store.local.root import ACCEPT, accept_store
+from state.store.local.root import accept_store
 from tasks.acceptance import to_accept
 from tasks.catalog.load import Catalog, load
 from tasks.deep_check import DeepCheck, check_deep

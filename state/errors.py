@@ -5,6 +5,14 @@ Every one knows the exit code of the contract, so a command line only has to pri
 
 from __future__ import annotations
 
+DAILY = "python -m flows.daily"
+REPAIR = "python -m flows.repair"
+HEALTH = "python -m flows.health"
+CHECK = f"{DAILY} --dry-run"
+"""Checks every declaration and does nothing."""
+ACCEPT = f"{REPAIR} --accept-output"
+"""Accepts the output and the input as they are."""
+
 
 class NoonmarkError(Exception):
     """Base of every error that Noonmark raises on purpose.

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from state.days import is_date, order, parse_range
-from state.errors import StorageError
+from state.errors import DAILY, StorageError
 from state.result.classify import Commit, Damaged, Newer, Unreadable
 from state.result.schemas import columns, differing_days
 from state.store.base import Store
@@ -43,7 +43,7 @@ def scan(
         output = read_settings(strict=False).output
     store = find_store(Path(output))
     if store is None:
-        raise StorageError(f"{output} is no output of Noonmark: it has no marker", command="python -m flows.daily")
+        raise StorageError(f"{output} is no output of Noonmark: it has no marker", command=DAILY)
     with store:
         return scan_store(store, aggregation, days, version)
 
@@ -55,9 +55,7 @@ def scan_store(store: Store, aggregation: str, days: str | None = None, version:
     read = [one for day in sorted(found, key=order) if (one := _read(store, aggregation, day, version))]
     if not read:
         narrowed = f" of version {version}" * (version is not None) + (f" for days {days}" if days else "")
-        raise StorageError(
-            f"{aggregation} has no committed result{narrowed} in {store.path}", command="python -m flows.daily"
-        )
+        raise StorageError(f"{aggregation} has no committed result{narrowed} in {store.path}", command=DAILY)
     _require_one_schema(aggregation, [commit for commit, _ in read])
     return pl.concat([frame for _, frame in read])
 
@@ -75,13 +73,13 @@ def _require_one_schema(aggregation: str, commits: Sequence[Commit]) -> None:
             raise StorageError(
                 f"the days of {aggregation} have not one schema: {len(differing)} of {len(some)} of version {version} "
                 f"{'differs' if len(differing) == 1 else 'differ'}; {day}: {why}",
-                command=f"python -m flows.daily --force --days {','.join(differing)} --only {aggregation}",
+                command=f"{DAILY} --force --days {','.join(differing)} --only {aggregation}",
             )
     versions = ", ".join(f"version {version} ({_days(some)})" for version, some in sorted(by_version.items()))
     raise StorageError(
         f"the schemas of {aggregation} differ between {versions}; expected days of one schema, or version= to read "
         "those of one version. A run computes what is of a lower version than the aggregation's",
-        command="python -m flows.daily",
+        command=DAILY,
     )
 
 
@@ -100,7 +98,7 @@ def _read(store: Store, aggregation: str, day: str, version: int | None = None) 
     if isinstance(found, Newer):
         raise StorageError(f"{name} was committed by newer code (format {found.format}): read it with that code")
     if isinstance(found, Damaged):
-        raise StorageError(f"{name} is damaged: {found.why}", command="python -m flows.daily")
+        raise StorageError(f"{name} is damaged: {found.why}", command=DAILY)
     return found, pl.scan_parquet(content, glob=False, hive_partitioning=False).with_columns(_key(day))
 
 

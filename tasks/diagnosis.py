@@ -9,17 +9,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from state.errors import Refused
+from state.errors import ACCEPT, DAILY, HEALTH, REPAIR, Refused
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
 from state.status import Reason
-from state.store.local.root import ACCEPT
-
-DAILY = "python -m flows.daily"
-REPAIR = "python -m flows.repair"
-HEALTH = "python -m flows.health"
 
 _DETAILS: dict[Reason, str] = {
     "new": "its input has no result yet",

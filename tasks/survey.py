@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from state.acceptance import Accepted
-from state.errors import ConfigurationError, Refused, StorageError
+from state.errors import ACCEPT, ConfigurationError, Refused, StorageError
 from state.index.best_effort import BestEffortIndex
 from state.index.index import IndexSnapshot
 from state.inputs.files import DayFiles
@@ -29,7 +29,6 @@ from state.store.base import Output, Store
 from state.store.digest_cache import DigestCache
 from state.store.failures import read_failures
 from state.store.footer_cache import FooterCache
-from state.store.local.root import ACCEPT
 from state.threads import map_in_threads
 from tasks import older_results as older
 from tasks.catalog.declare import Source
@@ -44,7 +43,7 @@ log = logging.getLogger("noonmark")
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A plan, what was read of the index before it, what the output held, and what is accepted to no use any more.
+    """A plan, what was read of the index before it, what the output held, and which accepted entries no longer apply.
 
     ``broken`` has the paths of the broken links that each source was listed without. ``digests`` are those that were
     known or learned of inputs; who may write saves them for the next run.

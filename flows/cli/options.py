@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Collection, Sequence
 
 from state.days import parse_range
-from state.errors import ConfigurationError
+from state.errors import DAILY, ConfigurationError
 from state.planner.plan import Selection
 
 
@@ -27,7 +27,7 @@ def selection_of(
             hint = f"; did you mean {near[0]}?" if near else f"; declared are {', '.join(sorted(catalog))}"
             raise ConfigurationError(
                 f"--only {name}: there is no such aggregation{hint}",
-                command=f"python -m flows.daily --only {near[0] if near else min(catalog)}",
+                command=f"{DAILY} --only {near[0] if near else min(catalog)}",
             )
     if force and not (days or only):
         raise ConfigurationError(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from flows.report.words import counted
+from state.errors import HEALTH
 from state.index.best_effort import log
 from state.planner.plan import Plan
-from tasks.diagnosis import HEALTH
 
 
 def log_plan(plan: Plan) -> None:

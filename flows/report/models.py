@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 from flows.report.words import counted, enumerated
 from state.acceptance import Accepted
+from state.errors import HEALTH
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.planner.plan import Plan
 from state.store.base import Broken, Unread
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.deep_check import DeepCheck
-from tasks.diagnosis import HEALTH, HealthWarning, Problem
+from tasks.diagnosis import HealthWarning, Problem
 from tasks.inputs.edited import Edited
 
 

@@ -14,12 +14,13 @@ from flows.report.models import DailyReport, HealthReport, PlanReport, RepairRep
 from flows.report.words import SHOWN, counted
 from state.acceptance import Accepted
 from state.days import order
+from state.errors import DAILY, HEALTH, REPAIR
 from state.planner.decide import Item
 from state.settings import PROJECT, Settings
 from state.status import UP_TO_DATE
 from tasks.compute.outcomes import Committed, Failed
 from tasks.deep_check import DeepCheck
-from tasks.diagnosis import DAILY, HEALTH, REPAIR, command_for
+from tasks.diagnosis import command_for
 
 SHOWN_ITEMS = 40
 """A plan of more results is shown as one line for each aggregation and reason."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import ExitStack, closing, contextmanager
 from typing import Self, TypeVar
 
-from state.errors import IndexUnavailable
+from state.errors import ACCEPT, IndexUnavailable
 from state.index.connection import Connection
 from state.index.durability import Durability
 from state.index.index import Index, IndexSnapshot, IndexUpdate, ReconcileStats
@@ -62,7 +62,7 @@ class BestEffortIndex:
             self.foreign = True
             self.disable(
                 "the index belongs to another output; this run goes on without it. If it is to serve this output "
-                "from now on: python -m flows.repair --accept-output"
+                f"from now on: {ACCEPT}"
             )
         except IndexUnavailable as error:
             self.disable(str(error))

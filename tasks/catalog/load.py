@@ -11,12 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from state.errors import ConfigurationError, DeclarationError, Interrupted, NoonmarkError, error_text
+from state.errors import CHECK, ConfigurationError, DeclarationError, Interrupted, NoonmarkError, error_text
 from tasks.catalog.declare import Aggregation, declared
 from tasks.user_code import exit_guard
-
-CHECK = "python -m flows.daily --dry-run"
-"""What checks every declaration again and does nothing."""
 
 Catalog = Mapping[str, Aggregation]
 """The declared aggregations by name, in alphabetical order."""

@@ -35,14 +35,14 @@ def hidden_days(
         then, now = max((one.files for one in records), default=0), len(listed[day].files) if day in listed else 0
         if link and (then > now or not now):
             found = f"{now} of the {then} files of its commit are" if now else "no file of it is"
-            hidden[day] = f"{found} listed, and the broken link {link} may lead to the others; mend or remove it"
+            hidden[day] = f"{found} listed, and the broken link {link} may lead to the others; fix or remove it"
             partial = partial or now > 0
     for day, files in listed.items() if partial else ():
         link = _link_to(broken, template, day)
         if link and day not in hidden:
             whole = any((one.files, one.bytes) == (len(files.files), files.bytes) for one in recorded.get(day, ()))
             if not whole:
-                hidden[day] = f"the broken link {link} led to files of other days; mend or remove it"
+                hidden[day] = f"the broken link {link} led to files of other days; fix or remove it"
     return hidden
 
 

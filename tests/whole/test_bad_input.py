@@ -185,7 +185,7 @@ CASES = {
     ),
     "a damaged marker": Case(
         ("root.json is damaged", "expected a JSON object", "b'mine'"),
-        "restore it from a backup, or mark the output anew: python -m flows.repair --accept-output",
+        "restore it from a backup, or mark the output again: python -m flows.repair --accept-output",
         code=3,
         kind="refused",
         harm=lambda project: (project.output / "_noonmark/root.json").write_text("mine"),

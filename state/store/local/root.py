@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from state.errors import ConfigurationError, Refused, StorageError
+from state.errors import ACCEPT, ConfigurationError, Refused, StorageError
 from state.filesystem.durable import is_missing
 from state.filesystem.folder import Folder, InTheWay
 from state.filesystem.hiding import move_hidden
@@ -21,7 +21,6 @@ from state.store.local.staging import staged_file
 from state.store.local.store import LocalStore
 
 FORMAT = 1
-ACCEPT = "python -m flows.repair --accept-output"
 _WRITABLE = "make it writable for the user of this run, or correct NOONMARK_OUTPUT"
 _FOLDERS = (layout.STAGING, layout.LOCKS, layout.SET_ASIDE)
 """The folders that every run needs."""
@@ -141,7 +140,7 @@ def _read_marker(root: Folder) -> str | None:
             raise _refused(path, error) from error
         raise Refused(
             f"{path / layout.MARKER} is {error.what}; expected a file with a JSON object",
-            command=f"restore it from a backup, or mark the output anew: {ACCEPT}",
+            command=f"restore it from a backup, or mark the output again: {ACCEPT}",
         ) from error
     except OSError as error:
         if is_missing(error):
@@ -155,7 +154,7 @@ def _read_marker(root: Folder) -> str | None:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(
             f"{path / layout.MARKER} is damaged: expected a JSON object with format and root, found {content[:60]!r}",
-            command=f"restore it from a backup, or mark the output anew: {ACCEPT}",
+            command=f"restore it from a backup, or mark the output again: {ACCEPT}",
         ) from error
     if number != FORMAT or not isinstance(identity, str):
         raise Refused(f"{path / layout.MARKER} has format {number!r}, this code knows {FORMAT}: use the newer code")

@@ -18,10 +18,9 @@ from unittest.mock import patch
 
 from flows.health import check_health
 from flows.repair import repair_output
-from state.errors import NoonmarkError, Refused
+from state.errors import ACCEPT, NoonmarkError, Refused
 from state.filesystem.folder import FOLDER, Folder, _Parent
 from state.store.local import layout
-from state.store.local.root import ACCEPT
 from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, run_trials, without
 from tests.chaos.damage.foreign_files import FOREIGN, seen
 from tests.chaos.harness.inspection import inspect
