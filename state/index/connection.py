@@ -7,6 +7,10 @@ command twice. So nothing is retried here. No message holds any part of the URL,
 
 from __future__ import annotations
 
+import os
+import re
+import socket
+import ssl
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from state.errors import ConfigurationError, IndexUnavailable
 from state.index import limits
@@ -25,6 +29,17 @@ from state.index.replies import Call, ErrorReply, Unexpected, described
 
 _GRACE_SECONDS = 0.5
 """How much longer a call is waited for that should have ended by itself: the resolver of host names has no deadline."""
+_ERROR_CODE = re.compile(r"[A-Z]{2,20}")
+_REASONS: dict[type[BaseException], str] = {
+    ssl.SSLCertVerificationError: "certificate verify failed",
+    ssl.SSLError: "TLS failed",
+    socket.gaierror: "its host name cannot be resolved",
+    TimeoutError: "no answer in time",
+    redis.TimeoutError: "no answer in time",
+    MasterNotFoundError: "no Sentinel names the primary",
+    limits.TooManyBytes: "its reply is too long",
+}
+"""Errors whose number says nothing, or that have none."""
 _SENTINEL = "redis+sentinel"
 _FORMS = {
     "redis": "redis://[user:password@]host[:port][/number]",
@@ -57,8 +72,8 @@ class Connection:
             return [_parsed(call, reply) for call, reply in zip(calls, replies, strict=True)]
         except Unexpected as error:
             raise IndexUnavailable(f"Redis (NOONMARK_REDIS_URL) answered {error}") from None
-        except Exception as error:  # noqa: BLE001 what a stranger answers makes redis-py raise anything
-            raise IndexUnavailable(f"Redis (NOONMARK_REDIS_URL) does not serve: {kind(error)}") from None
+        except Exception as error:  # noqa: BLE001 a server that is no Redis makes redis-py raise anything
+            raise IndexUnavailable(f"Redis (NOONMARK_REDIS_URL) cannot be used: {reason(error)}") from None
 
     def close(self) -> None:
         """Close all connections. Never fails."""
@@ -99,13 +114,32 @@ def _parsed(call: Call, reply: object) -> Any:
         raise Unexpected(f"{call.command[0]} with {described(reply)}; expected {expected}") from None
 
 
-def kind(error: Exception) -> str:
-    """The type of an error, and of the system's error that caused it. Never its text, which may hold secrets.
+def reason(error: BaseException) -> str:
+    """Why Redis cannot be used: the code of an error reply, the system's reason, or else the type of the error.
 
-    redis-py quotes hosts and options, and a server the command that it did not understand: each may be a password.
+    Never text of a reply or of redis-py, which may hold a password: redis-py quotes hosts and options, and a server the
+    command that it did not understand.
     """
-    cause = error.__context__
-    return type(error).__name__ + (f" ({type(cause).__name__})" if isinstance(cause, OSError) else "")
+    cause: BaseException | None = error
+    while cause is not None:
+        for kind, words in _REASONS.items():
+            if isinstance(cause, kind):
+                return words
+        if code := _error_code(cause):
+            return f"it answers {code}"
+        if isinstance(cause, OSError) and cause.errno:
+            words = os.strerror(cause.errno)
+            return words[:1].lower() + words[1:]
+        cause = cause.__context__
+    return type(error).__name__
+
+
+def _error_code(error: BaseException) -> str | None:
+    """The code that an error reply begins with, such as MISCONF. redis-py removes those that it knows from the text."""
+    code = getattr(error, "status_code", None)
+    if code is None and isinstance(error, redis.ResponseError):
+        code = str(error).partition(" ")[0]
+    return code if code and _ERROR_CODE.fullmatch(code) else None
 
 
 def connect(url: str) -> redis.Redis:
@@ -126,7 +160,7 @@ def connect(url: str) -> redis.Redis:
         pool.make_connection()  # sends nothing, and fails for unknown options
     except (ValueError, TypeError, redis.RedisError) as error:
         raise ConfigurationError(
-            f"NOONMARK_REDIS_URL is no Redis URL ({kind(error)}): expected {_FORMS[scheme]}, "
+            f"NOONMARK_REDIS_URL is no Redis URL ({reason(error)}): expected {_FORMS[scheme]}, "
             "user and password percent-encoded"
         ) from None
     return client

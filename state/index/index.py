@@ -83,7 +83,7 @@ class _Change(NamedTuple):
 class Index:
     """The commits of one output, as Redis remembers them.
 
-    Every method raises IndexUnavailable where Redis does not serve.
+    Every method raises IndexUnavailable where Redis cannot be used.
     """
 
     def __init__(self, connection: Connection, namespace: str) -> None:

@@ -87,7 +87,7 @@ class LeaseWait:
 
 
 class Leases:
-    """The leases of one run. ``acquire``, ``leased`` and ``release`` raise IndexUnavailable where Redis does not serve.
+    """The leases of one run. ``acquire``, ``leased`` and ``release`` raise IndexUnavailable where Redis cannot be used.
 
     A thread of its own runs three times in a lifetime: it renews held leases as long as the run makes progress, and
     releases those of finished days.

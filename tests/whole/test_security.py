@@ -105,7 +105,7 @@ def test_a_password_shows_nowhere(redis: str, project: Project, tmp_path_factory
     assert _holding([project.folder, *prefects], SECRET.encode()) == []
 
 
-NAMED = "Redis (NOONMARK_REDIS_URL) does not serve"
+NAMED = "Redis (NOONMARK_REDIS_URL) cannot be used"
 MALFORMED = [
     f"redis://user:{SECRET}@host:port/0",
     f"http://user:{SECRET}@host",
@@ -144,7 +144,7 @@ def test_a_malformed_url_is_not_quoted(url: str, tmp_path: Path, caplog: pytest.
 
 def test_an_error_whose_text_is_shown_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Were the texts of errors shown, the same search would find the password: it can fail."""
-    with replaced("state.index.connection.kind", str):
+    with replaced("state.index.connection.reason", str):
         assert SECRET in _told_of(TOLD[6], tmp_path) + caplog.text
 
 

@@ -76,7 +76,7 @@ def test_a_failing_index_is_given_up_and_told_of_once(told: pytest.LogCaptureFix
         answer: object = call()
         assert answer in (False, None, {}, ReconcileStats())
     assert len(told.messages) == 1
-    assert told.messages[0].startswith("going on without Redis: Redis (NOONMARK_REDIS_URL) does not serve: ")
+    assert told.messages[0].startswith("going on without Redis: Redis (NOONMARK_REDIS_URL) cannot be used: ")
     assert best_effort.unavailable_reason
     assert "sesame" not in told.text + best_effort.unavailable_reason
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -81,10 +81,11 @@ def test_the_deadline_of_a_call_is_two_seconds() -> None:
 
 @every_call
 def test_a_server_that_is_not_there(call: Callable[[Index], object]) -> None:
-    """A refused connection is told at once."""
+    """A refused connection is reported at once, in the system's words."""
     index = Index(Connection(f"redis://user:{SECRET}@127.0.0.1:{free_port()}/0"), NAMESPACE)
-    with unavailable(2):
+    with unavailable(2) as said:
         call(index)
+    assert said[0] == "Redis (NOONMARK_REDIS_URL) cannot be used: connection refused"
 
 
 @every_call
@@ -202,12 +203,13 @@ def test_a_server_that_is_no_redis(monkeypatch: pytest.MonkeyPatch, answer: byte
 
 @every_call
 def test_a_wrong_password(call: Callable[[Index], object]) -> None:
-    """A server that refuses us is told as such, without the password that it refused."""
+    """A server that refuses us is named as such by its code, without the password that it refused."""
     with started("--requirepass", "another") as server:
-        for credentials in (f":{SECRET}@", f"somebody:{SECRET}@", ""):
+        for credentials, code in ((f":{SECRET}@", "WRONGPASS"), (f"somebody:{SECRET}@", "WRONGPASS"), ("", "NOAUTH")):
             index = Index(Connection(server.url.replace("unix://", f"unix://{credentials}")), NAMESPACE)
-            with unavailable(2):
+            with unavailable(2) as said:
                 call(index)
+            assert said[0].endswith(f"cannot be used: it answers {code}")
 
 
 def test_the_right_password() -> None:
@@ -228,8 +230,9 @@ def test_a_read_only_replica(own: Server) -> None:
         for name in ("bind", "rebind"):
             with unavailable(2):
                 CALLS[name](Index(Connection(own.url), NAMESPACE))
-        with unavailable(2):
+        with unavailable(2) as said:
             Index(Connection(own.url), NAMESPACE).record_commits([news("1", 2), news("2")])
+        assert said[0].endswith("it answers READONLY")
         with unavailable(2):
             Index(Connection(own.url), NAMESPACE).reconcile(index.read(["departures"]), {})
         assert redis_servers.dump(client) == before
@@ -243,8 +246,9 @@ def test_a_full_server(own: Server) -> None:
         before = redis_servers.dump(client)
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", "1")
-        with unavailable(2):
+        with unavailable(2) as said:
             index.record_commits([news("2")])
+        assert said[0].endswith("it answers OOM")
         again = Index(Connection(own.url), NAMESPACE)
         assert again.read(["departures"])["departures"].days() == {"1"}
         with unavailable(2):
@@ -257,20 +261,22 @@ def test_a_full_server(own: Server) -> None:
 
 @every_call
 def test_a_server_that_cannot_save(own: Server, call: Callable[[Index], object]) -> None:
-    """MISCONF, which a full disk brings, is IndexUnavailable where we write."""
+    """MISCONF, which a full disk brings, is IndexUnavailable where we write, and named."""
+    (own.folder / "dump.rdb").mkdir()  # where the server would save
     with client_of(own.url) as client:
         client.config_set("save", "1 1")
         client.set("noonmark:root", "root-id")
-        shutil.rmtree(own.folder)
         with suppress(Exception):
             client.bgsave()
         wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
-        own.folder.mkdir()
-        wrote = True
-        with suppress(IndexUnavailable):
-            call(Index(Connection(own.url), NAMESPACE))
-            wrote = False
-        assert wrote or list(client.scan_iter()) == [b"noonmark:root"]
+        index = Index(Connection(own.url), NAMESPACE)
+        if call in (CALLS["rebind"], CALLS["record_commits"], CALLS["reconcile"]):
+            with unavailable(2) as said:
+                call(index)
+            assert said[0].endswith("it answers MISCONF")
+        else:
+            call(index)
+        assert list(client.scan_iter()) == [b"noonmark:root"]
 
 
 def test_a_server_that_is_loading() -> None:
@@ -285,7 +291,7 @@ def test_a_server_that_is_loading() -> None:
             for name in ("root", "read", "record_commits"):
                 with unavailable(5) as said:
                     CALLS[name](Index(Connection(server.url), NAMESPACE))
-                assert "loading" in said[0].lower()
+                assert said[0].endswith("it answers LOADING")
     finally:
         shutil.rmtree(folder)
 
@@ -341,10 +347,52 @@ def test_a_server_that_quotes_what_it_got_tells_no_password() -> None:
 
     with speaking(quote) as url:
         index = Index(Connection(url.replace("unix://", f"unix://user:{SECRET}@")), NAMESPACE)
-        with pytest.raises(IndexUnavailable, match="does not serve") as caught:
+        with pytest.raises(IndexUnavailable, match="cannot be used") as caught:
             index.root()
     assert SECRET not in str(caught.value)
-    assert str(caught.value).endswith("does not serve: ResponseError")
+    assert str(caught.value).endswith("cannot be used: it answers ERR")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"-MISCONF sesame", "it answers MISCONF"),
+        (b"-CLUSTERDOWN sesame", "it answers CLUSTERDOWN"),
+        (b"-NOAUTH", "it answers NOAUTH"),
+        (b"-ERR SESAME sesame", "it answers ERR"),
+        (b"-sesame street", "ResponseError"),
+        (b"-Sesame", "ResponseError"),
+        (b"-SESAME1 street", "ResponseError"),
+        (b"-" + b"S" * 21, "ResponseError"),
+        (b"-LOADING\xff sesame", "ResponseError"),
+    ],
+)
+def test_of_an_error_reply_its_code_is_shown_and_nothing_else(answer: bytes, told: str) -> None:
+    """The code tells a person what to fix. Whatever else stands in a reply may be a secret."""
+
+    def refuse(connection: socket.socket) -> None:
+        while commands := connection.recv(1000).count(b"*"):
+            connection.sendall((answer + b"\r\n") * commands)
+
+    with speaking(refuse) as url, closing(Connection(url)) as connection, unavailable(2) as said:
+        Index(connection, NAMESPACE).root()
+    assert said[0] == f"Redis (NOONMARK_REDIS_URL) cannot be used: {told}"
+    assert SECRET not in said[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("unix://user:sesame@/sesame/socket", "no such file or directory"),
+        ("redis://user:sesame@sesame.invalid:1", "its host name cannot be resolved"),
+        ("redis+sentinel://user:sesame@127.0.0.1:1/sesame", "no Sentinel names the primary"),
+    ],
+)
+def test_the_systems_reason_is_shown_without_the_place(url: str, told: str) -> None:
+    """A person knows the place from the setting, and the place may hold the password."""
+    with unavailable(9) as said:
+        Index(Connection(url), NAMESPACE).root()
+    assert said[0] == f"Redis (NOONMARK_REDIS_URL) cannot be used: {told}"
 
 
 @pytest.mark.parametrize("option", ["socket_timeout=60", "socket_connect_timeout=60", "decode_responses=1"])

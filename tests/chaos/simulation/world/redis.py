@@ -85,13 +85,13 @@ class Server:
         fault, self.fault = self.fault, None
         if fault == "lost" or self.scheduler.now < self.down_until:
             self.scheduler.sleep(2_000_000_000)
-            raise IndexUnavailable("Redis does not serve: it is simulated so")
+            raise IndexUnavailable("Redis cannot be used: it is simulated so")
         if fault == "twice":
             self._apply(command)
         reply = self._apply(command)
         if fault == "reply lost":
             self.scheduler.sleep(2_000_000_000)
-            raise IndexUnavailable("Redis does not serve: its reply is lost")
+            raise IndexUnavailable("Redis cannot be used: its reply is lost")
         return reply
 
     def _apply(self, command: tuple[object, ...]) -> Any:
