@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from state.errors import ConfigurationError
@@ -40,12 +39,6 @@ def is_day(day: str) -> bool:
 def ordinal(day: str) -> int:
     """The day as a whole number whose neighbours are the neighbouring days."""
     return dt.date.fromisoformat(day).toordinal() if is_date(day) else int(day)
-
-
-def gaps(days: Iterable[str]) -> int:
-    """How many days between the first and the last of ``days`` are not among them. Counted, never enumerated."""
-    ordinals = {ordinal(day) for day in days}
-    return max(ordinals) - min(ordinals) + 1 - len(ordinals) if ordinals else 0
 
 
 @dataclass(frozen=True, slots=True)

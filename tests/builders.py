@@ -21,6 +21,21 @@ from state.result.writing import arrow_table, rows_digest
 from state.store.base import Staged, Token
 from state.store.local import layout
 from state.store.local.store import LocalStore
+from tasks.catalog.template import Template
+
+
+def path_day(template: Template, path: str) -> str | None:
+    """The day that a walk would find for a path; NO_DAY for a stray, None where the path does not match."""
+    *folders, name = path.split("/")
+    if not {"", ".", ".."}.isdisjoint((*folders, name)):
+        return None
+    matcher = template.matcher
+    states = matcher.begin
+    for folder in folders:
+        states = matcher.split(matcher.step(states, folder))[1]
+    ends = matcher.split(matcher.step(states, name))[0]
+    return template.day_of(ends[0][1]) if ends else None
+
 
 PROJECT = Path(__file__).resolve().parent.parent
 NAME = "totals"

@@ -59,14 +59,6 @@ class Template:
             _codes=codes,
         )
 
-    def day(self, path: str) -> str | None:
-        """The day of a path (relative to the root), or None where it does not match or is a stray."""
-        return self._read(path) or None
-
-    def is_stray(self, path: str) -> bool:
-        """Whether a path has the template's shape and yet no day: not of the calendar, or its placeholders disagree."""
-        return self._read(path) == NO_DAY
-
     def covers(self, day: str) -> bool:
         """Whether the template can name this day: of its kind, and for ``%y`` from 1969 to 2068."""
         if not is_day(day) or is_date(day) != (self.kind == "date"):
@@ -108,16 +100,6 @@ class Template:
             return path.rpartition("/")[2]
         fixed = next(at for at, segment in enumerate(self.matcher.segments) if segment.literal is None)
         return path.split("/", fixed)[fixed]
-
-    def _read(self, path: str) -> str | None:
-        *folders, name = path.split("/")
-        if not {"", ".", ".."}.isdisjoint((*folders, name)):
-            return None
-        states = self.matcher.begin
-        for folder in folders:
-            states = self.matcher.split(self.matcher.step(states, folder))[1]
-        ends = self.matcher.split(self.matcher.step(states, name))[0]
-        return self.day_of(ends[0][1]) if ends else None
 
     def _fields(self, day: str) -> Fields:
         return frozenset((code, text) for code, text in _written(day).items() if code in self._codes)

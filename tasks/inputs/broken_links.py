@@ -17,11 +17,11 @@ from state.planner.decide import Facts
 from state.result.classify import Commit
 from state.result.record import SourceRecord
 from tasks.catalog.template import Template
-from tasks.inputs.walk import BrokenLink
+from tasks.inputs.walk import Unseen
 
 
 def hidden_days(
-    broken: Sequence[BrokenLink], template: Template, source: str, declared: Sequence[Declared], facts: Facts
+    broken: Sequence[Unseen], template: Template, source: str, declared: Sequence[Declared], facts: Facts
 ) -> dict[str, str]:
     """Day → why, for the days of a source whose files may be seen only in part. ``facts`` are those of the listing."""
     listed = facts.inputs[source]
@@ -46,7 +46,7 @@ def hidden_days(
     return hidden
 
 
-def _link_to(broken: Sequence[BrokenLink], template: Template, day: str) -> str | None:
+def _link_to(broken: Sequence[Unseen], template: Template, day: str) -> str | None:
     return next((link.path for link in broken if link.may_hold(template, day)), None)
 
 

@@ -12,11 +12,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from state.days import order
-from state.errors import StorageError
 from state.inputs.files import DayFiles, day_files
 from state.inputs.root import InputRoot
 from tasks.catalog.template import Template
-from tasks.inputs.walk import BrokenLink, Walk
+from tasks.inputs.walk import Unseen, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Listing:
     days: dict[str, DayFiles]
     unreadable: dict[str, str]
     strays: tuple[str, ...]
-    broken: tuple[BrokenLink, ...] = ()
+    broken: tuple[Unseen, ...] = ()
 
 
 def list_source(root: InputRoot, template: Template) -> Listing:
@@ -61,6 +60,4 @@ def list_day(root: InputRoot, template: Template, day: str, ignored_links: Colle
     matcher = template.pinned(day)
     walk = Walk(root, template, matcher, ignored_links)
     walk.run([("", matcher.begin)])
-    if day in walk.unreadable:
-        raise StorageError(f"input of day {day}: cannot read {walk.unreadable[day]}")
-    return day_files(walk.files.get(day, ()))
+    return walk.day_files(day)

@@ -17,13 +17,13 @@ from itertools import count
 
 from state import clock
 from state.errors import StorageError
-from state.inputs.files import RECENT_NS, DayFiles, FileStat, day_files
+from state.inputs.files import RECENT_NS, DayFiles, day_files
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
-from tasks.catalog.matcher import Fields, States
+from tasks.catalog.matcher import States
 from tasks.catalog.template import Template
 from tasks.inputs.listing import list_day
-from tasks.inputs.walk import Place, Walk
+from tasks.inputs.walk import Place, Unseen, Walk
 
 _LOGICAL_TIMES = count(1)
 
@@ -73,15 +73,7 @@ class _Folder:
     stat_proves: bool
     shared: list[Place] = field(default_factory=list)
     own: list[tuple[str, Place]] = field(default_factory=list)
-    files: list[tuple[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """A place that could not be read: whose files may lie there is not known."""
-
-    readings: tuple[Fields, ...]
-    why: str
+    files: list[tuple[str, Place]] = field(default_factory=list)
 
 
 class SharedFolders:
@@ -95,8 +87,8 @@ class SharedFolders:
         self._lock = threading.Lock()
         self._checked_at = 0
         self._folders: dict[str, _Folder] = {}
-        self._unreadable: list[_Unreadable] = []
-        self._files: dict[str, list[str]] = {}
+        self._unreadable: list[Unseen] = []
+        self._files: dict[str, list[Place]] = {}
         self._own: dict[str, list[Place]] = {}
 
     def list_day(self, day: str, as_of: int) -> DayFiles:
@@ -110,24 +102,14 @@ class SharedFolders:
         with self._lock:
             if self._checked_at <= as_of:
                 self._refresh(walk)
-            unreadable, paths, own = self._unreadable, self._files.get(day, ()), self._own.get(day, ())
+            unreadable, files, own = self._unreadable, self._files.get(day, ()), self._own.get(day, ())
         for one in unreadable:
-            if any(self._template.may_become(fields, day) for fields in one.readings):
+            if one.may_hold(self._template, day):
                 raise StorageError(f"input of day {day}: cannot read {one.why}")
-        files = []
-        for path in paths:
-            try:
-                status = os.stat(path, dir_fd=walk.fd)
-            except OSError as error:
-                if why := walk.reason(path, error):
-                    raise StorageError(f"input of day {day}: cannot read {why}") from error
-                continue
-            if stat.S_ISREG(status.st_mode):
-                files.append(FileStat.of(path, status))
+        for path, ends in files:
+            walk.add_file(path, ends)
         walk.run(own)
-        if day in walk.unreadable:
-            raise StorageError(f"input of day {day}: cannot read {walk.unreadable[day]}")
-        return day_files([*files, *walk.files.get(day, ())])
+        return walk.day_files(day)
 
     def _refresh(self, walk: Walk) -> None:
         """Check every shared folder, and list those again that may have changed."""
@@ -157,11 +139,11 @@ class SharedFolders:
         self._checked_at = checked_at
 
     def _sort_by_day(self, folders: dict[str, _Folder]) -> None:
-        files: dict[str, list[str]] = {}
+        files: dict[str, list[Place]] = {}
         own: dict[str, list[Place]] = {}
         for folder in folders.values():
-            for day, path in folder.files:
-                files.setdefault(day, []).append(path)
+            for day, place in folder.files:
+                files.setdefault(day, []).append(place)
             for day, place in folder.own:
                 own.setdefault(day, []).append(place)
         self._folders, self._files, self._own = folders, files, own
@@ -204,7 +186,7 @@ class SharedFolders:
             return
         if not is_folder:
             if ends and (day := self._template.day_of(ends[0][1])):
-                folder.files.append((day, path))
+                folder.files.append((day, (path, ends)))
         elif deeper:
             days = {self._template.day_of(fields) for _, fields in deeper}
             if None in days:
@@ -214,7 +196,7 @@ class SharedFolders:
 
     def _note_error(self, walk: Walk, path: str, states: States, error: OSError) -> None:
         if why := walk.reason(path, error):
-            self._unreadable.append(_Unreadable(tuple(fields for _, fields in states), why))
+            self._unreadable.append(Unseen(path, tuple(fields for _, fields in states), why))
 
 
 def _is_unchanged(walk: Walk, path: str, folder: _Folder) -> bool:

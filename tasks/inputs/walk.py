@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from state.errors import StorageError
-from state.inputs.files import FileStat
+from state.inputs.files import DayFiles, FileStat, day_files
 from state.inputs.root import InputRoot
 from tasks.catalog.matcher import Fields, Matcher, States
 from tasks.catalog.template import Template
@@ -25,14 +25,15 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenLink:
-    """A link to nowhere, one of several folders that may hold a day. ``readings``: the parts of a day in its path."""
+class Unseen:
+    """A path that could not be read, and ``why``. ``readings``: the parts of a day in the path, for each reading."""
 
     path: str
     readings: tuple[Fields, ...]
+    why: str = ""
 
     def may_hold(self, template: Template, day: str) -> bool:
-        """Whether files of the day may lie where it leads."""
+        """Whether files of the day may lie there."""
         return any(template.may_become(fields, day) for fields in self.readings)
 
 
@@ -50,7 +51,7 @@ class Walk:
         self.files: dict[str, list[FileStat]] = {}
         self.unreadable: dict[str, str] = {}
         self.strays: list[str] = []
-        self.broken: list[BrokenLink] = []
+        self.broken: list[Unseen] = []
         self._ignored_links = ignored_links
         self._root = root.of(absolute=template.absolute)
         self._template = template
@@ -73,6 +74,19 @@ class Walk:
             name = self._matcher.only_name(states)
             deeper = self._list(path, states) if name is None else self._descend(path, states, name)
             todo += reversed(deeper)  # the last of them is taken first
+
+    def add_file(self, path: str, ends: States) -> None:
+        """Add what lies at a path where a file of a day may lie."""
+        try:
+            self._add(path, ends, os.stat(path, dir_fd=self.fd))
+        except OSError as error:
+            self._note_error(path, ends, error)
+
+    def day_files(self, day: str) -> DayFiles:
+        """The files found of one day. Raises StorageError where anything of it could not be read."""
+        if day in self.unreadable:
+            raise StorageError(f"input of day {day}: cannot read {self.unreadable[day]}")
+        return day_files(self.files.get(day, ()))
 
     def open_folder(self, path: str) -> int:
         """A descriptor of a folder. Whoever asks closes it, after the last entry was used: those go through it."""
@@ -104,10 +118,7 @@ class Walk:
         ends, deeper = self._matcher.split(self._matcher.step(states, name))
         if deeper:
             return [(path, deeper)]
-        try:
-            self._add(path, ends, os.stat(path, dir_fd=self.fd))
-        except OSError as error:
-            self._note_error(path, ends, error)
+        self.add_file(path, ends)
         return []
 
     def _list(self, path: str, states: States) -> list[Place]:
@@ -163,7 +174,7 @@ class Walk:
             return
         days = {self._template.day_of(fields) for _, fields in states}
         if None in days and not self._is_only_place(path) and self._is_broken(path):
-            self.broken.append(BrokenLink(path, tuple(fields for _, fields in self._matcher.split(states)[1])))
+            self.broken.append(Unseen(path, tuple(fields for _, fields in self._matcher.split(states)[1])))
             return
         if None in days:
             raise StorageError(

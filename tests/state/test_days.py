@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.days import DayRange, gaps, is_date, is_day, order, ordinal, parse_range
+from state.days import DayRange, is_date, is_day, order, ordinal, parse_range
 from state.errors import ConfigurationError
 
 DATES = st.dates(dt.date(1, 1, 1)).map(dt.date.isoformat)
@@ -70,22 +70,6 @@ def test_neighbouring_days_have_neighbouring_ordinals(day: str) -> None:
             assert ordinal((date + dt.timedelta(days=1)).isoformat()) == ordinal(day) + 1
     else:
         assert ordinal(str(int(day) + 1)) == ordinal(day) + 1 if is_day(str(int(day) + 1)) else True
-
-
-@pytest.mark.parametrize(
-    ("days", "missing"),
-    [
-        ([], 0),
-        (["5"], 0),
-        (["9", "10"], 0),
-        (["0", "1000000000000"], 999999999999),  # counted at once, though nobody could enumerate them
-        (["2012-02-28", "2012-03-01"], 1),
-        (["2013-02-28", "2013-03-01"], 0),
-    ],
-)
-def test_gaps_are_counted(days: list[str], missing: int) -> None:
-    """The number of days between first and last that are not there."""
-    assert gaps(days) == missing
 
 
 @pytest.mark.parametrize(

@@ -354,6 +354,7 @@ def test_planning_ten_thousand_days_takes_a_moment() -> None:
     [
         (["7", "8", "9"], ["7", "8", "9"], [], 0),
         (["7", "10"], ["7", "10"], [], 2),
+        (["0", "1000000000000"], ["0"], [], 10**12),  # counted at once, though nobody could enumerate them
         (["7", "10"], ["7", "10"], ["9"], 1),  # a commit whose input is gone is orphaned, and no gap
         (["7", "8", "9"], ["7", "9"], [], 1),  # one of the two sources lacks it
         (["7", "8"], ["8", "9"], [], 2),  # counted between the first and the last day that any source has

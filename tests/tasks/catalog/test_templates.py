@@ -15,7 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state.errors import ConfigurationError, DeclarationError
-from tasks.catalog.template import Template
+from tasks.catalog.template import NO_DAY, Template
+from tests.builders import path_day
 
 GOOD = [
     # template, path, day
@@ -58,8 +59,7 @@ GOOD = [
 def test_a_path_is_read_as_its_day(text: str, path: str, day: str) -> None:
     """Each kind of template of the contract finds the day, and the day's own matcher agrees."""
     template = Template.parse(text)
-    assert template.day(path) == day
-    assert not template.is_stray(path)
+    assert path_day(template, path) == day
     assert naive(concrete(text.lstrip("/"), day), path)
 
 
@@ -89,8 +89,7 @@ def test_a_path_is_read_as_its_day(text: str, path: str, day: str) -> None:
 def test_what_does_not_match_has_no_day_and_is_no_stray(text: str, path: str) -> None:
     """Hidden names, other depths, other digits and glob classes are none of a source's business."""
     template = Template.parse(text)
-    assert template.day(path) is None
-    assert not template.is_stray(path)
+    assert path_day(template, path) is None
 
 
 @pytest.mark.parametrize(
@@ -116,8 +115,7 @@ def test_what_does_not_match_has_no_day_and_is_no_stray(text: str, path: str) ->
 def test_a_stray_is_told_from_a_path_of_another_shape(text: str, path: str) -> None:
     """A path with digits in the right places that is no day, or two, has no day and is a stray."""
     template = Template.parse(text)
-    assert template.day(path) is None
-    assert template.is_stray(path)
+    assert path_day(template, path) == NO_DAY
 
 
 BAD = [
@@ -366,10 +364,9 @@ def test_a_path_is_read_as_the_naive_matcher_reads_it(data: st.DataObject) -> No
     path = "".join(data.draw(filler) if c == "*" else "x" if c == "?" else c for c in re.sub(r"\*\*", "*", written))
     expected = {day for day in named(text, days) if naive(concrete(text, day), path)}
     assert len(expected) <= 1
-    found = template.day(path)
+    found = path_day(template, path) or None
     assert {found} & set(days) == expected
     assert found is None or naive(concrete(text, found), path)
-    assert found is None or not template.is_stray(path)
 
 
 @settings(max_examples=200, deadline=None)
@@ -384,11 +381,11 @@ def test_a_day_written_is_the_day_read(text: str, date: dt.date) -> None:
         assert named(text, [day]) == []
         return
     assert template.pattern(day) == concrete(text, day)
-    assert template.day(template.pattern(day).replace("**", "a/b").replace("*", "x").replace("?", "x")) == day
+    assert path_day(template, template.pattern(day).replace("**", "a/b").replace("*", "x").replace("?", "x")) == day
 
 
 @given(st.integers(min_value=0, max_value=10**18 - 1))
 def test_an_integer_written_is_the_integer_read(number: int) -> None:
     """Roundtrip over all the integers of the contract."""
     template = Template.parse("{day:int}/a_{day:int}-*.csv")
-    assert template.day(template.pattern(str(number)).replace("*", "7")) == str(number)
+    assert path_day(template, template.pattern(str(number)).replace("*", "7")) == str(number)

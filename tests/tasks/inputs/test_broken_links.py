@@ -16,7 +16,7 @@ from state.result.classify import Commit, Damaged, Found
 from state.result.record import SourceRecord
 from tasks.catalog.template import Template
 from tasks.inputs.broken_links import hidden_days
-from tasks.inputs.walk import BrokenLink
+from tasks.inputs.walk import Unseen
 from tests.builders import RECORD
 from tests.project import CHECKOUT, Finished, Project
 
@@ -111,7 +111,7 @@ def _hidden(listed: Mapping[str, int], output: Mapping[str, Mapping[str, Found]]
         output=output,
         index={"totals": {"9"}},
     )
-    links = [BrokenLink("lost", (frozenset(),))]
+    links = [Unseen("lost", (frozenset(),))]
     return set(hidden_days(links, Template.parse("*/{day:int}"), "raw", [ONE, OTHER], facts))
 
 
@@ -143,7 +143,7 @@ def test_days_that_cannot_lie_behind_the_link_are_left_alone() -> None:
         inputs={"raw": {"2013-01-01": _files(1), "2014-01-01": _files(1)}},
         output={"totals": {"2013-01-01": _commit(2), "2014-01-01": _commit(2)}},
     )
-    links = [BrokenLink("2013", (frozenset({("Y", "2013")}),))]
+    links = [Unseen("2013", (frozenset({("Y", "2013")}),))]
     found = hidden_days(links, Template.parse("{day:%Y}/*/{day:%m-%d}"), "raw", [ONE], facts)
     assert set(found) == {"2013-01-01"}
     assert found["2013-01-01"].startswith("1 of the 2 files of its commit are listed, and the broken link 2013 may")

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from state.errors import StorageError
 from state.inputs.files import FileStat
 from state.inputs.root import InputRoot
-from tasks.catalog.template import Template
+from tasks.catalog.template import NO_DAY, Template
 from tasks.inputs import listing as product
 from tasks.inputs.listing import Listing
+from tests.builders import path_day
 
 
 def make(root: Path, *paths: str) -> None:
@@ -480,7 +481,7 @@ def test_a_listing_is_what_the_template_says_of_every_file(
             continue
         files = [os.fspath(path.relative_to(root)) for path in root.rglob("*") if path.is_file()]
         assert {f.path: day for day, found in listing.days.items() for f in found.files} == {
-            path: day for path in files if (day := template.day(path))
+            path: day for path in files if (day := path_day(template, path))
         }
-        assert {path for path in files if template.is_stray(path)} <= set(listing.strays)
-        assert all(template.is_stray(path) or (root / path).is_dir() for path in listing.strays)
+        assert {path for path in files if path_day(template, path) == NO_DAY} <= set(listing.strays)
+        assert all(path_day(template, path) == NO_DAY or (root / path).is_dir() for path in listing.strays)

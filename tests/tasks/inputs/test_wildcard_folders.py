@@ -13,6 +13,7 @@ from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.catalog.template import Template
 from tasks.inputs.reading import contents_digest, read_day
+from tests.builders import path_day
 from tests.project import CHECKOUT, Finished, Project
 
 REGIONS = '''"""Sales by region: three readers of the same files, of which one takes the region from the path."""
@@ -91,7 +92,7 @@ def test_a_renamed_folder_is_a_change_for_who_sees_it_and_for_nobody_else(tmp_pa
 )
 def test_a_placed_name_has_what_wildcards_chose(template: str, path: str, name: str) -> None:
     """Folders that follow from the day, or stand in the template, tell nothing."""
-    assert Template.parse(template).day(path) == "2013-01-01"
+    assert path_day(Template.parse(template), path) == "2013-01-01"
     assert Template.parse(template).placed_name(path) == name
 
 
