@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from state.inputs.files import DayFiles
 from state.result.record import CommitRecord, SourceRecord
@@ -36,58 +35,53 @@ class Declared:
         return [(name, source, day) for name, source in self.sources.items()]
 
 
-class Current(Enum):
-    """The answer to the question. ``UNKNOWN``: only the contents can tell."""
-
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
-
-
 def is_current(
     record: CommitRecord, aggregation: Declared, reads: Sequence[Read], files: Files, contents: Contents
-) -> Current:
-    """Whether a commit is what this aggregation would make of these inputs. ``reads`` are those of the commit's day."""
+) -> bool | None:
+    """Whether a commit is what this aggregation would make of these inputs; None where only the contents can tell.
+
+    ``reads`` are those of the commit's day.
+    """
     recorded = record.inputs
     if record.version != aggregation.version or recorded.keys() != aggregation.sources.keys():
-        return Current.NO
-    answer = Current.YES
+        return False
+    answer: bool | None = True
     for name, source, day in reads:
         then, now = recorded[name], files[source].get(day) if source in files else None
         if now is not None and now.stat == then.stat:
             continue  # as nearly always: a plan asks for 100,000 days
         one = input_is_current(then, now, contents.get((source, day)))
-        if one is Current.NO:
-            return one
-        if one is Current.UNKNOWN:
-            answer = one
+        if one is False:
+            return False
+        if one is None:
+            answer = None
     return answer
 
 
-def unknown_reads(record: CommitRecord, aggregation: Declared, reads: Sequence[Read], files: Files) -> list[Read]:
-    """The inputs whose contents must be read to answer; none where the listing answers."""
-    if is_current(record, aggregation, reads, files, {}) is not Current.UNKNOWN:
+def unknown_inputs(
+    record: CommitRecord, aggregation: Declared, reads: Sequence[Read], files: Files
+) -> list[tuple[str, str]]:
+    """The (source, day) pairs whose contents must be read to answer; none where the listing answers."""
+    if is_current(record, aggregation, reads, files, {}) is not None:
         return []
     inputs = record.inputs
     return [
-        (name, source, day)
+        (source, day)
         for name, source, day in reads
-        if (now := files.get(source, {}).get(day)) and input_is_current(inputs[name], now) is Current.UNKNOWN
+        if (now := files.get(source, {}).get(day)) and input_is_current(inputs[name], now) is None
     ]
 
 
 def input_is_current(
     recorded: SourceRecord, files: DayFiles | None, contents: Collection[str] | None = None
-) -> Current:
-    """Whether one input is what a commit was computed from.
+) -> bool | None:
+    """Whether one input is what a commit was computed from; None where only the contents can tell.
 
     Names, sizes and times decide first, where they can. Without ``files`` the contents alone do.
     """
     if files is not None:
         if recorded.stat == files.stat:
-            return Current.YES
+            return True
         if recorded.files != len(files.files) or recorded.bytes != files.bytes:
-            return Current.NO
-    if contents is None:
-        return Current.UNKNOWN
-    return Current.YES if recorded.contents in contents else Current.NO
+            return False
+    return None if contents is None else recorded.contents in contents

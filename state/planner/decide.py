@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from state.failure import DIED, Failure
 from state.partition import Partition
-from state.planner.current import Contents, Current, Declared, Files, Read, is_current
+from state.planner.current import Contents, Declared, Files, Read, is_current
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from state.status import Reason, Status
 
@@ -171,5 +171,4 @@ def _reason(aggregation: Declared, day: str, reads: Sequence[Read], found: Found
         return "lost" if day in facts.index.get(aggregation.name, ()) else "new"
     if found.record.version < aggregation.version:
         return "outdated"
-    current = is_current(found.record, aggregation, reads, facts.inputs, facts.contents)
-    return None if current is Current.YES else "changed"
+    return None if is_current(found.record, aggregation, reads, facts.inputs, facts.contents) else "changed"

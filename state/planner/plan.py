@@ -13,7 +13,7 @@ from itertools import chain
 
 from state.days import DayRange, order, ordinal
 from state.partition import Partition
-from state.planner.current import Declared, unknown_reads
+from state.planner.current import Declared, unknown_inputs
 from state.planner.decide import Blocked, Facts, Item, decide, decide_retired
 from state.result.classify import Commit, Newer
 from state.result.schemas import differing_days
@@ -71,10 +71,10 @@ def needs_hash(declared: Sequence[Declared], facts: Facts, selection: Selection)
     needed = set()
     for one in declared if not selection.force else ():
         commits = {} if one.name in facts.unreachable else facts.output.get(one.name, {})
-        for day, found in commits.items():
-            if isinstance(found, Commit) and selection.covers(day):
-                for _, source, read_day in unknown_reads(found.record, one, one.reads(day), facts.inputs):
-                    needed.add((source, read_day))
+        for day in selection.among(commits):
+            found = commits[day]
+            if isinstance(found, Commit):
+                needed.update(unknown_inputs(found.record, one, one.reads(day), facts.inputs))
     return needed
 
 
@@ -126,10 +126,10 @@ def _missing(aggregation: Declared, facts: Facts) -> int:
     every = set.union(*known)
     if not every:
         return 0
-    numbers = [ordinal(day) for day in every]
-    first, last = min(numbers), max(numbers)
+    first, last = min(every, key=order), max(every, key=order)
     there = set.intersection(*known) | set(facts.output.get(aggregation.name, ()))
-    return last - first + 1 - len(there & every) - sum(first <= ordinal(day) <= last for day in there - every)
+    between = DayRange(first, last)
+    return ordinal(last) - ordinal(first) + 1 - len(there & every) - sum(day in between for day in there - every)
 
 
 def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:

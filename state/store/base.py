@@ -71,6 +71,10 @@ class Staged(Protocol):
     def record(self) -> CommitRecord:
         """Its commit record, with the nonce and the generation that the store gave it."""
 
+    @property
+    def schema(self) -> str:
+        """The Arrow schema as its footer holds it."""
+
     def content(self) -> bytes:
         """The bytes as a reader will find them. Raises OSError."""
 

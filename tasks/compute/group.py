@@ -67,8 +67,7 @@ def _begin(run: RunContext, todo: deque[Job]) -> tuple[list[Job], DayInputs]:
     group: list[Job] = []
     while todo and (len(group) < run.batch_size.results or todo[0].item.day == group[-1].item.day):
         job = todo.popleft()
-        with job.step():
-            job.claim()
+        job.step(job.claim)
         group.append(job)
     inputs = DayInputs(run.input_root, run.listing)
     for at, job in enumerate(group):
@@ -77,8 +76,7 @@ def _begin(run: RunContext, todo: deque[Job]) -> tuple[list[Job], DayInputs]:
             todo.extendleft(reversed(left))
             return group[:at], inputs
         if job.outcome is None:
-            with job.step():
-                job.read(inputs)
+            job.step(job.read, inputs)
     return group, inputs
 
 
@@ -88,8 +86,7 @@ def _finish(run: RunContext, group: Sequence[Job], inputs: DayInputs) -> None:
     inputs.expire()
     with ExitStack() as scope:
         for job, result in results:
-            with job.step("its result cannot be written: "):
-                job.stage(result, inputs, scope)
+            job.step(job.stage, result, inputs, scope, doing="its result cannot be written: ")
         _commit(run, [job for job in group if job.outcome is None], inputs)
 
 
@@ -121,5 +118,4 @@ def _commit(run: RunContext, group: Sequence[Job], inputs: DayInputs) -> None:
         jobs[staged.partition].verify(inputs)
 
     for job, answer in zip(group, run.store.commit([job.staged for job in group], verify), strict=True):
-        with job.step("its result cannot be published: "):
-            job.settle(answer)
+        job.step(job.settle, answer, doing="its result cannot be published: ")

@@ -7,8 +7,8 @@ the result from being committed, and ``Job.step`` makes the job's outcome of it,
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 
 import polars as pl
 import pyarrow as pa
@@ -18,12 +18,12 @@ from state import clock
 from state.errors import StorageError
 from state.index.index import IndexUpdate
 from state.inputs.files import InputChanged
-from state.planner.current import Contents, Current, Files, is_current
+from state.planner.current import Contents, Files, is_current
 from state.planner.decide import Item
 from state.result.classify import Commit, Newer
 from state.result.readable import Misread, require_readable
 from state.result.record import CommitRecord, SourceRecord
-from state.result.schemas import SchemaDiffers, schema_of
+from state.result.schemas import SchemaDiffers
 from state.result.writing import arrow_table, rows_digest
 from state.store.base import Staged, Superseded, Token
 from tasks.catalog.declare import Source
@@ -63,11 +63,10 @@ class Job:
         self._declared = run.declared[item.aggregation]
         self._reads = self._declared.reads(item.day)
 
-    @contextmanager
-    def step(self, doing: str = "") -> Iterator[None]:
-        """Take a step: what is raised becomes the job's outcome. ``doing`` begins the message of a storage error."""
+    def step(self, step: Callable[..., None], *given: object, doing: str = "") -> None:
+        """Take a step: what it raises becomes the job's outcome. ``doing`` begins the message of a storage error."""
         try:
-            yield
+            step(*given)
         except JobSkipped as skipped:
             self.outcome = Skipped(*self.partition, skipped.status)
         except (InputChanged, Superseded):
@@ -109,9 +108,7 @@ class Job:
     def skip_if_current(self, files: Files, contents: Contents) -> None:
         """Go no further where the commit that the token saw is current."""
         found = self.token.found
-        if isinstance(found, Commit) and (
-            is_current(found.record, self._declared, self._reads, files, contents) is Current.YES
-        ):
+        if isinstance(found, Commit) and is_current(found.record, self._declared, self._reads, files, contents):
             raise JobSkipped(found.status)
 
     def stage(self, result: Evaluated | JobFailed, inputs: DayInputs, scope: ExitStack) -> None:
@@ -173,11 +170,10 @@ class Job:
         run, aggregation = self._run, self.aggregation
         try:
             table = arrow_table(result.frame)
-            schema = schema_of(table)
-            run.schemas.claim(aggregation.name, aggregation.version, self.item.day, schema)
             record = self._record(result, table)
             staged = scope.enter_context(run.store.stage(self.partition, self.token, record, table))
-            require_readable(staged.content, result.frame, schema)
+            run.schemas.claim(aggregation.name, aggregation.version, self.item.day, staged.schema)
+            require_readable(staged.content, result.frame, staged.schema)
         except SchemaDiffers as error:
             raise JobFailed("schema", str(error)) from error
         except Misread as error:

@@ -10,7 +10,7 @@ from functools import partial
 from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
-from state.planner.current import Current, input_is_current
+from state.planner.current import input_is_current
 from state.result.classify import Commit
 from state.result.record import SourceRecord
 from state.store.base import Output, Unread
@@ -39,7 +39,7 @@ def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threa
             digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
             digests = dict(zip(files, digested, strict=True))
             for aggregation, day, recorded in _recorded(catalog, output, source):
-                if day not in files or input_is_current(recorded, files[day]) is not Current.YES:
+                if day not in files or not input_is_current(recorded, files[day]):
                     continue  # every run sees that
                 found = digests[day]
                 if source.shows_paths and _is_edited(recorded, found):
@@ -52,7 +52,7 @@ def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threa
 
 
 def _is_edited(recorded: SourceRecord, digest: str | StorageError | None) -> bool:
-    return isinstance(digest, str) and input_is_current(recorded, None, (digest,)) is Current.NO
+    return isinstance(digest, str) and input_is_current(recorded, None, (digest,)) is False
 
 
 def _digest(
