@@ -5,7 +5,7 @@ from __future__ import annotations
 from state.acceptance import Accepted
 from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
-from state.result.classify import Commit
+from state.result.classify import commits
 from state.store.base import Store
 from tasks import older_results as older
 from tasks.catalog.load import Catalog
@@ -20,11 +20,9 @@ def to_accept(catalog: Catalog, input_root: InputRoot, root: Store, threads: int
     sources = sources_by_key(catalog)
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     facts = listed_facts(declared, sources, listings, output)
-    committed = [
-        one for one in declared if any(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
-    ]
+    committed = [one for one in declared if commits(output.days.get(one.name, {}))]
     needed = {source for one in committed for source in one.sources.values()}
-    empty = {name for name, listing in listings.items() if not listing.days and not listing.unreadable}
+    empty = {name for name, listing in listings.items() if listing.is_empty}
     return Accepted(
         frozenset(empty & needed), fewer.acceptable(declared, facts), older.acceptable(declared, facts, root, threads)
     )

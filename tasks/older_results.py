@@ -1,4 +1,4 @@
-"""Finds older results in the place of newer ones, where no run can compute the newer one anew.
+"""Finds older results in the place of newer ones, where no run can compute the newer one again.
 
 A restored backup looks like any commit. Only the day's lock file remembers that a higher generation stood there, so it
 is read for the commits that have no input any more, or no aggregation: a file each, and of no other day.
@@ -7,16 +7,16 @@ is read for the commits that have no input any more, or no aggregation: a file e
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from state.acceptance import Accepted, Entries
 from state.errors import StorageError
 from state.partition import Partition
 from state.planner.current import Declared
-from state.planner.decide import Facts, irreplaceable, regression
+from state.planner.decide import Facts, regression
 from state.planner.plan import Selection
-from state.result.classify import Commit
+from state.result.classify import Commit, commits
 from state.store.base import Store
 from state.threads import map_in_threads
 
@@ -35,23 +35,22 @@ def published(
 
     Without those that a person accepted as they are, and those that are not asked for.
     """
-    places = [
+    asked = [
         (name, day)
-        for name, day, nonce in _irreplaceable(declared, facts, retired=not selection.only)
-        if selection.covers(day) and accepted.older_results.get(name, {}).get(day) != nonce
+        for (name, day), commit in _irreplaceable(declared, facts, retired=not selection.only).items()
+        if selection.covers(day) and accepted.older_results.get(name, {}).get(day) != commit.record.nonce
     ]
-    return _read(places, root, threads)
+    return _read(asked, root, threads)
 
 
 def acceptable(declared: Sequence[Declared], facts: Facts, root: Store, threads: int) -> Entries:
     """What a person accepts who says that the newer results are gone for good."""
-    there = {(name, day): nonce for name, day, nonce in _irreplaceable(declared, facts, retired=True)}
-    facts = replace(facts, published=_read(list(there), root, threads))
+    found = _irreplaceable(declared, facts, retired=True)
+    facts = replace(facts, published=_read(found, root, threads))
     entries: dict[str, dict[str, str]] = {}
-    for (name, day), nonce in there.items():
-        found = facts.output[name][day]
-        if isinstance(found, Commit) and regression(name, day, found, facts, ""):
-            entries.setdefault(name, {})[day] = nonce
+    for (name, day), commit in found.items():
+        if regression(name, day, commit, facts, ""):
+            entries.setdefault(name, {})[day] = commit.record.nonce
     return entries
 
 
@@ -59,32 +58,32 @@ def expired(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> E
     """Accepted entries that apply no longer: there is another commit, or its input is back."""
     if not accepted.older_results:
         return {}
-    needed = set(_irreplaceable(declared, facts, retired=True))
+    nonces = {place: commit.record.nonce for place, commit in _irreplaceable(declared, facts, retired=True).items()}
     return {
-        name: {day: nonce for day, nonce in days.items() if (name, day, nonce) not in needed}
+        name: {day: nonce for day, nonce in days.items() if nonces.get((name, day)) != nonce}
         for name, days in accepted.older_results.items()
     }
 
 
-def _irreplaceable(declared: Sequence[Declared], facts: Facts, *, retired: bool) -> Iterator[tuple[str, str, str]]:
-    """Aggregation, day and nonce of each commit that no run can recompute."""
-    for one in declared:
-        yield from ((one.name, day, _nonce(facts, one.name, day)) for day in irreplaceable(one, facts))
-    for name in facts.output.keys() - {one.name for one in declared} if retired else ():
-        yield from ((name, day, nonce) for day in facts.output[name] if (nonce := _nonce(facts, name, day)))
+def _irreplaceable(declared: Sequence[Declared], facts: Facts, *, retired: bool) -> dict[Partition, Commit]:
+    """The commits that no run can recompute: those without input, and those of ``retired`` aggregations."""
+    by_name = {one.name: one for one in declared}
+    found: dict[Partition, Commit] = {}
+    for name, days in facts.output.items():
+        one = by_name.get(name)
+        if one or retired:
+            for day, commit in commits(days).items():
+                if not one or not facts.has_input(one.reads(day)):
+                    found[name, day] = commit
+    return found
 
 
-def _nonce(facts: Facts, name: str, day: str) -> str:
-    found = facts.output[name][day]
-    return found.record.nonce if isinstance(found, Commit) else ""
-
-
-def _read(places: Sequence[Partition], root: Store, threads: int) -> dict[Partition, int]:
-    def read(place: Partition) -> int:
+def _read(partitions: Collection[Partition], root: Store, threads: int) -> dict[Partition, int]:
+    def read(partition: Partition) -> int:
         try:
-            return root.published_generation(place)
+            return root.published_generation(partition)
         except (OSError, StorageError) as error:
-            log.warning("%s %s: whether a newer result stood there cannot be read: %s", *place, error)
+            log.warning("%s %s: whether a newer result stood there cannot be read: %s", *partition, error)
             return 0
 
-    return dict(zip(places, map_in_threads(read, places, threads), strict=True))
+    return dict(zip(partitions, map_in_threads(read, list(partitions), threads), strict=True))

@@ -1,4 +1,4 @@
-"""Looks at everything that a plan depends on, in the order that makes the answer safe, and plans.
+"""Reads everything that a plan depends on, in the order that makes the answer safe, and plans.
 
 The index is read before the output is scanned: an entry that changed in between is then never set back. Nothing is
 written here.
@@ -23,7 +23,7 @@ from state.planner import fewer_files as fewer
 from state.planner.current import Declared
 from state.planner.decide import Facts
 from state.planner.plan import Plan, Selection, needs_hash, plan
-from state.result.classify import Commit
+from state.result.classify import commits
 from state.store.accepted import read_accepted
 from state.store.base import Output, Store
 from state.store.digest_cache import DigestCache
@@ -71,18 +71,19 @@ def survey(
     Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all or
     many days would be computed from fewer files than before, ConfigurationError where there is no input root.
     """
-    declared = planned({name: one for name, one in catalog.items() if not selection.only or name in selection.only})
+    asked = {name: one for name, one in catalog.items() if not selection.only or name in selection.only}
+    declared = planned(asked)
     names = sorted({*catalog, *(root.aggregations() if root else ())})
     remembered = index.read(names)
     output = root.scan() if root else Output()
-    sources = sources_by_key({one.name: catalog[one.name] for one in declared})
+    sources = sources_by_key(asked)
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     accepted = read_accepted(root) if root else Accepted()
     _refuse_vanished_input(declared, listings, output, accepted, input_root)
     if not input_root.is_open:
-        require_input({one.name: catalog[one.name] for one in declared}, input_root.path, accepted.empty_sources)
+        require_input(asked, input_root.path, accepted.empty_sources)
     for name, listing in listings.items():
-        _tell_oddities(name, listing, input_root.path)
+        _warn(name, listing, input_root.path)
     facts = replace(
         listed_facts(declared, sources, listings, output),
         index={name: one.days() for name, one in remembered.items()},
@@ -102,7 +103,7 @@ def survey(
         )
     present = frozenset(name for name, listing in listings.items() if listing.days)
     outdated = Accepted(accepted.empty_sources & present)
-    if not selection.only:  # of aggregations that were not looked at nothing is known
+    if not selection.only:  # nothing is known of the other aggregations
         unneeded = fewer.expired(declared, facts, accepted), older.expired(declared, facts, accepted)
         outdated = Accepted(outdated.empty_sources, *unneeded)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
@@ -191,13 +192,13 @@ def _with_contents(
 def _refuse_vanished_input(
     declared: list[Declared], listings: Mapping[str, Listing], output: Output, accepted: Accepted, input_root: InputRoot
 ) -> None:
-    empty = {name for name, listing in listings.items() if not listing.days and not listing.unreadable}
+    empty = {name for name, listing in listings.items() if listing.is_empty}
     for one in declared:
-        commits = sum(isinstance(found, Commit) for found in output.days.get(one.name, {}).values())
-        for name in empty.intersection(one.sources.values()) if commits else ():
+        committed = len(commits(output.days.get(one.name, {})))
+        for name in empty.intersection(one.sources.values()) if committed else ():
             if name not in accepted.empty_sources:
                 raise Refused(
-                    f"no file matches source {name!r} (below {input_root.path}), but {one.name} has {commits} "
+                    f"no file matches source {name!r} (below {input_root.path}), but {one.name} has {committed} "
                     "committed days: the input looks unmounted, moved or wrong",
                     command=f"mount it or correct NOONMARK_INPUT; if the raw files are gone for good: {ACCEPT}",
                 )
@@ -225,8 +226,8 @@ def require_input(catalog: Catalog, input_root: Path, accepted: Collection[str] 
     )
 
 
-def _tell_oddities(name: str, listing: Listing, input_root: Path) -> None:
-    if not listing.days and not listing.unreadable:
+def _warn(name: str, listing: Listing, input_root: Path) -> None:
+    if listing.is_empty:
         log.warning("no file matches source %r below %s", name, input_root)
     for link in listing.broken:
         log.warning("source %r: %s is a broken link, and the files behind it are not seen", name, link.path)

@@ -6,7 +6,7 @@ Pure, like the planner that asks it for every day.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from state.failure import DIED, Failure
@@ -24,8 +24,8 @@ class Facts:
     ``output[aggregation][day]`` from one scan of the output. ``index[aggregation]`` is the set of days that Redis
     has; it can tell ``lost`` from ``new`` and nothing else. ``contents`` has the digests that were needed.
     ``failures`` are the last failures of results that have one; they can put a result last and nothing else.
-    ``published`` has, of ``irreplaceable`` and of retired commits, the highest generation that surely was published
-    there. ``unreachable`` says why an aggregation's folder cannot be entered.
+    ``published`` has, of commits that no run can recompute, the highest generation that surely was published there.
+    ``unreachable`` says why an aggregation's folder cannot be entered.
     """
 
     inputs: Files
@@ -139,13 +139,6 @@ def decide_retired(name: str, day: str, found: Found, facts: Facts) -> Blocked |
         return Blocked(name, day, "unreadable", f"its result {found.why}")
     why = f"its result is damaged ({found.why}) and its aggregation is no longer declared"
     return Blocked(name, day, "unrecoverable", why)
-
-
-def irreplaceable(aggregation: Declared, facts: Facts) -> Iterator[str]:
-    """The days with a commit that no run can recompute, as they have no input: ``facts.published`` counts there."""
-    for day, found in facts.output.get(aggregation.name, {}).items():
-        if isinstance(found, Commit) and not facts.has_input(aggregation.reads(day)):
-            yield day
 
 
 def regression(name: str, day: str, commit: Commit, facts: Facts, cause: str) -> Blocked | None:

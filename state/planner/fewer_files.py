@@ -15,7 +15,7 @@ from state.inputs.files import DayFiles
 from state.planner.current import Declared
 from state.planner.decide import Facts
 from state.planner.plan import Plan
-from state.result.classify import Commit
+from state.result.classify import Commit, commits
 
 _LEAST = 10
 _SHARE = 10
@@ -100,7 +100,7 @@ def _too_many(aggregation: Declared, facts: Facts, found: Sequence[FewerFiles]) 
 
 
 def _commits(aggregation: Declared, facts: Facts) -> int:
-    return sum(isinstance(found, Commit) for found in facts.output.get(aggregation.name, {}).values())
+    return len(commits(facts.output.get(aggregation.name, {})))
 
 
 def _message(aggregation: Declared, facts: Facts, found: Sequence[FewerFiles]) -> str:

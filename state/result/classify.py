@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from state.filesystem.durable import status_of
@@ -62,6 +63,12 @@ class Unreadable:
 
 
 Found = Commit | Damaged | Newer | Unreadable
+
+
+def commits(found: Mapping[str, Found]) -> dict[str, Commit]:
+    """The commits among what was found, by day."""
+    return {day: one for day, one in found.items() if isinstance(one, Commit)}
+
 
 _SCHEMA = b"ARROW:schema"
 

@@ -51,7 +51,7 @@ def _maps_urls(options: Mapping[str, object]) -> bool:
 
 
 def _names(files: Sequence[Path], private: ExitStack, *, copies: bool) -> dict[str, str]:
-    """What polars is told in place of each file's path, and that path as a text."""
+    """The name that polars gets for each file, and the file's path as text."""
     names = {}
     folder = None
     for number, file in enumerate(files):

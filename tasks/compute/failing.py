@@ -24,22 +24,22 @@ log = logging.getLogger("noonmark")
 
 def record_deaths(root: Store) -> None:
     """Record a failure for every result that a run was computing as it died: one of them may have been the cause."""
-    with _told(), root.interrupted() as places:
-        for place in sorted(places):
-            error = f"the run that computed it died, with {len(places) - 1} other results"
-            record_failure(root, Failure(*place, DIED, error, basis="", times=1, failed_at=_now()))
-        if places:
+    with _errors_logged(), root.interrupted() as partitions:
+        for partition in sorted(partitions):
+            error = f"the run that computed it died, with {len(partitions) - 1} other results"
+            record_failure(root, Failure(*partition, DIED, error, basis="", times=1, failed_at=_now()))
+        if partitions:
             log.warning(
                 "a run died while it computed %s (the first is %s %s): their aggregations are computed in a child "
                 "process now, these results last",
-                "1 result" if len(places) == 1 else f"{len(places)} results",
-                *min(places),
+                "1 result" if len(partitions) == 1 else f"{len(partitions)} results",
+                *min(partitions),
             )
 
 
 def record_outcomes(root: Store, items: Mapping[Partition, Item], outcomes: Sequence[Outcome]) -> None:
     """Record what failed, and forget the failures of what did not."""
-    with _told():
+    with _errors_logged():
         for one in outcomes:
             item = items[one.partition]
             if isinstance(one, Failed):
@@ -52,9 +52,9 @@ def record_outcomes(root: Store, items: Mapping[Partition, Item], outcomes: Sequ
 
 def forget_recovered(root: Store, recovered: Collection[Partition]) -> None:
     """Forget the failures of results that need nothing any more."""
-    with _told():
-        for place in recovered:
-            forget_failure(root, place)
+    with _errors_logged():
+        for partition in recovered:
+            forget_failure(root, partition)
 
 
 def show_failures(
@@ -69,7 +69,7 @@ def show_failures(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_logged() -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -30,7 +30,7 @@ def main() -> None:
     first = json.loads(requests.readline())
     sys.path[:] = first["path"]
     asked: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
-    # Not in the main thread: there, what the user's code raises could not be told from a signal.
+    # Not in the main thread: there, what the user's code raises could not be distinguished from a signal.
     threading.Thread(target=_serve, args=(first, asked), name="compute", daemon=True).start()
     for line in requests:
         asked.put([Item(**one) for one in json.loads(line)])
@@ -46,13 +46,14 @@ def _serve(first: dict[str, Any], asked: queue.SimpleQueue[list[Item]]) -> None:
         while True:
             for outcome in compute(run, asked.get()):
                 named = {"aggregation": outcome.aggregation, "day": outcome.day}
-                write_whole(first["answers"], json.dumps(named | _told(outcome)).encode() + b"\n")
+                write_whole(first["answers"], json.dumps(named | _answer(outcome)).encode() + b"\n")
     except BaseException:  # noqa: BLE001 the parent sees the end, and a person the trace
         sys.excepthook(*sys.exc_info())
         exit_process(1)
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def _answer(outcome: Outcome) -> dict[str, Any]:
+    """What the parent cannot read for itself."""
     if isinstance(outcome, Committed):
         return {"nonce": outcome.update.commit.record.nonce, "predecessor": outcome.update.predecessor}
     if isinstance(outcome, Failed):

@@ -31,7 +31,7 @@ from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 TOGETHER = 64
 """How many results are asked for at once."""
 PLANNED = ("aggregation", "day", "reason", "over", "files", "basis")
-"""What the child is told of an item."""
+"""What the child gets of an item."""
 _PROJECT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.2
 
@@ -111,8 +111,8 @@ class _Child:
         asked = {item.partition: item for item in items}
         self._send([{name: getattr(item, name) for name in PLANNED} for item in items])
         while asked and (line := self._line()) is not None:
-            told = json.loads(line)
-            yield _outcome(self._run, asked.pop((told["aggregation"], told["day"])), told)
+            answer = json.loads(line)
+            yield _outcome(self._run, asked.pop((answer["aggregation"], answer["day"])), answer)
 
     def _line(self) -> bytes | None:
         """The next answer; None where the run is told to end."""
@@ -159,13 +159,13 @@ class _Child:
         return f"{how} (its peak memory was {self._peak / 1e6:,.0f} MB)"
 
 
-def _outcome(run: RunContext, item: Item, told: dict[str, Any]) -> Outcome:
-    if "status" in told:
-        return Skipped(*item.partition, told["status"])
-    if "error" in told:
-        return Failed(*item.partition, told["kind"], told["error"])
+def _outcome(run: RunContext, item: Item, answer: dict[str, Any]) -> Outcome:
+    if "status" in answer:
+        return Skipped(*item.partition, answer["status"])
+    if "error" in answer:
+        return Failed(*item.partition, answer["kind"], answer["error"])
     found = run.store.lookup(item.partition)
-    if isinstance(found, Commit) and found.record.nonce == told["nonce"]:
-        update = IndexUpdate(found, told["predecessor"])
+    if isinstance(found, Commit) and found.record.nonce == answer["nonce"]:
+        update = IndexUpdate(found, answer["predecessor"])
         return Committed(*item.partition, found.record.generation, found.record.rows, item.reason, update)
     return Skipped(*item.partition, "done")  # another run replaced it already, and recorded that

@@ -72,7 +72,7 @@ Outcome = Committed | Skipped | Failed
 
 
 class Observer:
-    """Is told of every outcome that is final. This one ignores them."""
+    """Gets every outcome that is final. This one ignores them."""
 
     def on(self, outcome: Outcome) -> None:
         """One result has its outcome. Called by the threads that compute."""

@@ -30,7 +30,7 @@ from tasks.compute.failing import record_outcomes
 from tasks.compute.outcomes import Committed, Failed, Observer, Outcome, Skipped
 
 SINGLE_DAYS = 50
-"""Up to so many pending days have a task run each: the nightly case, where a person looks for one day."""
+"""Up to so many pending days have a task run each: the nightly case, where a person wants to find one day."""
 TASKS = 60
 """About so many task runs serve a longer run. A server on SQLite takes in 60 to 200 task runs a second."""
 
@@ -38,9 +38,9 @@ NAMED = 5
 """How many results the message of a failed task names."""
 
 TICK_SECONDS = 0.5
-"""How often the observer is told that time goes on."""
+"""How often the observer's ``tick`` is called."""
 POLL_SECONDS = 0.2
-"""How often a run looks whether days that another run computes are free."""
+"""How often a run checks whether days that another run computes are free."""
 
 log = logging.getLogger("noonmark")
 
@@ -190,7 +190,7 @@ def _wait(future: PrefectFuture[list[Outcome]], observer: Observer) -> object:
 
 
 def _wait_for_some(index: BestEffortIndex, partitions: list[Partition]) -> set[Partition]:
-    """Those of these that nobody computes any more, or whose holder was waited for in vain: some will be."""
+    """Wait until nobody computes some of these any more, or their lease makes no progress. Returns those."""
     while not (free := set(partitions) - index.leased(partitions)):
         clock.sleep(POLL_SECONDS)
     return free

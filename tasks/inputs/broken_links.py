@@ -1,6 +1,6 @@
 """Which days a broken link may hide a part of: it may be litter, or the way to a disk that is gone.
 
-Nothing tells the two apart but the commits: files that they were computed from and that are listed no more. As long as
+Only the commits distinguish the two: files that they were computed from and that are no longer listed. As long as
 no commit misses any, the link is passed over. Unknown is not absent, though:
 
 - a day that has fewer files than a commit of it had, or none at all, may lie there: it is unreadable;
@@ -10,11 +10,11 @@ no commit misses any, the link is passed over. Unknown is not absent, though:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from state.planner.current import Declared
 from state.planner.decide import Facts
-from state.result.classify import Commit
+from state.result.classify import commits
 from state.result.record import SourceRecord
 from tasks.catalog.template import Template
 from tasks.inputs.walk import Unseen
@@ -25,9 +25,7 @@ def hidden_days(
 ) -> dict[str, str]:
     """Day → why, for the days of a source whose files may be seen only in part. ``facts`` are those of the listing."""
     listed = facts.inputs[source]
-    recorded: dict[str, list[SourceRecord]] = {day: [] for one in declared for day in _known(one, source, facts)}
-    for day, record in _records(source, declared, facts):
-        recorded[day].append(record)
+    recorded = _recorded(source, declared, facts)
     hidden: dict[str, str] = {}
     partial = False
     for day, records in recorded.items():
@@ -50,16 +48,15 @@ def _link_to(broken: Sequence[Unseen], template: Template, day: str) -> str | No
     return next((link.path for link in broken if link.may_hold(template, day)), None)
 
 
-def _known(one: Declared, source: str, facts: Facts) -> Iterator[str]:
-    """The days of which an aggregation over the source has, or had, a result."""
-    if source in one.sources.values():
-        yield from facts.output.get(one.name, ())
-        yield from facts.index.get(one.name, ())
-
-
-def _records(source: str, declared: Sequence[Declared], facts: Facts) -> Iterator[tuple[str, SourceRecord]]:
+def _recorded(source: str, declared: Sequence[Declared], facts: Facts) -> dict[str, list[SourceRecord]]:
+    """What commits were computed from, for each day of which an aggregation over the source has, or had, a result."""
+    recorded: dict[str, list[SourceRecord]] = {}
     for one in declared:
+        found = facts.output.get(one.name, {})
         for name in (name for name, key in one.sources.items() if key == source):
-            for day, found in facts.output.get(one.name, {}).items():
-                if isinstance(found, Commit) and name in found.record.inputs:
-                    yield day, found.record.inputs[name]
+            for day in (*found, *facts.index.get(one.name, ())):
+                recorded.setdefault(day, [])
+            for day, commit in commits(found).items():
+                if name in commit.record.inputs:
+                    recorded[day].append(commit.record.inputs[name])
+    return recorded

@@ -31,6 +31,11 @@ class Listing:
     strays: tuple[str, ...]
     broken: tuple[Unseen, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no file at all matches."""
+        return not self.days and not self.unreadable
+
 
 def list_source(root: InputRoot, template: Template) -> Listing:
     """List all the days of a source below ``root`` (below ``/`` for an absolute template).

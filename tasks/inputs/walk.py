@@ -1,6 +1,6 @@
 """Walks the folders of a source: which files are of which day, what could not be read, and what is a stray.
 
-An error is never taken for an absence: a folder or file is absent only where the system says so and no broken link is
+An error never counts as an absence: a folder or file is absent only where the system says so and no broken link is
 in the way.
 """
 
@@ -73,7 +73,7 @@ class Walk:
             path, states = todo.pop()
             name = self._matcher.only_name(states)
             deeper = self._list(path, states) if name is None else self._descend(path, states, name)
-            todo += reversed(deeper)  # the last of them is taken first
+            todo += reversed(deeper)  # the last of them comes first
 
     def add_file(self, path: str, ends: States) -> None:
         """Add what lies at a path where a file of a day may lie."""
