@@ -24,6 +24,6 @@ def sources_by_key(catalog: Catalog) -> dict[str, list[Source]]:
     for aggregation in catalog.values():
         for source in aggregation.sources.values():
             alike = found.setdefault(source.key, [])
-            if all(one.shows_paths != source.shows_paths for one in alike):
+            if all(one.digest_key != source.digest_key for one in alike):
                 alike.append(source)
     return found

@@ -163,12 +163,11 @@ def _with_contents(
     threads: int,
 ) -> Facts:
     def digest(source: Source, day: str, files: DayFiles) -> str | None:
-        name = f"{source.key}\nwith paths" if source.shows_paths else source.key
-        found = digests.known(name, day, files) if digests else None
+        found = digests.known(source.digest_key, day, files) if digests else None
         if found is None:
             found = contents_digest(source, input_root, files)
             if found and digests:
-                digests.learn(name, day, files, found)
+                digests.learn(source.digest_key, day, files, found)
         return found
 
     def read(one: tuple[str, str]) -> frozenset[str] | StorageError:

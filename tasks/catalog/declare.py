@@ -75,6 +75,11 @@ class Source:
         return self.template.text
 
     @property
+    def digest_key(self) -> str:
+        """The key of its files' digests. Sources that share it list the same files and name them alike."""
+        return f"{self.key}\nwith paths" if self.shows_paths else self.key
+
+    @property
     def shows_paths(self) -> bool:
         """Whether the aggregation can see where a file lies: through ``read=``, or through ``include_file_paths=``."""
         return self.read is not None or self.options.get("include_file_paths") is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from state.errors import StorageError
 from state.inputs.files import DayFiles
-from state.inputs.root import InputRoot, InputRootGone
+from state.inputs.root import InputRootGone
 from tasks.catalog.declare import Source
 from tasks.compute.outcomes import JobFailed
 from tasks.inputs.reading import DayInput, read_day
@@ -17,9 +17,8 @@ class DayInputs:
     ``bytes`` is how much memory all that was read takes, as far as it counts.
     """
 
-    def __init__(self, root: InputRoot, listing: RunListing) -> None:
+    def __init__(self, listing: RunListing) -> None:
         self.bytes = 0
-        self._root = root
         self._listing = listing
         self._as_of: int | None = logical_now()
         self._read: dict[tuple[Source, str], DayInput] = {}
@@ -33,7 +32,7 @@ class DayInputs:
         """A day's files, read and digested; None where there is none. Raises JobFailed, InputChanged."""
         if (source, day) not in self._read:
             try:
-                found = read_day(source, self._root, day, self._listing, self._as_of)
+                found = read_day(source, day, self._listing, self._as_of)
             except (StorageError, OSError) as error:
                 raise _failure(error) from error
             if found is None:

@@ -1,4 +1,4 @@
-"""Finds inputs that were edited without a trace: same names, sizes and times, other bytes. Only reading them tells."""
+"""Finds inputs that were edited without a trace: same names, sizes and times, other bytes. Only reading shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
 from state.planner.current import input_is_current
-from state.result.classify import Commit
+from state.result.classify import commits
 from state.result.record import SourceRecord
 from state.store.base import Output, Unread
 from state.threads import map_in_threads
@@ -66,12 +66,8 @@ def _digest(
 
 def _recorded(catalog: Catalog, output: Output, source: Source) -> Iterator[tuple[str, str, SourceRecord]]:
     """What was recorded of sources that list and name their files as this one does."""
-
-    def alike(other: Source) -> bool:
-        return (other.key, other.shows_paths) == (source.key, source.shows_paths)
-
     for one in catalog.values():
-        for name in (name for name, declared in one.sources.items() if alike(declared)):
-            for day, found in output.days.get(one.name, {}).items():
-                if isinstance(found, Commit) and name in found.record.inputs:
-                    yield one.name, day, found.record.inputs[name]
+        for name in (name for name, other in one.sources.items() if other.digest_key == source.digest_key):
+            for day, commit in commits(output.days.get(one.name, {})).items():
+                if name in commit.record.inputs:
+                    yield one.name, day, commit.record.inputs[name]

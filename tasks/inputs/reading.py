@@ -82,18 +82,15 @@ class DayInput:
             yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
 
 
-def read_day(
-    source: Source, input_root: InputRoot, day: str, listing: RunListing | None = None, as_of: int | None = None
-) -> DayInput | None:
+def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = None) -> DayInput | None:
     """Read and digest a day's files as they are after ``as_of``, a logical time; None where there is none any more.
 
-    ``listing`` is the run's, or else one of its own. Raises InputChanged where they change under the reader,
-    StorageError where they cannot be read, InputRootGone where the root is no longer where it was.
+    Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
+    the root is no longer where it was.
     """
-    root = _root(source, input_root)
+    root = _root(source, listing.root)
     root.check()
     began = clock.time_ns()
-    listing = listing or RunListing(input_root)
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None

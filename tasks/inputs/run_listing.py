@@ -34,13 +34,13 @@ def logical_now() -> int:
 
 
 class RunListing:
-    """The listings of a run. ``ignored_links`` has the broken links that its survey found, by their source's key.
+    """The listings of a run below its input ``root``. Threads may ask at once.
 
-    Threads may ask at once.
+    ``ignored_links`` has the broken links that its survey found, by their source's key.
     """
 
     def __init__(self, root: InputRoot, ignored_links: Mapping[str, Collection[str]] | None = None) -> None:
-        self._root = root
+        self.root = root
         self._ignored_links = ignored_links or {}
         self._shared: dict[Template, SharedFolders] = {}
         self._lock = threading.Lock()
@@ -53,11 +53,11 @@ class RunListing:
         template = source.template
         ignored_links = self._ignored_links.get(source.key, ())
         if not template.shares_folders:
-            return list_day(self._root, template, day, ignored_links)
+            return list_day(self.root, template, day, ignored_links)
         with self._lock:
             shared = self._shared.get(template)
             if shared is None:
-                shared = self._shared[template] = SharedFolders(self._root, template, ignored_links)
+                shared = self._shared[template] = SharedFolders(self.root, template, ignored_links)
         return shared.list_day(day, logical_now() if as_of is None else as_of)
 
 

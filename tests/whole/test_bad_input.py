@@ -510,11 +510,12 @@ import polars as pl
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.inputs.reading import read_day
+from tasks.inputs.run_listing import RunListing
 from state.errors import StorageError
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    print(read_day(Source("sales/{day}/*.csv"), InputRoot(Path(sys.argv[1])), sys.argv[2]))
+    print(read_day(Source("sales/{day}/*.csv"), sys.argv[2], RunListing(InputRoot(Path(sys.argv[1])))))
 except StorageError as error:
     print(error.message)
 """

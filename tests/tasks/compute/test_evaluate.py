@@ -14,6 +14,7 @@ from tasks.catalog.declare import Aggregation, Source, aggregation, declared
 from tasks.compute.evaluate import Evaluated, evaluate
 from tasks.compute.outcomes import JobFailed
 from tasks.inputs.reading import read_day
+from tasks.inputs.run_listing import RunListing
 from tests.builders import DAY
 
 SALES = Source("sales/{day}/*.csv")
@@ -46,7 +47,7 @@ def _evaluated(
     assert TOTAL is not None
     aggregations = [TOTAL, *others]
     sources = {one for each in aggregations for one in each.sources.values()}
-    taken = {one: took for one in sources if (took := read_day(one, InputRoot(root), DAY))}
+    taken = {one: took for one in sources if (took := read_day(one, DAY, RunListing(InputRoot(root))))}
     [results] = evaluate([(aggregations, taken)])
     return dict(results)
 
@@ -143,7 +144,7 @@ def test_an_input_that_cannot_be_read_names_its_pattern(tmp_path: Path, source: 
     folder = tmp_path / "sales" / DAY
     folder.mkdir(parents=True)
     (folder / f"a{source.template.suffix}").write_bytes(content)
-    taken = read_day(source, InputRoot(tmp_path), DAY)
+    taken = read_day(source, DAY, RunListing(InputRoot(tmp_path)))
     assert taken is not None
     result = evaluate([([_aggregation(bad, source)], {source: taken})])[0]["bad"]
     assert isinstance(result, JobFailed)

@@ -13,6 +13,7 @@ from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.catalog.template import Template
 from tasks.inputs.reading import contents_digest, read_day
+from tasks.inputs.run_listing import RunListing
 from tests.builders import path_day
 from tests.project import CHECKOUT, Finished, Project
 
@@ -106,7 +107,7 @@ def test_digests_of_who_sees_no_path_are_those_of_earlier_versions(tmp_path: Pat
     def digest(template: str, **options: Any) -> str | None:
         source = Source(template, **options)
         with InputRoot(tmp_path) as root:
-            taken = read_day(source, root, "2013-01-01")
+            taken = read_day(source, "2013-01-01", RunListing(root))
             assert taken
             assert contents_digest(source, root, taken.files) == taken.contents.digest
             return taken.contents.digest
