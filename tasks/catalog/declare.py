@@ -136,7 +136,8 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
     def declare(function: Function) -> Function:
         if wrong := _wrong(function, sources, version):
             raise DeclarationError(f"aggregation {function.__name__} ({_place(function)}): {wrong}")
-        named = dict(zip(_source_names(function, sources), sources, strict=True))
+        pairs = zip(sources, _positional(function), strict=True)
+        named = {source.name or parameter: source for source, parameter in pairs}
         if len(named) < len(sources):
             raise DeclarationError(f"aggregation {function.__name__} ({_place(function)}): two sources have one name")
         setattr(function, _MARK, Aggregation(function.__name__, function, version, named))
@@ -182,10 +183,6 @@ def _positional(function: Callable[..., Any]) -> list[str]:
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     parameters = inspect.signature(function).parameters.values()
     return [one.name for one in parameters if one.kind not in several and one.default is inspect.Parameter.empty]
-
-
-def _source_names(function: Callable[..., Any], sources: tuple[Source, ...]) -> list[str]:
-    return [source.name or parameter for source, parameter in zip(sources, _positional(function), strict=True)]
 
 
 def _place(function: Callable[..., Any]) -> str:

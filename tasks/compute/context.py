@@ -83,7 +83,9 @@ class RunContext:
         path, fd = spec.input
         store = LocalStore.from_handle(*spec.output)
         return cls(
-            *(load(spec.module), InputRoot(Path(path), fd), store),
+            load(spec.module),
+            InputRoot(Path(path), fd),
+            store,
             schemas=Schemas(store.scan().days),
             broken_links=spec.broken_links,
             module=spec.module,

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 
 from prefect import task
@@ -63,24 +62,16 @@ class BatchStopped(BatchFailed):
         self.args = (f"the run was ended before {len(left)} results were computed: {named}; the next run does it",)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The results of contiguous days of a plan; ``label`` is what the task run is called."""
-
-    label: str
-    items: Sequence[Item]
-
-
-def batches(items: Sequence[Item]) -> Iterator[Batch]:
+def batches(items: Sequence[Item]) -> Iterator[list[Item]]:
     """Cut a plan, whose items stand day by day, into the batches that become task runs."""
     days = [list(some) for _, some in groupby(items, key=lambda item: item.day)]
     size = 1 if len(days) <= SINGLE_DAYS else math.ceil(len(days) / TASKS)
     for at in range(0, len(days), size):
-        part = [item for day in days[at : at + size] for item in day]
-        yield Batch(_label(part), part)
+        yield [item for day in days[at : at + size] for item in day]
 
 
-def _label(items: Sequence[Item]) -> str:
+def label_of(items: Sequence[Item]) -> str:
+    """What the task run of a batch is called: its days."""
     first, last, days = items[0].day, items[-1].day, len({item.day for item in items})
     return first if days == 1 else f"{first} to {last} ({days} days)"
 
@@ -100,11 +91,16 @@ def compute_days(
     held until its result has an outcome that no retry changes. Raises BatchFailed where a result failed, BatchStopped
     where the run was ended before all had an outcome.
     """
+    # With pyarrow these take two tenths of a second, and most runs compute nothing.
+    from tasks.compute.group import compute
+    from tasks.compute.isolation import compute_isolated
+
+    computing = compute_isolated if isolated else compute
     planned = {item.partition: item for item in items}
     leased = index.acquire(list(planned))
     outcomes: list[Outcome] = [Skipped(*partition, "leased") for partition in planned if partition in leased]
     try:
-        for outcome in _computing(isolated)(run, [item for item in items if item.partition not in leased]):
+        for outcome in computing(run, [item for item in items if item.partition not in leased]):
             outcomes.append(outcome)
             index.finish(outcome.partition)
             run.observer.on(outcome)
@@ -117,18 +113,6 @@ def compute_days(
     if any(isinstance(one, Failed) for one in outcomes):
         raise BatchFailed(outcomes)
     return outcomes
-
-
-Computing = Callable[[RunContext, Sequence[Item]], Iterator[Outcome]]
-"""Computes and commits results."""
-
-
-def _computing(isolated: bool) -> Computing:
-    # With pyarrow it takes two tenths of a second, and most runs compute nothing.
-    from tasks.compute.group import compute
-    from tasks.compute.isolation import compute_isolated
-
-    return compute_isolated if isolated else compute
 
 
 def compute_all(run: RunContext, index: BestEffortIndex, items: Sequence[Item], workers: int) -> list[Outcome]:
@@ -158,16 +142,16 @@ def compute_all(run: RunContext, index: BestEffortIndex, items: Sequence[Item], 
 def _run(
     runner: ThreadPoolTaskRunner[list[Outcome]], run: RunContext, index: BestEffortIndex, items: Sequence[Item]
 ) -> list[Outcome]:
-    def submit(batch: Batch, *, isolated: bool = False) -> PrefectFuture[list[Outcome]]:
-        shared = {"run": quote(run), "index": quote(index), "items": quote(batch.items)}
-        return runner.submit(compute_days, {"label": batch.label, **shared, "isolated": isolated})
+    def submit(batch: Sequence[Item], *, isolated: bool = False) -> PrefectFuture[list[Outcome]]:
+        label = label_of(batch) + ", in a process of its own" * isolated
+        shared = {"run": quote(run), "index": quote(index), "items": quote(batch)}
+        return runner.submit(compute_days, {"label": label, **shared, "isolated": isolated})
 
     together = [submit(one) for one in batches([item for item in items if not item.isolated])]
     outcomes = [outcome for future in together for outcome in _outcomes(future, run.observer)]
     if alone := [item for item in items if item.isolated]:
         # One task, for it starts one process, and a new one only where that one dies.
-        batch = Batch(f"{_label(alone)}, in a process of its own", alone)
-        outcomes += _outcomes(submit(batch, isolated=True), run.observer)
+        outcomes += _outcomes(submit(alone, isolated=True), run.observer)
     return outcomes
 
 

@@ -27,7 +27,7 @@ from tasks.catalog.declare import Source, aggregation, declared
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute as compute_real
 from tasks.compute.outcomes import Committed, Failed, Observer, Outcome, Skipped
-from tasks.compute.runner import Batch, BatchFailed, BatchStopped, batches, compute_days
+from tasks.compute.runner import BatchFailed, BatchStopped, batches, compute_days, label_of
 from tests import redis_servers
 from tests.state.index import test_best_effort
 
@@ -43,13 +43,13 @@ def planned(days: int, each: int = 1) -> list[Item]:
     return [Item(f"a{number}", str(day), "new") for day in range(days) for number in range(each)]
 
 
-def flat(cut: list[Batch]) -> list[Item]:
+def flat(cut: list[list[Item]]) -> list[Item]:
     """The items of all batches, in their order."""
-    return [item for batch in cut for item in batch.items]
+    return [item for batch in cut for item in batch]
 
 
-def _days(batch: Batch) -> list[str]:
-    return list(dict.fromkeys(item.day for item in batch.items))
+def _days(batch: list[Item]) -> list[str]:
+    return list(dict.fromkeys(item.day for item in batch))
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_no_item_is_lost_and_batches_are_contiguous(days: int, each: int, newest
 
 def test_a_batch_is_called_by_its_days() -> None:
     """What Prefect shows names the days: one, or the first and the last with their number."""
-    assert [batch.label for batch in batches(planned(2))] == ["0", "1"]
-    labels = [batch.label for batch in batches(planned(365))]
+    assert [label_of(batch) for batch in batches(planned(2))] == ["0", "1"]
+    labels = [label_of(batch) for batch in batches(planned(365))]
     assert (labels[0], labels[-1]) == ("0 to 6 (7 days)", "364")
 
 
