@@ -18,13 +18,12 @@ from flows.cli.options import add_selection, selection_of
 from flows.cli.prefect_server import prefect_server
 from flows.opening import opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
-from flows.report.log import log_blocked, log_plan
+from flows.report.log import log, log_blocked, log_plan
 from flows.report.models import DailyReport, PlanReport
 from flows.report.progress import shown_progress
 from flows.report.terminal import show_daily
 from state import clock
 from state.errors import ConfigurationError
-from state.index.best_effort import log
 from state.inputs.root import InputRoot
 from state.planner.plan import Selection
 from state.result.schemas import Schemas

@@ -23,27 +23,23 @@ def opened_index(settings: Settings, *, start: bool = True) -> Iterator[BestEffo
     A Redis that cannot be reached is no error: the run goes on without. Raises ConfigurationError for a wrong URL.
     """
     with ExitStack() as stack:
-        url = settings.redis_url.get_secret_value()
-        if url == WITHOUT_REDIS:
-            yield BestEffortIndex(None, "NOONMARK_REDIS_URL=none")
-            return
+        index = BestEffortIndex(None)
         try:
+            url: str | None = settings.redis_url.get_secret_value()
             if not url:
-                url = _embedded(settings, stack) if start else running(settings.redis_dir) or ""
+                embedded = EmbeddedServer(settings.redis_dir)
+                url = stack.enter_context(embedded).url if start else running(settings.redis_dir)
         except IndexUnavailable as error:
-            unavailable = BestEffortIndex(None)
-            unavailable.disable(str(error))
-            yield unavailable
-            return
-        if not url:
-            yield BestEffortIndex(None, "no embedded server is running")
-            return
-        lease_seconds = settings.lease_seconds if start else None
-        yield stack.enter_context(BestEffortIndex.open(url, settings.namespace, lease_seconds))
-
-
-def _embedded(settings: Settings, stack: ExitStack) -> str:
-    return stack.enter_context(EmbeddedServer(settings.redis_dir)).url
+            index.disable(str(error))
+        else:
+            if url == WITHOUT_REDIS:
+                index.unavailable_reason = "NOONMARK_REDIS_URL=none"
+            elif not url:
+                index.unavailable_reason = "no embedded server is running"
+            else:
+                lease_seconds = settings.lease_seconds if start else None
+                index = stack.enter_context(BestEffortIndex.open(url, settings.namespace, lease_seconds))
+        yield index
 
 
 def opened_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> LocalStore:
@@ -62,7 +58,7 @@ def opened_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) ->
 
 
 def seen_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> LocalStore | None:
-    """The output root for looking: nothing is written, and nothing bound. None where a run would create it.
+    """The output root for reading: nothing is written, and nothing bound. None where a run would create it.
 
     Raises Refused, StorageError.
     """

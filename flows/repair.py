@@ -15,11 +15,12 @@ from flows.cli.command import Parser, run_command
 from flows.cli.prefect_server import prefect_server
 from flows.opening import opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
+from flows.report.log import log
 from flows.report.models import RepairReport
 from flows.report.terminal import show_repair
 from state.acceptance import Accepted
 from state.errors import ACCEPT, IndexUnavailable, Refused
-from state.index.best_effort import BestEffortIndex, log
+from state.index.best_effort import BestEffortIndex
 from state.index.index import ReconcileStats
 from state.inputs.root import InputRoot
 from state.settings import WITHOUT_REDIS, Settings, read_settings

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
+from typing import AnyStr
 
 from state.errors import ConfigurationError
 
@@ -15,8 +16,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
-def order(day: str) -> tuple[int, str]:
-    """The sort key of a day: 10 after 9, and ISO dates as the calendar has them (all are ten characters long)."""
+def order(day: AnyStr) -> tuple[int, AnyStr]:
+    """The sort key of a day, a string or as Redis holds it: 10 after 9, ISO dates (ten characters) by the calendar."""
     return len(day), day
 
 
@@ -49,9 +50,8 @@ class DayRange:
     last: str | None
 
     def __contains__(self, day: str) -> bool:
-        for bound in (self.first, self.last):
-            if bound is not None and is_date(bound) != is_date(day):
-                return False
+        if any(is_date(bound) != is_date(day) for bound in (self.first, self.last) if bound is not None):
+            return False
         return (self.first is None or order(self.first) <= order(day)) and (
             self.last is None or order(day) <= order(self.last)
         )

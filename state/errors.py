@@ -1,4 +1,4 @@
-"""The errors that a person meets: each says what was found, what was expected, and the command that helps.
+"""The errors that a person sees: each says what was found, what was expected, and the command that helps.
 
 Every one knows the exit code of the contract, so a command line only has to print it and leave.
 """
@@ -67,7 +67,7 @@ class IndexUnavailable(NoonmarkError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends the run, as the main thread meets it. What user code raises is never one."""
+    """A signal that ends the run, raised in the main thread. What user code raises is never one."""
 
 
 MAX_CHARACTERS = 240

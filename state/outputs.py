@@ -17,8 +17,6 @@ from state.result.schemas import columns, differing_days
 from state.store.base import Store
 from state.store.local.root import find_store
 
-_Read = tuple[Commit, pl.LazyFrame]
-
 
 def scan(
     aggregation: str, *, days: str | None = None, version: int | None = None, output: str | Path | None = None
@@ -88,7 +86,7 @@ def _days(commits: Sequence[Commit]) -> str:
     return f"1 day, {days[0]}" if len(days) == 1 else f"{len(days):,} days from {days[0]} to {days[-1]}"
 
 
-def _read(store: Store, aggregation: str, day: str, version: int | None = None) -> _Read | None:
+def _read(store: Store, aggregation: str, day: str, version: int | None = None) -> tuple[Commit, pl.LazyFrame] | None:
     name = f"{aggregation}, day {day}"
     found, content = store.read((aggregation, day), lambda one: version in (None, one.record.version))
     if found is None or (isinstance(found, Commit) and not content):
@@ -99,9 +97,5 @@ def _read(store: Store, aggregation: str, day: str, version: int | None = None) 
         raise StorageError(f"{name} was committed by newer code (format {found.format}): read it with that code")
     if isinstance(found, Damaged):
         raise StorageError(f"{name} is damaged: {found.why}", command=DAILY)
-    return found, pl.scan_parquet(content, glob=False, hive_partitioning=False).with_columns(_key(day))
-
-
-def _key(day: str) -> pl.Expr:
     key = pl.lit(day).str.to_date() if is_date(day) else pl.lit(int(day), pl.Int64)
-    return key.alias("day")
+    return found, pl.scan_parquet(content, glob=False, hive_partitioning=False).with_columns(key.alias("day"))

@@ -23,8 +23,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
 PREFIX = "NOONMARK_"
 WITHOUT_REDIS = "none"
-WITHOUT_EFFECT = "without effect"
-"""The mark of a setting that has no effect yet."""
 
 log = logging.getLogger("noonmark")
 
@@ -58,7 +56,7 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 class Settings(BaseSettings):
     """What can be set, with the contract's defaults. ``NOONMARK_`` and the name in capitals is the variable.
 
-    What is ``WITHOUT_EFFECT`` is accepted and checked, and shown nowhere until it does something.
+    One without a description has no effect yet: it is accepted and checked, and shown nowhere.
     """
 
     model_config = SettingsConfigDict(
@@ -74,8 +72,8 @@ class Settings(BaseSettings):
     namespace: str = Field("noonmark", pattern=r"^[^{}\s]+$", description="prefix of every Redis key")
     workers: int = Field(default_factory=_cores, ge=1, description="days computed at once by this process")
     lease_seconds: int = Field(60, ge=1, description="lifetime of a day's lease")
-    runner: Annotated[Literal["threads"], WITHOUT_EFFECT] = "threads"
-    single_writer: Annotated[bool, WITHOUT_EFFECT] = False
+    runner: Literal["threads"] = "threads"
+    single_writer: bool = False
 
 
 def read_settings(*, strict: bool) -> Settings:
@@ -84,8 +82,9 @@ def read_settings(*, strict: bool) -> Settings:
     ``strict`` is for the command line: an unknown variable with our prefix raises; a deployed run warns. Raises
     ConfigurationError.
     """
+    shown = [PREFIX + name.upper() for name, field in Settings.model_fields.items() if is_shown(field)]
     for name in _unknown():
-        near = difflib.get_close_matches(name.upper(), shown_variables(), 1)
+        near = difflib.get_close_matches(name.upper(), shown, 1)
         message = f"{name} is not a Noonmark setting" + (f"; did you mean {near[0]}?" if near else "")
         if strict:
             raise ConfigurationError(message, command=f"unset {name}, or see the settings in README.md")
@@ -100,12 +99,7 @@ def read_settings(*, strict: bool) -> Settings:
 
 def is_shown(field: FieldInfo) -> bool:
     """Whether documents and messages name a setting: it has an effect."""
-    return WITHOUT_EFFECT not in field.metadata
-
-
-def shown_variables() -> list[str]:
-    """The variables of all settings that have an effect."""
-    return [PREFIX + name.upper() for name, field in Settings.model_fields.items() if is_shown(field)]
+    return field.description is not None
 
 
 def _unknown() -> list[str]:

@@ -15,7 +15,7 @@ from typing import TypeVar
 IN_TURN = 5
 """How many show whether threads are worth it."""
 STRETCH = 1000
-"""After how many that is looked at again."""
+"""After how many that is measured again."""
 TOGETHER = 100
 PART_SECONDS = 0.005
 """How many are handed over together: about so much work, for one at a time costs more than a small file does."""

@@ -35,19 +35,15 @@ NOT_STARTED = 3
 @contextlib.contextmanager
 def prefect_server() -> Iterator[None]:
     """A context for a command's flow run. Where no server is configured, Prefect starts a temporary one."""
-    if PREFECT_API_URL.value() is None:
-        _supervise()
-        if sys.stderr.isatty():
-            print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
-    with _without_heartbeats():
-        yield
-
-
-def _without_heartbeats() -> contextlib.AbstractContextManager[object]:
-    """Send none to a temporary server: nobody watches them there, and stopping the sender takes up to a second."""
     if PREFECT_API_URL.value() is not None:
-        return contextlib.nullcontext()
-    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+        yield
+        return
+    _supervise()
+    if sys.stderr.isatty():
+        print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
+    # Nothing reads heartbeats there, and stopping their sender takes up to a second.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 def _supervise() -> None:

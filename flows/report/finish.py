@@ -21,10 +21,6 @@ class ProblemsRemain(NoonmarkError):
     kind = "problems"
     exit_code = 1
 
-    def __init__(self, message: str, report: Report) -> None:
-        super().__init__(message)
-        self.report = report
-
 
 def finish(report: Report) -> dict[str, Any]:
     """What a flow returns: the contract's JSON object. Raises ProblemsRemain, which makes its run ``Failed``."""
@@ -32,7 +28,7 @@ def finish(report: Report) -> dict[str, Any]:
     if finished is not None:
         finished.append(report)
     if message := report.failure():
-        raise ProblemsRemain(message, report)
+        raise ProblemsRemain(message)
     return report.to_json()
 
 

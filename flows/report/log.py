@@ -1,11 +1,14 @@
-"""Logs what a run is about to do, and what a person should know of its plan."""
+"""Noonmark's logger; logs what a run is about to do, and what a person should know of its plan."""
 
 from __future__ import annotations
 
+import logging
+
 from flows.report.words import counted
 from state.errors import HEALTH
-from state.index.best_effort import log
 from state.planner.plan import Plan
+
+log = logging.getLogger("noonmark")
 
 
 def log_plan(plan: Plan) -> None:

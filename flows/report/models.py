@@ -22,6 +22,9 @@ from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HealthWarning, Problem
 from tasks.inputs.edited import Edited
 
+_COMMITTED = ("aggregation", "day", "generation", "rows", "reason")
+"""What ``--json`` shows of a commit."""
+
 
 class Report(Protocol):
     """What every command ends with."""
@@ -68,20 +71,8 @@ class DailyReport:
     def to_json(self) -> dict[str, Any]:
         """The contract's JSON object."""
         return {
-            "committed": [
-                {
-                    "aggregation": one.aggregation,
-                    "day": one.day,
-                    "generation": one.generation,
-                    "rows": one.rows,
-                    "reason": one.reason,
-                }
-                for one in self.committed
-            ],
-            "failed": [
-                {"aggregation": one.aggregation, "day": one.day, "kind": one.kind, "error": one.error}
-                for one in self.failed
-            ],
+            "committed": [{name: getattr(one, name) for name in _COMMITTED} for one in self.committed],
+            "failed": [asdict(one) for one in self.failed],
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
         }
@@ -129,7 +120,7 @@ class RepairReport:
         deep = self.deep or DeepCheck()
         found = []
         if self.index_required and self.unread:
-            found.append(f"the index was not repaired; {HEALTH} tells why")
+            found.append(f"the index was not repaired; {HEALTH} says why")
         bad: list[Broken | Edited | Unread] = [*deep.set_aside, *deep.edited, *self.unreadable]
         if bad:
             names = enumerated([f"{one.aggregation} {one.day}".strip() for one in bad], ", ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from state.index.best_effort import log
+from flows.report.log import log
 from state.planner.decide import Item
 from tasks.compute.outcomes import Observer, Outcome
 
@@ -65,30 +66,29 @@ class _Artifact(Counted):
         super().__init__(items)
         self._id: UUID | None = None
         self._next = time.monotonic() + PATIENCE_SECONDS
-        self._broken = False
 
     def tick(self) -> None:
         if time.monotonic() >= self._next:
-            self._tell()
             self._next = time.monotonic() + PATIENCE_SECONDS
+            self._send()
 
     def finish(self) -> None:
         """Leave it as the run leaves the days."""
         if self._id is not None:
-            self._tell()
+            self._send()
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         """Create or update it."""
-        if self._broken:
-            return
-        done, told = 100 * self.days / max(self.total, 1), f"{self.days:,} of {self.total:,} days"
+        done, text = 100 * self.days / max(self.total, 1), f"{self.days:,} of {self.total:,} days"
         try:
             if self._id is None:
-                self._id = _id(create_progress_artifact(done, key="noonmark-days", description=told))
+                created = create_progress_artifact(done, key="noonmark-days", description=text)
+                assert isinstance(created, UUID)  # it is a coroutine inside of one alone
+                self._id = created
             else:
-                update_progress_artifact(self._id, done, description=told)
+                update_progress_artifact(self._id, done, description=text)
         except Exception as error:  # noqa: BLE001 whatever the server says of a picture, the work goes on
-            self._broken = True
+            self._id, self._next = None, math.inf
             log.warning("Prefect takes no progress artifact, so none is shown: %s", error)
 
 
@@ -108,8 +108,3 @@ def shown_progress(items: Sequence[Item]) -> Iterator[Observer]:
             artifact.finish()
     else:
         yield Observer()
-
-
-def _id(created: object) -> UUID:
-    assert isinstance(created, UUID)  # it is a coroutine inside one only
-    return created

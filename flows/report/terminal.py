@@ -56,7 +56,7 @@ def show_repair(report: RepairReport, _: Settings) -> None:
     console = _console()
     index = report.index
     if report.unread:
-        console.print(f"Index: [bold]not available[/], so it was not repaired; {HEALTH} tells why")
+        console.print(f"Index: [bold]not available[/], so it was not repaired; {HEALTH} says why")
     else:
         numbers = {"added": index.added, "updated": index.updated, "removed": index.removed}
         changed = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)

@@ -120,14 +120,9 @@ class BestEffortIndex:
 
     def release(self, partitions: Collection[Partition]) -> None:
         """Release the leases of days, computed or not."""
-        try:
-            if self._leases:
-                if self._index:
-                    self._leases.release(partitions)
-                else:
-                    self._leases.forget(partitions)
-        except IndexUnavailable as error:
-            self.disable(str(error))
+        if leases := self._leases:
+            leases.forget(partitions)  # they expire where Redis cannot be used
+            self._ask(lambda _: leases.release(partitions), None)
 
     def disable(self, reason: str) -> None:
         """Go on without the index from here, and log that once."""

@@ -24,7 +24,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from state.errors import ConfigurationError, IndexUnavailable
 from state.index import limits
-from state.index.limits import Limits, bounded, limited
+from state.index.limits import Limits, bounded, limit_this_thread
 from state.index.replies import Call, ErrorReply, Unexpected, described
 
 _GRACE_SECONDS = 0.5
@@ -86,12 +86,12 @@ class Connection:
 
         def exchange() -> None:
             try:
-                with limited(within):
-                    pipeline = self._client.pipeline(transaction=False)
-                    pipeline.response_callbacks.clear()  # they would convert replies before their shape is checked
-                    for command in commands:
-                        pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-                    outcome.append(pipeline.execute(raise_on_error=False))
+                limit_this_thread(within)
+                pipeline = self._client.pipeline(transaction=False)
+                pipeline.response_callbacks.clear()  # they would convert replies before their shape is checked
+                for command in commands:
+                    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+                outcome.append(pipeline.execute(raise_on_error=False))
             except BaseException as error:  # noqa: BLE001 raised in the caller, who waits in another thread
                 outcome.append(error)
 

@@ -1,6 +1,6 @@
 """How much a Redis would remember after a crash: what its own settings say.
 
-Losing it costs a scan and nothing else. A person who pays for durability should still be told where it is missing.
+Its loss costs a scan and nothing else. A person who pays for durability should still know where it is missing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Durability:
-    """What a server says of itself; None for what it does not tell."""
+    """What a server says of itself; None for what it does not say."""
 
     version: str | None
     role: str | None
@@ -21,7 +21,7 @@ class Durability:
     replicas: int | None
 
     def shortcomings(self) -> list[tuple[str, str]]:
-        """What could lose index entries, each with the command that mends it, for redis-cli pointed at that server."""
+        """What could lose index entries, each with the command that prevents it, for redis-cli on that server."""
         found = []
         if self.append_only is False:
             found.append(("it keeps no append-only file: a restart forgets", "redis-cli CONFIG SET appendonly yes"))

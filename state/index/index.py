@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
-from state.days import is_day
+from state.days import is_day, order
 from state.errors import IndexUnavailable
 from state.index import keys, replies, scripts
 from state.index.connection import Connection
@@ -146,7 +146,7 @@ class Index:
 
     def durability(self) -> Durability:
         """What the server says of its append-only file, flushes, evictions and replicas."""
-        setting = Call(("CONFIG", "GET", "appendfsync"), replies.if_permitted(replies.pairs, {}))
+        setting = Call(("CONFIG", "GET", "appendfsync"), replies.unless_refused(replies.pairs, {}))
         [info, settings] = self._connection.send([Call(("INFO",), replies.fields), setting])
         flush = settings.get(b"appendfsync")
         return durability_of(info, None if flush is None else flush.decode("utf-8", "replace"))
@@ -215,11 +215,6 @@ def entry(commit: Commit) -> bytes:
 _ENCODER = json.JSONEncoder(separators=(",", ":"))  # ``json.dumps`` would make one for each commit
 
 
-def _order(day: bytes) -> tuple[int, bytes]:
-    """As ``state.days.order``, for days as Redis holds them."""
-    return len(day), day
-
-
 def _changes(then: IndexSnapshot, days: Mapping[str, Found]) -> list[_Change]:
     """What makes an aggregation's keys agree with its results. What is held of unreadable or newer ones stays."""
     changes = []
@@ -233,9 +228,9 @@ def _changes(then: IndexSnapshot, days: Mapping[str, Found]) -> list[_Change]:
     gone = sorted({*then.entries, *then.processed} - commits.keys() - unknown)
     changes += [_Change(day, then.entries.get(day, b""), b"") for day in gone]
     processed = {*commits, *(unknown & then.processed)}
-    if not changes and max(processed, key=_order, default=None) != then.last:
+    if not changes and max(processed, key=order, default=None) != then.last:
         # The script sets the highest day whatever it is given; the highest commit counts as wrong.
-        highest = max(commits, key=_order, default=b"")
+        highest = max(commits, key=order, default=b"")
         same = then.entries.get(highest, b"")
         changes = [_Change(highest, same, same)]
     return changes

@@ -1,4 +1,4 @@
-"""Who holds a lease: written into its token, so that a run can tell a worker that died from one that lives.
+"""Who holds a lease: written into its token, so that a run can distinguish a dead worker from a live one.
 
 The answer saves a wait and nothing else, so a token that cannot be proven dead counts as held by somebody alive: its
 lease ends by itself.
@@ -14,18 +14,19 @@ from pathlib import Path
 
 _UNKNOWN = "?"
 _NO_SUCH_THING = "-"
+_ENDED = "ended"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _OWN = Path("/proc/self")
 
 
 def new_token() -> bytes:
     """A token of this process and no other: host name (for people), where it runs, number, when it began, a nonce."""
-    host, began = socket.gethostname().replace("|", ""), _began(os.getpid()) or _UNKNOWN
-    return "|".join((host, *_where(os.getpid()), str(os.getpid()), began, uuid.uuid4().hex)).encode()
+    pid, host = os.getpid(), socket.gethostname().replace("|", "")
+    return "|".join((host, *_where(pid), str(pid), _began(pid), uuid.uuid4().hex)).encode()
 
 
 def is_dead(token: bytes) -> bool:
-    """Whether the process that wrote a token ran where this one can see it, and runs no more. In doubt it lives."""
+    """Whether the process that wrote a token ran where this one can see it, and runs no more. False when unsure."""
     parts = token.decode("utf-8", "replace").split("|")
     if len(parts) != 7 or _UNKNOWN in parts[1:6] or tuple(parts[1:4]) != _where(os.getpid()):
         return False
@@ -39,16 +40,15 @@ def is_dead(token: bytes) -> bool:
         return True
     except OSError:
         return False
-    began = _began(pid)
-    return _is_zombie(pid) or (began is not None and began != written)
+    return _began(pid) not in (written, _UNKNOWN)
 
 
 @cache
 def _where(pid: int) -> tuple[str, str, str]:
     """The boot of the machine, the namespace of process numbers, and that of the clock since boot.
 
-    Two hosts can share a name, and the numbers of their namespaces; no two boots share an id. What ``/proc`` tells of a
-    process means something within all three. It may itself be that of other namespaces than this ``pid``'s.
+    Two hosts can share a name, and the numbers of their namespaces; no two boots share an id. What ``/proc`` says of a
+    process is valid within all three. It may itself be that of other namespaces than this ``pid``'s.
     """
     try:
         if os.readlink(_OWN) != str(pid):
@@ -65,20 +65,10 @@ def _clock() -> str:
         return _NO_SUCH_THING
 
 
-def _began(pid: int) -> str | None:
-    """When a process began, in the kernel's ticks since boot; None where the system does not tell."""
-    fields = _fields(pid)
-    return fields[19] if len(fields) > 19 else None
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether a process ended and its parent did not ask yet: in a container without an init it never does."""
-    return _fields(pid)[:1] == ["Z"]
-
-
-def _fields(pid: int) -> list[str]:
-    """What the kernel says of a process, from its state on; nothing where it does not tell."""
+def _began(pid: int) -> str:
+    """When a process began, in the kernel's ticks since boot. A zombie has ended: without an init its state stays."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
-    except OSError:
-        return []
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        return _ENDED if fields[0] == "Z" else fields[19]
+    except (OSError, IndexError):
+        return _UNKNOWN

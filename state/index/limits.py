@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -47,14 +45,9 @@ class Limits:
 _here = threading.local()
 
 
-@contextmanager
-def limited(limits: Limits) -> Iterator[None]:
-    """Apply limits to what this thread does on bounded connections."""
+def limit_this_thread(limits: Limits) -> None:
+    """Apply limits to what this thread does on bounded connections, from now to its end."""
     _here.limits = limits
-    try:
-        yield
-    finally:
-        del _here.limits
 
 
 @cache

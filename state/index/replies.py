@@ -105,24 +105,18 @@ def fields(reply: object) -> dict[str, str]:
     return {name: value for name, _, value in lines if len(value) <= _FIELD_LENGTH and value.isprintable()}
 
 
+def unless_refused(parse: Callable[[object], T], otherwise: T, code: str = "") -> Callable[[object], T]:
+    """A parser for a command that may be refused, with this code or with any: then ``otherwise``."""
+
+    def parse_or(reply: object) -> T:
+        return otherwise if isinstance(reply, ErrorReply) and reply.text.startswith(code) else parse(reply)
+
+    return parse_or
+
+
 def of_any_type(parse: Callable[[object], T], otherwise: T) -> Callable[[object], T]:
     """A parser for a key that may hold another type, which anybody can put there: then ``otherwise``."""
-
-    def parse_or(reply: object) -> T:
-        if isinstance(reply, ErrorReply) and reply.text.startswith("WRONGTYPE"):
-            return otherwise
-        return parse(reply)
-
-    return parse_or
-
-
-def if_permitted(parse: Callable[[object], T], otherwise: T) -> Callable[[object], T]:
-    """A parser for a command that many servers forbid: an error reads as ``otherwise``."""
-
-    def parse_or(reply: object) -> T:
-        return otherwise if isinstance(reply, ErrorReply) else parse(reply)
-
-    return parse_or
+    return unless_refused(parse, otherwise, "WRONGTYPE")
 
 
 def described(reply: object) -> str:

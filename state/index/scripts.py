@@ -75,15 +75,13 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
 
-RENEW = """
+_IF_OWN = """
 if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 """
 
-RELEASE = """
-if redis.call('TYPE', KEYS[1])['ok'] ~= 'string' or redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('DEL', KEYS[1])
-"""
+RENEW = _IF_OWN + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
+
+RELEASE = _IF_OWN + "return redis.call('DEL', KEYS[1])"
 
 
 def commit(namespace: str, aggregation: str, commits: Iterable[tuple[str, int, str, bytes]]) -> Call:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
-from flows.cli.prefect_server import _without_heartbeats
+from flows.cli import prefect_server
 from tests.project import CHECKOUT, SHOPS, Project, dates
 
 COLLECTS = """
@@ -25,12 +25,13 @@ def collects(sales: pl.LazyFrame) -> pl.LazyFrame:
 
 
 @pytest.mark.parametrize("api_url", [None, "http://127.0.0.1:1/api"])
-def test_a_server_that_stays_hears_that_a_run_is_alive(api_url: str | None) -> None:
+def test_a_server_that_stays_hears_that_a_run_is_alive(monkeypatch: pytest.MonkeyPatch, api_url: str | None) -> None:
     """An automation tells a crashed run by its silence. On a temporary server nobody listens, so none is sent."""
+    monkeypatch.setattr(prefect_server, "_supervise", lambda: None)
     with temporary_settings({PREFECT_API_URL: api_url}):
         usual = get_current_settings().flows.heartbeat_frequency
         assert usual
-        with _without_heartbeats():
+        with prefect_server.prefect_server():
             assert get_current_settings().flows.heartbeat_frequency == (usual if api_url else None)
 
 
