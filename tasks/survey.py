@@ -179,12 +179,13 @@ def _with_contents(
         except StorageError as error:
             return error
 
-    answers = dict(zip(unknown, map_in_threads(read, unknown, threads), strict=True))
+    contents = {}
     unreadable = {name: dict(days) for name, days in facts.unreadable.items()}
-    for (name, day), answer in answers.items():
+    for (name, day), answer in zip(unknown, map_in_threads(read, unknown, threads), strict=True):
         if isinstance(answer, StorageError):
             unreadable[name][day] = answer.message
-    contents = {one: answer for one, answer in answers.items() if not isinstance(answer, StorageError)}
+        else:
+            contents[name, day] = answer
     return replace(facts, contents=contents, unreadable=unreadable)
 
 

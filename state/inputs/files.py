@@ -116,6 +116,5 @@ def _read(root_fd: int, file: FileStat, keep: bool) -> tuple[bytes, bytes]:
 
 
 def _compare(file: FileStat, now: os.stat_result) -> None:
-    same = (file.size, file.mtime_ns, file.ctime_ns, file.inode)
-    if not stat.S_ISREG(now.st_mode) or same != (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino):
+    if not stat.S_ISREG(now.st_mode) or FileStat.of(file.path, now) != file:
         raise InputChanged(f"{file.path} changed while it was read")

@@ -32,7 +32,7 @@ Unpack = Callable[[bytes, int], Unpacked | None]
 
 def unpack_text(content: bytes, most: int) -> Unpacked | None:
     """Text, plain or packed by gzip or zstd, whatever its name says. None for a broken stream: polars says why."""
-    codec = next((codec for magic, codec in _CODECS.items() if content.startswith(magic)), None)
+    codec = _codec(content)
     if codec is None:
         return None if content.startswith(_UNCOUNTED) or len(content) > most else Unpacked(content, len(content))
     pieces: list[bytes] = []
@@ -64,12 +64,15 @@ def unpack_parquet(content: bytes, most: int) -> Unpacked | None:
 
 def whole_text(content: bytes) -> bytes:
     """Text, plain or packed, however long it is. Raises OSError for a broken stream."""
-    for magic, codec in _CODECS.items():
-        if content.startswith(magic):
-            with _stream(content, codec) as stream:
-                plain: bytes = stream.read()
-            return plain
-    return content
+    codec = _codec(content)
+    if codec is None:
+        return content
+    with _stream(content, codec) as stream:
+        return bytes(stream.read())
+
+
+def _codec(content: bytes) -> str | None:
+    return next((codec for magic, codec in _CODECS.items() if content.startswith(magic)), None)
 
 
 def _stream(content: bytes, codec: str) -> pa.NativeFile:

@@ -15,9 +15,9 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from state.failure import DIED
@@ -96,9 +96,7 @@ class _Child:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._answers)
         assert self._process.stdin
         self._process.stdin.close()
@@ -133,11 +131,9 @@ class _Child:
 
     def _send(self, message: object) -> None:
         assert self._process.stdin
-        try:
+        with suppress(BrokenPipeError):  # it died before; that shows when its answer is read
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died before; that shows when its answer is read
 
     def _has_ended(self, options: int = os.WNOHANG) -> bool:
         if self._process.returncode is None:

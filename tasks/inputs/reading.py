@@ -88,7 +88,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
     the root is no longer where it was.
     """
-    root = _root(source, listing.root)
+    root = listing.root.of(absolute=source.template.absolute)
     root.check()
     began = clock.time_ns()
     files = listing.list_day(source, day, as_of)
@@ -111,7 +111,7 @@ def contents_digest(
 
     ``name_of`` makes the name that counts of a file's path, in place of the source's own way.
     """
-    root = _root(source, input_root)
+    root = input_root.of(absolute=source.template.absolute)
     try:
         return _read(source, root, files, keep=False, name_of=name_of).digest
     except OSError as error:
@@ -147,7 +147,3 @@ def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:
 def _unreadable(source: Source, root: InputRoot, error: OSError) -> StorageError:
     place = os.fsencode(root.path / (error.filename or "")).decode(errors="backslashreplace")
     return StorageError(f"{source}: {place} cannot be read: {error.strerror}")
-
-
-def _root(source: Source, input_root: InputRoot) -> InputRoot:
-    return input_root.of(absolute=source.template.absolute)

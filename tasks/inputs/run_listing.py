@@ -152,22 +152,19 @@ class SharedFolders:
         began = clock.time_ns()
         try:
             fd = walk.open_folder(path)
+            try:
+                status = os.fstat(fd)
+                is_old = max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < began
+                folder = _Folder(states, _identity(status), stat_proves=is_old)
+                for below, entry, reached in walk.entries(fd, path, states):
+                    self._add(walk, folder, below, entry, reached)
+                folder.stat_proves &= _identity(os.fstat(fd)) == folder.identity
+                return folder
+            finally:
+                os.close(fd)
         except OSError as error:
             self._note_error(walk, path, states, error)
             return None
-        try:
-            status = os.fstat(fd)
-            is_old = max(status.st_mtime_ns, status.st_ctime_ns) + RECENT_NS < began
-            folder = _Folder(states, _identity(status), stat_proves=is_old)
-            for below, entry, reached in walk.entries(fd, path, states):
-                self._add(walk, folder, below, entry, reached)
-            folder.stat_proves &= _identity(os.fstat(fd)) == folder.identity
-            return folder
-        except OSError as error:
-            self._note_error(walk, path, states, error)
-            return None
-        finally:
-            os.close(fd)
 
     def _add(self, walk: Walk, folder: _Folder, path: str, entry: os.DirEntry[str], reached: States) -> None:
         """Add an entry to its folder, as ``Walk`` does, but for files: they are checked when their day is asked for."""

@@ -122,20 +122,17 @@ class Walk:
         return []
 
     def _list(self, path: str, states: States) -> list[Place]:
-        try:
-            folder = self.open_folder(path)
-        except OSError as error:
-            self._note_error(path, states, error)
-            return []
         deeper = []
         try:
-            for below, entry, reached in self.entries(folder, path, states):
-                if further := self._visit(below, entry, states, reached):
-                    deeper.append((below, further))
+            folder = self.open_folder(path)
+            try:
+                for below, entry, reached in self.entries(folder, path, states):
+                    if further := self._visit(below, entry, states, reached):
+                        deeper.append((below, further))
+            finally:
+                os.close(folder)
         except OSError as error:
             self._note_error(path, states, error)
-        finally:
-            os.close(folder)
         return deeper
 
     def _visit(self, path: str, entry: os.DirEntry[str], states: States, reached: States) -> States:
