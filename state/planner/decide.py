@@ -130,7 +130,7 @@ def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Ite
 
 
 def decide_retired(name: str, day: str, found: Found, facts: Facts) -> Blocked | None:
-    """What is wrong with a result whose aggregation is no longer declared: no run can rebuild it."""
+    """What is wrong with a result of an aggregation that is no longer declared: no run can rebuild it."""
     if isinstance(found, Newer):
         return None
     if isinstance(found, Commit):

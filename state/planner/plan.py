@@ -67,7 +67,7 @@ class Plan:
 
 
 def needs_hash(declared: Sequence[Declared], facts: Facts, selection: Selection) -> set[tuple[str, str]]:
-    """The (source, day) pairs whose contents must be read before ``plan`` can decide: listings alone cannot tell."""
+    """The (source, day) pairs whose contents must be read before ``plan`` can decide: listings alone are not enough."""
     needed = set()
     for one in declared if not selection.force else ():
         commits = {} if one.name in facts.unreachable else facts.output.get(one.name, {})
@@ -152,8 +152,8 @@ def _differing(aggregation: Declared, facts: Facts, items: Iterable[Item]) -> di
     planned = {item.day for item in items if item.aggregation == aggregation.name} if days else ()
     gone = "; its input is gone, so restore that first"
     return {
-        day: told if facts.has_input(aggregation.reads(day)) else told + gone
-        for day, told in days.items()
+        day: why if facts.has_input(aggregation.reads(day)) else why + gone
+        for day, why in days.items()
         if day not in planned
     }
 

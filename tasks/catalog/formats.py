@@ -30,7 +30,7 @@ class Format:
     """How files are read.
 
     ``scan`` has the name and the signature of the polars function that it stands for, ``fixed`` are the options that
-    only Noonmark sets. ``unpack`` tells how much a file in memory holds; None: it is always read by its path.
+    only Noonmark sets. ``unpack`` says how much a file in memory holds; None: it is always read by its path.
     """
 
     scan: Scan

@@ -27,7 +27,7 @@ class Unpacked(NamedTuple):
 
 
 Unpack = Callable[[bytes, int], Unpacked | None]
-"""Unpacks a file; None where it holds more than so many bytes, or where nobody can tell."""
+"""Unpacks a file; None where it holds more than so many bytes, or where that is unknown."""
 
 
 def unpack_text(content: bytes, most: int) -> Unpacked | None:

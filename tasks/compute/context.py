@@ -60,7 +60,7 @@ class RunSpec(NamedTuple):
 class RunContext:
     """What every computation of a run shares.
 
-    ``stopping`` is set when the run is told to end, and ``module`` is where another process finds the catalog. ``note``
+    ``stopping`` is set once the run is to end early, ``module`` is where another process finds the catalog. ``note``
     records what is being computed; it is None in a process whose parent records it. ``broken_links`` are those that the
     survey found, by the key of their source; ``schemas`` are those of the results that the run found, and of those that
     it makes.

@@ -184,7 +184,7 @@ def _read_through(frame: pl.LazyFrame) -> None:
 
 def _both(fault: JobFailed, answer: pl.DataFrame | BaseException, aggregation: Aggregation) -> JobFailed:
     if isinstance(answer, BaseException) and (text := error_text(answer)) not in fault.error:
-        return JobFailed(fault.kind, f"{fault.error}; the aggregation met {text} ({aggregation.place_of(answer)})")
+        return JobFailed(fault.kind, f"{fault.error}; the aggregation raised {text} ({aggregation.place_of(answer)})")
     return fault
 
 

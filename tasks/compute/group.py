@@ -21,7 +21,7 @@ from tasks.compute.job import Job
 from tasks.compute.outcomes import JobFailed, Outcome
 
 ATTEMPTS = 3
-"""How often a result is begun whose input or commit changes while it is computed."""
+"""How often a result is begun while its input or its commit keeps changing."""
 TOGETHER_BYTES = 64 << 20
 """How much input is computed together, in bytes once it is unpacked; a day of more has a group of its own."""
 
@@ -33,7 +33,7 @@ def compute(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
 
     What is wrong with a result is an outcome, not an error. Here alone results are retried: at once where the input or
     the commit changed meanwhile, ATTEMPTS times at most; once more after all others where the failure was transient.
-    Each outcome is final. Once the run is told to end, no further group is begun: its results have no outcome.
+    Each outcome is final. Once the run is stopping, no further group is begun: its results have no outcome.
     """
     todo = deque(Job(run, item) for item in items)
     failed: dict[Partition, Outcome] = {}

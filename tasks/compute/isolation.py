@@ -43,7 +43,7 @@ class _Died(Exception):
 def compute_isolated(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
     """As ``tasks.compute.group.compute``, in processes that may die of what they compute.
 
-    Once the run is told to end, the child is ended too: what it was computing has no outcome.
+    Once the run is stopping, the child is ended too: what it was computing has no outcome.
     """
     todo = deque(_portions(items))
     while todo and not run.stopping.is_set():
@@ -105,7 +105,7 @@ class _Child:
             self._process.wait()
 
     def compute(self, items: Sequence[Item]) -> Iterator[Outcome]:
-        """Compute and commit results; fewer than were asked for where the run was told to end. Raises _Died."""
+        """Compute and commit results; fewer than were asked for where the run is stopping. Raises _Died."""
         asked = {item.partition: item for item in items}
         self._send([{name: getattr(item, name) for name in PLANNED} for item in items])
         while asked and (line := self._line()) is not None:
@@ -113,7 +113,7 @@ class _Child:
             yield _outcome(self._run, asked.pop((answer["aggregation"], answer["day"])), answer)
 
     def _line(self) -> bytes | None:
-        """The next answer; None where the run is told to end."""
+        """The next answer; None where the run is stopping."""
         while b"\n" not in self._unread:
             if self._run.stopping.is_set():
                 return None

@@ -45,7 +45,7 @@ log = logging.getLogger("noonmark")
 
 
 class BatchFailed(Exception):
-    """A task whose days did not all succeed. ``outcomes`` holds all of them, committed days too."""
+    """A task with failed results. ``outcomes`` holds those of all its results, committed ones too."""
 
     def __init__(self, outcomes: list[Outcome]) -> None:
         failed = [f"{one.aggregation} {one.day}: {one.error}" for one in outcomes if isinstance(one, Failed)]
@@ -54,7 +54,7 @@ class BatchFailed(Exception):
 
 
 class BatchStopped(BatchFailed):
-    """A task that was told to end before all of its days had an outcome; ``outcomes`` holds those that have one."""
+    """A task that was stopped before all of its results had an outcome; ``outcomes`` holds those that have one."""
 
     def __init__(self, outcomes: list[Outcome], left: Sequence[Partition]) -> None:
         super().__init__(outcomes)
@@ -63,7 +63,7 @@ class BatchStopped(BatchFailed):
 
 
 def batches(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Cut a plan, whose items stand day by day, into the batches that become task runs."""
+    """Cut a plan's items, which stand day by day, into the batches that become task runs."""
     days = [list(some) for _, some in groupby(items, key=lambda item: item.day)]
     size = 1 if len(days) <= SINGLE_DAYS else math.ceil(len(days) / TASKS)
     for at in range(0, len(days), size):

@@ -59,7 +59,7 @@ class DayInput:
         return self.source.scan([file for _, file in self._readable()])
 
     def each(self) -> Iterator[tuple[FileStat, File]]:
-        """Every file by itself, to tell which of them is bad. None for ``read=``: it may need them all."""
+        """Every file by itself, to find the bad one. None for ``read=``: it may need them all."""
         return iter(()) if self.source.read else self._readable()
 
     def check(self, as_of: int | None = None) -> None:
