@@ -37,7 +37,7 @@ class Source:
     """As much of a source as the product asks for."""
 
     template = Template()
-    key = SOURCE
+    key = digest_key = SOURCE
     read = None
     format = SimpleNamespace(unpack=None)
     shows_paths = False
