@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -92,13 +92,18 @@ class Walk:
         """A descriptor of a folder. Whoever asks closes it, after the last entry was used: those go through it."""
         return os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
 
-    def entries(self, folder: int, path: str, states: States) -> list[tuple[str, os.DirEntry[str], States]]:
-        """The entries of an open folder that the template may match: path, entry and readings, by name."""
+    def entries(self, folder: int, path: str, states: States) -> Iterator[tuple[str, os.DirEntry[str], States]]:
+        """The entries of an open folder that the template may match: path, entry and readings, by name.
+
+        Raises OSError as the first is asked for.
+        """
         with os.scandir(folder) as listed:
             # As results are: with 100,000 days it counts that what is compared lies side by side in memory.
             entries = sorted(listed, key=attrgetter("name"))
         prefix = f"{path}/" if path else ""
-        return [(prefix + one.name, one, below) for one in entries if (below := self._matcher.step(states, one.name))]
+        for one in entries:
+            if below := self._matcher.step(states, one.name):
+                yield prefix + one.name, one, below
 
     def reason(self, path: str, error: OSError) -> str | None:
         """Why a path could not be read; None where nothing is there, or an ignored link leads there."""
