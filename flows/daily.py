@@ -47,7 +47,7 @@ def daily(
     retry_quarantined: bool = False,  # noqa: ARG001 accepted, and without effect yet
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Find the days to compute, compute them, commit each. Returns the JSON object of the contract.
+    """Find the days to compute, compute them, commit each. Returns what `--json` prints.
 
     Args:
         days: Narrow the run to ranges such as 2013-01-01..2013-01-31, 2013-01-01, 2013-06-01.. or ..12.

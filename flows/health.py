@@ -41,7 +41,7 @@ from tasks.survey import survey
 
 @flow(name="health", description="Compare input, output and index, and name what is wrong. Writes nothing.")
 def health() -> dict[str, Any]:
-    """Compare everything and change nothing. Returns the JSON object of the contract."""
+    """Compare everything and change nothing. Returns what `--json` prints."""
     settings = read_settings(strict=False)
     return finish(check_health(settings, load(settings.aggregations)))
 

@@ -35,7 +35,7 @@ from tasks.survey import remember_footers
 
 @flow(name="repair", description="Make the index equal to the output; with deep, check every byte of every result.")
 def repair(deep: bool = False, accept_output: bool = False, dry_run: bool = False) -> dict[str, Any]:
-    """Repair the index from the output. Returns the JSON object of the contract.
+    """Repair the index from the output. Returns what `--json` prints.
 
     Args:
         deep: Check every byte of every result and of every input, and set damaged results aside.

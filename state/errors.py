@@ -1,6 +1,6 @@
 """The errors that a person sees: each says what was found, what was expected, and the command that helps.
 
-Every one knows the exit code of the contract, so a command line only has to print it and leave.
+Each has its exit code, so a command line only has to print it and exit.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 
 
 class Settings(BaseSettings):
-    """What can be set, with the contract's defaults. ``NOONMARK_`` and the name in capitals is the variable.
+    """What can be set, with the defaults. ``NOONMARK_`` and the name in capitals is the variable.
 
     One without a description has no effect yet: it is accepted and checked, and shown nowhere.
     """

@@ -19,7 +19,7 @@ def to_accept(catalog: Catalog, input_root: InputRoot, root: Store, threads: int
     declared, output = planned(catalog), root.scan()
     sources = sources_by_key(catalog)
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
-    facts = listed_facts(declared, sources, listings, output)
+    facts = listed_facts(declared, sources, listings, output, {})
     committed = [one for one in declared if commits(output.days.get(one.name, {}))]
     needed = {source for one in committed for source in one.sources.values()}
     empty = {name for name, listing in listings.items() if listing.is_empty}

@@ -72,11 +72,10 @@ def survey(
     many days would be computed from fewer files than before, ConfigurationError where there is no input root.
     """
     asked = {name: one for name, one in catalog.items() if not selection.only or name in selection.only}
-    declared = planned(asked)
-    names = sorted({*catalog, *(root.aggregations() if root else ())})
-    remembered = index.read(names)
+    declared, sources = planned(asked), sources_by_key(asked)
+    # Before the scan: what changes in the index in between is never set back.
+    remembered = index.read(sorted({*catalog, *(root.aggregations() if root else ())}))
     output = root.scan() if root else Output()
-    sources = sources_by_key(asked)
     listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
     accepted = read_accepted(root) if root else Accepted()
     _refuse_vanished_input(declared, listings, output, accepted, input_root)
@@ -84,30 +83,41 @@ def survey(
         require_input(asked, input_root.path, accepted.empty_sources)
     for name, listing in listings.items():
         _warn(name, listing, input_root.path)
-    facts = replace(
-        listed_facts(declared, sources, listings, output),
-        index={name: one.days() for name, one in remembered.items()},
-        failures=read_failures(root) if root else {},
-    )
+
+    days = {name: one.days() for name, one in remembered.items()}
+    facts = listed_facts(declared, sources, listings, output, days)
     digests = None
+    if root:
+        facts = replace(facts, failures=read_failures(root))
     if unknown := sorted(needs_hash(declared, facts, selection)):
         digests = DigestCache(root) if root else None
         facts = _with_contents(unknown, facts, sources, input_root, digests, threads)
     if root:
         facts = replace(facts, published=older.published(declared, facts, selection, accepted, root, threads))
+
     made = plan(declared, facts, selection)
     if why := fewer.refusal(declared, facts, made, accepted):
         raise Refused(
             f"{why}; below {input_root.path} a part of the input looks unmounted, moved or deleted",
             command=f"mount it or correct NOONMARK_INPUT; if these are all the files that there are: {ACCEPT}",
         )
-    present = frozenset(name for name, listing in listings.items() if listing.days)
-    outdated = Accepted(accepted.empty_sources & present)
-    if not selection.only:  # nothing is known of the other aggregations
-        unneeded = fewer.expired(declared, facts, accepted), older.expired(declared, facts, accepted)
-        outdated = Accepted(outdated.empty_sources, *unneeded)
+    outdated = _outdated(declared, listings, facts, accepted, selection)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
     return Survey(made, remembered, output, outdated, broken, digests)
+
+
+def _outdated(
+    declared: Sequence[Declared],
+    listings: Mapping[str, Listing],
+    facts: Facts,
+    accepted: Accepted,
+    selection: Selection,
+) -> Accepted:
+    """Which accepted entries no longer apply."""
+    empty = accepted.empty_sources & {name for name, listing in listings.items() if listing.days}
+    if selection.only:  # nothing is known of the other aggregations
+        return Accepted(empty)
+    return Accepted(empty, fewer.expired(declared, facts, accepted), older.expired(declared, facts, accepted))
 
 
 def listed_facts(
@@ -115,12 +125,14 @@ def listed_facts(
     sources: Mapping[str, Sequence[Source]],
     listings: Mapping[str, Listing],
     output: Output,
+    index: Mapping[str, Collection[str]],
 ) -> Facts:
-    """What listings and a scan say of every day, without reading any input."""
+    """What listings, a scan and the days in the ``index`` say of every day, without reading any input."""
     facts = Facts(
         inputs={name: one.days for name, one in listings.items()},
         unreadable={name: one.unreadable for name, one in listings.items()},
         output=output.days,
+        index=index,
         unreachable=output.blocked,
     )
     for name, listing in listings.items():

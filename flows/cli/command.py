@@ -1,4 +1,4 @@
-"""Runs a command: parse, act, report as text or JSON, exit with the contract's code."""
+"""Runs a command: parse, act, report as text or JSON, exit with a code that tells."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def run_command(
     install_handlers(stdout.print_termination)
     try:
         code = _run(parser, act, show, arguments, stdout)
-    except BaseException as error:  # noqa: BLE001 any error ends with an exit code of the contract
+    except BaseException as error:  # noqa: BLE001 any error ends with a documented exit code
         code = _report_error(error, parser.prog, stdout)
     stdout.flush()
     # After a KeyboardInterrupt inside exec(), Python would exit by SIGINT. Another exec() resets that.

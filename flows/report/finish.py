@@ -23,7 +23,7 @@ class ProblemsRemain(NoonmarkError):
 
 
 def finish(report: Report) -> dict[str, Any]:
-    """What a flow returns: the contract's JSON object. Raises ProblemsRemain, which makes its run ``Failed``."""
+    """What a flow returns: its report's JSON object. Raises ProblemsRemain, which makes its run ``Failed``."""
     finished = _finished.get()
     if finished is not None:
         finished.append(report)

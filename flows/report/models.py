@@ -1,6 +1,6 @@
 """The report of each command as a typed value. Everything that shows, stores or sends a report reads these.
 
-``to_json`` gives the contract's JSON object, ``failure`` the message of a run that did not end well.
+``to_json`` gives the JSON object that ``--json`` prints, ``failure`` the message of a run that did not end well.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Report(Protocol):
     """What every command ends with."""
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's JSON object."""
+        """The JSON object that ``--json`` prints."""
 
     def failure(self) -> str | None:
         """What failed or was found, in one line: the message of Prefect's state. None where all is well."""
@@ -69,7 +69,7 @@ class DailyReport:
         return f"{counted(len(named), 'result')} failed, {len(self.committed)} committed: {enumerated(named)}"
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's JSON object."""
+        """The JSON object that ``--json`` prints."""
         return {
             "committed": [{name: getattr(one, name) for name in _COMMITTED} for one in self.committed],
             "failed": [asdict(one) for one in self.failed],
@@ -89,7 +89,7 @@ class PlanReport:
         """None: a plan is no verdict."""
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's JSON object of ``--dry-run``."""
+        """The JSON object that ``--dry-run --json`` prints."""
         items = [{"aggregation": one.aggregation, "day": one.day, "reason": one.reason} for one in self.plan.items]
         return {"plan": items, "counts": dict(self.plan.counts())} | _unread(self.unread)
 
@@ -131,7 +131,7 @@ class RepairReport:
         return "; ".join(found) or None
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's JSON object."""
+        """The JSON object that ``--json`` prints."""
         found: dict[str, Any] = asdict(self.index) | {"set_aside": []}
         if self.deep:
             found |= {name: list(some) for name, some in asdict(self.deep).items()}
@@ -180,7 +180,7 @@ class HealthReport:
         return f"{counted(len(named), 'problem')} found: {enumerated(named)}"
 
     def to_json(self) -> dict[str, Any]:
-        """The contract's JSON object."""
+        """The JSON object that ``--json`` prints."""
         return {
             "healthy": not self.problems,
             "problems": [asdict(one) for one in self.problems],

@@ -1,4 +1,4 @@
-"""Every Redis key is built here. The names are part of the contract: dashboards read them.
+"""Every Redis key is built here. The names do not change: dashboards read them.
 
 The literal braces make the keys of one aggregation share a cluster slot, so that one script can write all of them.
 """

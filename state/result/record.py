@@ -35,7 +35,7 @@ class SourceRecord(NamedTuple):
 
 
 class CommitRecord(NamedTuple):
-    """The commit record of one day of one aggregation; the contract's names.
+    """The commit record of one day of one aggregation; its fields are the JSON's.
 
     ``generation`` rises strictly for a day. ``nonce`` is this commit's own and no other's. ``code`` is the fingerprint
     of the aggregation's source, ``result`` the digest of the rows, ``committed_at`` a UTC time for reports only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -90,6 +91,22 @@ def test_a_broken_link_beside_the_folders_of_a_wildcard_is_named_and_the_others_
     _sell(project, "south", {"2024-01-05": 50})
     assert project.run().committed == {("totals", "2024-01-05"): "new"}
     assert project.rows() == {**before, ("totals", "2024-01-05"): [(55,)]}
+
+
+def test_a_lost_result_whose_input_may_lie_behind_a_broken_link_is_not_given_up(tmp_path: Path, api_url: str) -> None:
+    """Only the index remembers the day. It is unreadable, for its files may come back, and not unrecoverable."""
+    project = Project.create(tmp_path / "project", api_url)
+    project.declare(REGIONS)
+    _sell(project, "north", {"2024-01-01": 1})
+    _sell(project, "../../disk/south", {"2024-01-02": 20})
+    (project.raw / "sales/south").symlink_to(project.folder / "disk/south")
+    assert len(project.run().committed) == 2
+    (project.folder / "disk").rename(project.folder / "unmounted")
+    shutil.rmtree(project.output / "totals/day=2024-01-02")
+    gone = project.run()
+    assert [(one["day"], one["kind"]) for one in gone.json["failed"]] == [("2024-01-02", "unreadable")]
+    (project.folder / "unmounted").rename(project.folder / "disk")
+    assert set(project.run().committed) == {("totals", "2024-01-02")}
 
 
 ONE = Declared("totals", 1, "", {"sales": "raw"})
