@@ -183,10 +183,15 @@ def test_a_task_run_that_was_ended_is_not_shown_as_completed(odd: Project) -> No
     running.terminate()
     assert running.finish().code == 143
     done = set(committed(odd))
-    states = dict(_task_states(odd))
-    assert states
-    wait_until(lambda: not any(kind in ("RUNNING", "PENDING") for kind in dict(_task_states(odd)).values()), 30)
-    for label, kind in dict(_task_states(odd)).items():
+    states: dict[str, str] = {}
+
+    def recorded() -> bool:
+        """The server records what became of task runs some time after they ended."""
+        states.update(_task_states(odd))
+        return bool(states) and not {"RUNNING", "PENDING"} & {*states.values()}
+
+    wait_until(recorded, 60)
+    for label, kind in states.items():
         first, _, last = label.partition(" (")[0].partition(" to ")
         days = [day for day in dates(60) if first <= day <= (last or first)]
         if kind == "COMPLETED":
