@@ -14,6 +14,7 @@ from prefect import flow
 from pydantic import Field
 
 from flows.cli.command import Parser, run_command
+from flows.cli.garbage import collecting
 from flows.cli.options import add_selection, selection_of
 from flows.cli.prefect_server import prefect_server
 from flows.opening import opened_index, opened_root, seen_root
@@ -84,7 +85,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         revoke_accepted(root, found.outdated)
         root.remove_stale()
         forget_recovered(root, found.plan.recovered)
-        with shown_progress(found.plan.items) as observer, root.run_note() as note:
+        with shown_progress(found.plan.items) as observer, root.run_note() as note, collecting():
             context = RunContext(
                 *(catalog, raw, root, AdaptiveBatchSize(workers), observer),
                 schemas=Schemas(found.output.days),

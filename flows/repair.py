@@ -12,6 +12,7 @@ from typing import Any
 from prefect import flow
 
 from flows.cli.command import Parser, run_command
+from flows.cli.garbage import collecting
 from flows.cli.prefect_server import prefect_server
 from flows.opening import opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
@@ -61,7 +62,10 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
             names = sorted({*catalog, *root.aggregations(), *index.aggregations()})
             remembered = index.read(names)  # before the scan, so that no newer entry is set back
             if deep:
-                output, checked = check_deep(catalog, settings.input, root, threads=settings.workers, dry_run=dry_run)
+                with collecting():  # it may take hours
+                    output, checked = check_deep(
+                        catalog, settings.input, root, threads=settings.workers, dry_run=dry_run
+                    )
             else:
                 output, checked = root.scan(), None
             stats = index.reconcile(output.reachable(remembered), output.days, dry_run=dry_run)

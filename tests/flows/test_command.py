@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows.cli import prefect_server
+from flows.cli.garbage import collecting, stop_collecting
 from tests.project import CHECKOUT, SHOPS, Project, dates
 
 COLLECTS = """
@@ -36,12 +38,37 @@ def test_a_server_that_stays_hears_that_a_run_is_alive(monkeypatch: pytest.Monke
 
 
 def test_garbage_is_collected_while_days_are_computed(api_url: str, tmp_path: Path) -> None:
-    """A command freezes what it imported, and nothing that comes later."""
+    """A command turns the collector off while it starts and plans, and on for the computation."""
     project = Project.create(tmp_path / "project", api_url, dates(2))
     project.declare(SHOPS + COLLECTS)
     assert project.run("--only", "collects").code == 0
     found = [pl.read_parquet(file)["collects"].to_list() for file in project.results() if "collects" in str(file)]
     assert found == [[True], [True]]
+
+
+def test_a_command_collects_what_comes_and_leaves_the_collector_as_it_was() -> None:
+    """What was there before is frozen meanwhile: with 100,000 commits a look through it takes 0.4 s."""
+    usual = gc.get_threshold()
+    stop_collecting()
+    try:
+        with collecting():
+            assert gc.isenabled()
+            assert gc.get_freeze_count()
+            assert gc.get_threshold()[0] == 50_000
+        assert not gc.isenabled()
+        assert not gc.get_freeze_count()
+        assert gc.get_threshold() == usual
+    finally:
+        gc.enable()
+
+
+def test_a_process_that_collects_freezes_nothing() -> None:
+    """Whoever serves deployments for months: what is frozen in each run would be traversed by no collection."""
+    assert gc.isenabled()
+    with collecting():
+        assert gc.isenabled()
+        assert not gc.get_freeze_count()
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("given", [None, "64"])
