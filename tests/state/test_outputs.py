@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from state.outputs import scan
 from state.result.record import KEY
 from state.result.writing import arrow_table
 from state.store.local import layout
-from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tests.builders import DAY, NAME, child, commit, fail, flip, heard, place, rows_of, tell
 
@@ -47,11 +45,10 @@ while True:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[LocalStore]:
+def root(root: LocalStore) -> LocalStore:
     """An output with one committed day."""
-    with open_store(tmp_path / "out", create=True, remembered=False) as one:
-        commit(one)
-        yield one
+    commit(root)
+    return root
 
 
 def _read(root: LocalStore, **options: Any) -> pl.DataFrame:

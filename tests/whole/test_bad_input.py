@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -529,15 +528,6 @@ def test_a_file_that_may_not_be_read_is_named(open_folder: Path) -> None:
     file.chmod(0)
     with child(UNREADABLE, open_folder, DAYS[0]) as process:
         assert heard(process) == f"source 'sales/{{day}}/*.csv': {file} cannot be read: Permission denied"
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users reach; pytest's own are private."""
-    folder = Path(tempfile.mkdtemp(prefix="noonmark-open-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 # Redis

@@ -9,8 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,11 +52,6 @@ def _set(patch: pytest.MonkeyPatch, project: Project, **extra: str) -> None:
     for name, value in project.environment(**extra).items():
         if name.startswith("NOONMARK_"):
             patch.setenv(name, value)
-
-
-def _start(project: Project, module: str, *arguments: str, env: Mapping[str, str]) -> Running:
-    command = [sys.executable, "-m", f"flows.{module}", "--json", *arguments]
-    return Running(command, project.checkout, project.environment(**env))
 
 
 # An index that belongs to another output
@@ -155,15 +149,6 @@ def test_no_output_is_made_for_an_input_that_is_not_there(
 
 
 @pytest.fixture
-def shared() -> Iterator[Path]:
-    """A folder that every user reaches; pytest's own are private."""
-    folder = Path(tempfile.mkdtemp(prefix="noonmark-shared-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
 def umask() -> Iterator[None]:
     """The umask is what it was afterwards."""
     before = os.umask(0o022)
@@ -172,19 +157,21 @@ def umask() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("mask", "readable"), [(0o022, True), (0o027, False), (0o077, False)])
-def test_others_read_the_output_as_the_umask_says(shared: Path, umask: None, mask: int, readable: bool) -> None:
+def test_others_read_the_output_as_the_umask_says(open_folder: Path, umask: None, mask: int, readable: bool) -> None:
     """A reader who is another user sees results and folders under 022 and nothing under 077."""
     if os.geteuid() != 0:
         pytest.skip("only root can read as another user")
     os.umask(mask)
-    with open_store(shared / "output", create=True, remembered=False) as root:
+    with open_store(open_folder / "output", create=True, remembered=False) as root:
         commit(root)
         path = place(root)
     os.umask(0o022)
     read = subprocess.run(["cat", str(path)], user="nobody", group="nogroup", check=False, capture_output=True)
     assert (read.stdout == path.read_bytes()) is readable
     assert (read.returncode == 0) is readable
-    modes = {one: one.stat().st_mode & 0o777 for one in [path, *path.parents] if one.is_relative_to(shared / "output")}
+    modes = {
+        one: one.stat().st_mode & 0o777 for one in [path, *path.parents] if one.is_relative_to(open_folder / "output")
+    }
     assert modes.pop(path) == 0o666 & ~mask
     assert set(modes.values()) == {0o777 & ~mask}
 

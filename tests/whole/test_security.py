@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle  # noqa: TID251 the bombs are made with it; what is tested is that nobody sets one off
-import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,7 +25,8 @@ from tests.chaos.harness.inspection import inspect
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import DAYS, Scene, catalog
 from tests.chaos.redis.values import LIES, NO_DAYS
-from tests.project import Finished, Project, Running, dates, wait_until
+from tests.flows.test_health import command
+from tests.project import Finished, Project, dates, wait_until
 from tests.redis_servers import client_of, free_port, started
 
 SECRET = "sesame4711"
@@ -39,8 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Logger 'noonmark' attempted to s
 
 def _command(project: Project, module: str, *arguments: str, url: str) -> Finished:
     """Run a command to its end, and look at every process of the machine meanwhile."""
-    env = project.environment(NOONMARK_REDIS_URL=url)
-    running = Running([sys.executable, "-m", f"flows.{module}", *arguments], project.checkout, env)
+    running = command(project, module, *arguments, env={"NOONMARK_REDIS_URL": url})
     titles: set[bytes] = set()
 
     def ended() -> bool:
@@ -172,15 +170,6 @@ def test_the_commands_quote_no_malformed_url(
 # The embedded server is its user's alone
 
 
-@pytest.fixture
-def reachable() -> Iterator[Path]:
-    """A folder that every user reaches; pytest's own are private."""
-    folder = Path(tempfile.mkdtemp(prefix="noonmark-shared-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
 _CONNECT = """
 import os, socket, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
@@ -193,20 +182,31 @@ for path in sys.argv[1:]:
 """
 
 
-def test_the_embedded_server_is_its_users_alone(reachable: Path) -> None:
+def test_the_embedded_server_is_its_users_alone(open_folder: Path) -> None:
     """Folder, files and socket have modes for the owner, and another user comes to none of them."""
-    with EmbeddedServer(reachable / "redis") as server, client_of(server.url) as client:
+    with EmbeddedServer(open_folder / "redis") as server, client_of(server.url) as client:
         client.set("noonmark:root", "x")
         socket = Path(urlsplit(server.url).path)
-        wait_until(lambda: any((reachable / "redis").rglob("*.aof")))
-        for path in (reachable / "redis", socket.parent, *(reachable / "redis").rglob("*")):
+        wait_until(lambda: any((open_folder / "redis").rglob("*.aof")))
+        for path in (open_folder / "redis", socket.parent, *(open_folder / "redis").rglob("*")):
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-        assert stat.S_IMODE((reachable / "redis").stat().st_mode) == stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+        assert (
+            stat.S_IMODE((open_folder / "redis").stat().st_mode) == stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+        )
         if os.geteuid() != 0:
             pytest.skip("only root can try it as another user; the modes were right")
-        command = [sys.executable, "-I", "-S", "-c", _CONNECT, str(socket), str(reachable / "redis"), str(reachable)]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            _CONNECT,
+            str(socket),
+            str(open_folder / "redis"),
+            str(open_folder),
+        ]
         tried = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert tried.stdout == f"reached {reachable}\n", tried.stdout + tried.stderr
+        assert tried.stdout == f"reached {open_folder}\n", tried.stdout + tried.stderr
 
 
 # Nothing is unpickled

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +19,8 @@ from state.index.connection import Connection
 from state.index.index import Index
 from tests.chaos.redis.hostile_redis import scans
 from tests.chaos.redis.hostile_server import ENDLESS, Command, HostileServer, Reply, any_reply, encoded
-from tests.project import Finished, Project, Running
+from tests.flows.test_health import command
+from tests.project import Finished, Project
 from tests.redis_servers import NAMESPACE, speaking, started
 
 pytestmark = pytest.mark.timeout(300)
@@ -40,10 +40,9 @@ def before(project: Project, answer: Callable[[int, Command], Reply | None]) -> 
             stranger.close()
 
 
-def run(project: Project, module: str) -> Finished:
+def run(project: Project, name: str) -> Finished:
     """One command to its end."""
-    command = [sys.executable, "-m", module, "--json"]
-    return Running(command, project.checkout, project.environment(NOONMARK_LEASE_SECONDS="2")).finish()
+    return command(project, name, "--json", env={"NOONMARK_LEASE_SECONDS": "2"}).finish()
 
 
 def anything(seed: int) -> Callable[[int, Command], Reply]:
@@ -57,8 +56,8 @@ def test_a_run_goes_on_without_what_does_not_answer_as_redis(project: Project, k
     """Promise 4: every day is committed, with exit 0, and one line says that the run went on without Redis."""
     project.sell(NEW, [("north", 1)])
     with before(project, (lambda *_: OK) if kind == "OK" else anything(3)) as changed:
-        end = run(changed, "flows.daily")
-        health = run(changed, "flows.health")
+        end = run(changed, "daily")
+        health = run(changed, "health")
     assert set(end.committed) == {("items_by_shop", NEW), ("totals", NEW)}
     assert end.stderr.count("going on without Redis") == 1
     assert project.rows() == project.expected()
@@ -71,7 +70,7 @@ def test_a_run_goes_on_without_what_does_not_answer_as_redis(project: Project, k
 def test_a_scan_in_a_circle_ends_repair_and_health(project: Project) -> None:
     """Promise 12: both come to their end, and say that the index was not looked at."""
     with before(project, scans(0)) as changed:
-        repair, health = run(changed, "flows.repair"), run(changed, "flows.health")
+        repair, health = run(changed, "repair"), run(changed, "health")
     assert repair.code == health.code == 1
     assert repair.json["index"] == "unread"
     [problem] = health.json["problems"]

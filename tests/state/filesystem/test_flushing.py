@@ -10,25 +10,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from state.filesystem.flushing import AT_ONCE, flush_each
 from state.store.local.commit import _flush_published
-from state.store.local.root import open_store
 from state.store.local.staging import StagedFile, staged_file
 from state.store.local.store import LocalStore
 from tests.builders import DAY, NAME, commit, fail, place, publish, written
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[LocalStore]:
-    """An empty output."""
-    with open_store(tmp_path / "out", create=True, remembered=False) as made:
-        yield made
-
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="flushes through fcntl there")
 

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,6 @@ with staged_file(root.folder) as new:
     print(new.nonce, flush=True)
     sys.stdin.readline()
 """
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[LocalStore]:
-    """An empty output."""
-    with open_store(tmp_path / "out", create=True, remembered=False) as one:
-        yield one
 
 
 def _token(root: LocalStore) -> Token:

@@ -21,7 +21,6 @@ from state.store.cache_file import CacheFile
 from state.store.footer_cache import FooterCache
 from state.store.local import layout, scan
 from state.store.local.lookup import Classify, lookup
-from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks.survey import remember_footers
 from tests.builders import DAY, NAME, commit, drafts, fail, flip, place, rows_of
@@ -30,13 +29,12 @@ DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[LocalStore]:
+def root(root: LocalStore) -> Iterator[LocalStore]:
     """An output of three days."""
-    with open_store(tmp_path / "out", create=True, remembered=False) as made:
-        for number, day in enumerate(DAYS):
-            commit(made, rows_of(1, number + 1), day=day)
-        yield made
-        assert drafts(made) == []
+    for number, day in enumerate(DAYS):
+        commit(root, rows_of(1, number + 1), day=day)
+    yield root
+    assert drafts(root) == []
 
 
 @pytest.fixture(autouse=True)

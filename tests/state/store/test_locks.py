@@ -8,7 +8,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from state.errors import StorageError
 from state.filesystem.folder import InTheWay
 from state.store.local import layout
 from state.store.local.day_lock import HighWater, day_lock, read_mark
-from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tests.builders import DAY, DEADLINE, NAME, child, fail, heard, tell
 
@@ -36,13 +34,6 @@ with day_lock(root.folder, (sys.argv[2], sys.argv[3]), 30):
 print("released", flush=True)
 sys.stdin.readline()
 """
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[LocalStore]:
-    """An empty output."""
-    with open_store(tmp_path / "out", create=True, remembered=False) as one:
-        yield one
 
 
 def _lock_path(root: LocalStore) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -23,13 +22,12 @@ from tests.builders import DAY, NAME, RECORD, commit, fail, place, rows_of
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[LocalStore]:
+def root(root: LocalStore) -> LocalStore:
     """An output of two days and two aggregations."""
-    with open_store(tmp_path / "out", create=True, remembered=False) as one:
-        commit(one)
-        commit(one, day="2013-01-02")
-        commit(one, name="others", day="10")
-        yield one
+    commit(root)
+    commit(root, day="2013-01-02")
+    commit(root, name="others", day="10")
+    return root
 
 
 def test_what_was_committed_is_found(root: LocalStore) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +17,8 @@ from tasks.catalog.template import Template
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.walk import Unseen
 from tests.builders import RECORD
-from tests.project import CHECKOUT, Finished, Project
+from tests.flows.test_health import command
+from tests.project import Project
 
 REGIONS = '''"""Sales by region: a folder each, and in it a file each day."""
 
@@ -42,18 +41,6 @@ def _sell(project: Project, region: str, items: Mapping[str, int]) -> None:
         file.write_text(f"items\n{number}\n")
 
 
-def _health(project: Project) -> Finished:
-    told = subprocess.run(
-        [sys.executable, "-m", "flows.health", "--json"],
-        cwd=CHECKOUT,
-        env=project.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Finished(told.returncode, told.stdout, told.stderr)
-
-
 def test_a_broken_link_beside_the_folders_of_a_wildcard_is_named_and_the_others_go_on(
     tmp_path: Path, api_url: str
 ) -> None:
@@ -70,7 +57,7 @@ def test_a_broken_link_beside_the_folders_of_a_wildcard_is_named_and_the_others_
     first = project.run()
     assert len(first.committed) == 4
     assert "source 'sales/*/{day}.csv': sales/latest is a broken link" in first.stderr
-    healthy = _health(project)
+    healthy = command(project, "health", "--json").finish()
     assert (healthy.code, healthy.json["problems"]) == (0, [])
     assert [one["detail"] for one in healthy.json["warnings"]] == [
         "source 'sales/*/{day}.csv': sales/latest is a broken link, and the files behind it are not seen"
@@ -86,7 +73,7 @@ def test_a_broken_link_beside_the_folders_of_a_wildcard_is_named_and_the_others_
     }
     assert all("the broken link sales/south" in one["error"] for one in gone.json["failed"])
     assert (gone.json["committed"], gone.json["skipped"], project.rows()) == ([], {"done": 1}, before)
-    assert _health(project).code == 1
+    assert command(project, "health", "--json").finish().code == 1
     (project.folder / "unmounted").rename(disk)
     _sell(project, "south", {"2024-01-05": 50})
     assert project.run().committed == {("totals", "2024-01-05"): "new"}

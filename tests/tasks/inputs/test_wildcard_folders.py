@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ from tasks.catalog.template import Template
 from tasks.inputs.reading import contents_digest, read_day
 from tasks.inputs.run_listing import RunListing
 from tests.builders import path_day
-from tests.project import CHECKOUT, Finished, Project
+from tests.flows.test_health import command
+from tests.project import Project
 
 REGIONS = '''"""Sales by region: three readers of the same files, of which one takes the region from the path."""
 
@@ -47,12 +46,6 @@ def counts(sales: pl.LazyFrame) -> pl.LazyFrame:
 '''
 
 
-def _repair_deep(project: Project) -> Finished:
-    command = [sys.executable, "-m", "flows.repair", "--deep", "--json"]
-    told = subprocess.run(command, cwd=CHECKOUT, env=project.environment(), capture_output=True, text=True, check=False)
-    return Finished(told.returncode, told.stdout, told.stderr)
-
-
 def test_a_renamed_folder_is_a_change_for_who_sees_it_and_for_nobody_else(tmp_path: Path, api_url: str) -> None:
     """``us/`` becomes ``eu/``: the result that has the region from the path is computed again, those that cannot see
     it are done. Once done, all are, and the deep check finds every input as it was read.
@@ -75,7 +68,7 @@ def test_a_renamed_folder_is_a_change_for_who_sees_it_and_for_nobody_else(tmp_pa
         **{("by_region", day): [("asia", 1), ("eu", 10)] for day in ("2024-01-01", "2024-01-02")},
     }
     assert project.run().committed == {}
-    deep = _repair_deep(project)
+    deep = command(project, "repair", "--deep", "--json").finish()
     assert (deep.code, deep.json["edited"]) == (0, [])
 
 
