@@ -44,10 +44,6 @@ class StagedResult:
         """The bytes as a reader will find them. Raises OSError."""
         return read_whole(self.file.fd)
 
-    def commit(self) -> Commit:
-        """What it is once it is published."""
-        return Commit(self.record, stat_of(status_of(self.file.fd)), self.schema)
-
 
 def read_token(root: Folder, partition: Partition) -> Token:
     """The token of a partition as it is now. Raises StorageError where it cannot be read: an error is not a token."""
@@ -74,24 +70,21 @@ def stage(
 
 def commit(root: Folder, group: Sequence[StagedResult], verify: Callable[[Staged], None]) -> list[Commit | Exception]:
     """Flush, verify, publish and flush again. The answers stand in the group's order."""
-    failed: list[Exception | None] = list(flush_each(StagedFile.flush, [one.file for one in group]))
-    for at, one in enumerate(group):
-        if failed[at] is None:
-            failed[at] = _published(root, one, verify)
-    published = [at for at, error in enumerate(failed) if error is None]
-    errors = _flush_published(root, [group[at].partition for at in published])
-    for at, error in zip(published, errors, strict=True):
-        failed[at] = error
-    return [error or one.commit() for one, error in zip(group, failed, strict=True)]
+    flushed = list(flush_each(StagedFile.flush, [one.file for one in group]))  # all, before one is published
+    answers = [error or _published(root, one, verify) for one, error in zip(group, flushed, strict=True)]
+    published = [one.partition for one, answer in zip(group, answers, strict=True) if isinstance(answer, Commit)]
+    errors = iter(_flush_published(root, published))
+    return [next(errors) or answer if isinstance(answer, Commit) else answer for answer in answers]
 
 
-def _published(root: Folder, one: StagedResult, verify: Callable[[Staged], None]) -> Exception | None:
+def _published(root: Folder, one: StagedResult, verify: Callable[[Staged], None]) -> Commit | Exception:
+    """The commit, once it has its place; it is not durable yet."""
     try:
         verify(one)
         _publish(root, one.partition, one.token, one.file)
+        return Commit(one.record, stat_of(status_of(one.file.fd)), one.schema)
     except Exception as error:  # noqa: BLE001 it is this result's answer, and no other's
         return error
-    return None
 
 
 def _publish(root: Folder, partition: Partition, token: Token, file: StagedFile) -> None:

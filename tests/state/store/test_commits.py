@@ -10,6 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -502,6 +503,25 @@ def test_a_folder_that_cannot_be_flushed_is_told(root: LocalStore, depth: int, m
         commit(root)
     assert len(failed) == 1
     assert _generation(root) == 2
+
+
+def test_a_status_that_cannot_be_read_is_one_results_error(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Promise 10: what was published beside it is answered as committed."""
+    days = [DAY, "2013-01-02"]
+    with ExitStack() as scope:
+        staged = [scope.enter_context(written(root, root.token((NAME, day)), day=day)) for day in days]
+        statuses = iter([OSError(errno.EIO, "Input/output error")])
+
+        def status_of(fd: int) -> os.stat_result:
+            if error := next(statuses, None):
+                raise error
+            return os.fstat(fd)
+
+        monkeypatch.setattr("state.store.local.commit.status_of", status_of)
+        bad, good = root.commit(staged, lambda _: None)
+    assert isinstance(bad, OSError)
+    assert isinstance(good, Commit)
+    assert good.record.day == days[1]
 
 
 def test_a_full_disk_leaves_the_old_commit_and_no_file(root: LocalStore) -> None:
