@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -76,9 +76,15 @@ def survey(
     # Before the scan: what changes in the index in between is never set back.
     remembered = index.read(sorted({*catalog, *(root.aggregations() if root else ())}))
     output = root.scan() if root else Output()
-    listings = {name: list_source(input_root, some[0].template) for name, some in sources.items()}
+    listings = listed(sources, input_root)
     accepted = read_accepted(root) if root else Accepted()
-    _refuse_vanished_input(declared, listings, output, accepted, input_root)
+    for name, one, committed in vanished_sources(declared, listings, output):
+        if name not in accepted.empty_sources:
+            raise Refused(
+                f"no file matches source {name!r} (below {input_root.path}), but {one.name} has {committed} "
+                "committed days: the input looks unmounted, moved or wrong",
+                command=f"mount it or correct NOONMARK_INPUT; if the raw files are gone for good: {ACCEPT}",
+            )
     if not input_root.is_open:
         require_input(asked, input_root.path, accepted.empty_sources)
     for name, listing in listings.items():
@@ -118,6 +124,11 @@ def _outdated(
     if selection.only:  # nothing is known of the other aggregations
         return Accepted(empty)
     return Accepted(empty, fewer.expired(declared, facts, accepted), older.expired(declared, facts, accepted))
+
+
+def listed(sources: Mapping[str, Sequence[Source]], input_root: InputRoot) -> dict[str, Listing]:
+    """A listing of each source, by its key. Raises StorageError."""
+    return {name: list_source(input_root, alike[0].template) for name, alike in sources.items()}
 
 
 def listed_facts(
@@ -201,19 +212,14 @@ def _with_contents(
     return replace(facts, contents=contents, unreadable=unreadable)
 
 
-def _refuse_vanished_input(
-    declared: list[Declared], listings: Mapping[str, Listing], output: Output, accepted: Accepted, input_root: InputRoot
-) -> None:
+def vanished_sources(
+    declared: Sequence[Declared], listings: Mapping[str, Listing], output: Output
+) -> Iterator[tuple[str, Declared, int]]:
+    """The sources that match no file at all, each with an aggregation that has commits of it and how many."""
     empty = {name for name, listing in listings.items() if listing.is_empty}
-    for one in declared:
-        committed = len(commits(output.days.get(one.name, {})))
-        for name in empty.intersection(one.sources.values()) if committed else ():
-            if name not in accepted.empty_sources:
-                raise Refused(
-                    f"no file matches source {name!r} (below {input_root.path}), but {one.name} has {committed} "
-                    "committed days: the input looks unmounted, moved or wrong",
-                    command=f"mount it or correct NOONMARK_INPUT; if the raw files are gone for good: {ACCEPT}",
-                )
+    for one in declared if empty else ():
+        if committed := len(commits(output.days.get(one.name, {}))):
+            yield from ((name, one, committed) for name in empty.intersection(one.sources.values()))
 
 
 def require_input(catalog: Catalog, input_root: Path, accepted: Collection[str] = ()) -> None:
