@@ -33,9 +33,9 @@ def opened_index(settings: Settings, *, start: bool = True) -> Iterator[BestEffo
             index.disable(str(error))
         else:
             if url == WITHOUT_REDIS:
-                index.unavailable_reason = "NOONMARK_REDIS_URL=none"
+                index = BestEffortIndex(None, "NOONMARK_REDIS_URL=none")
             elif not url:
-                index.unavailable_reason = "no embedded server is running"
+                index = BestEffortIndex(None, "no embedded server is running")
             else:
                 lease_seconds = settings.lease_seconds if start else None
                 index = stack.enter_context(BestEffortIndex.open(url, settings.namespace, lease_seconds))

@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn, TextIO, TypeVar
 
-from flows.cli.garbage import stop_collecting
 from flows.cli.signals import Termination, exit_with, install_handlers, requested_termination
 from flows.cli.streams import STDERR, print_to_stderr, redirect_to_null, reserve_stdout
 from flows.report.finish import ProblemsRemain
@@ -45,7 +44,7 @@ def run_command(
     show: Callable[[Shown, Settings], None],
 ) -> NoReturn:
     """Parse, act, report, and exit. ``show`` prints the report of ``act`` for a person."""
-    stop_collecting()
+    gc.disable()  # until ``garbage.collecting``
     arguments = sys.argv[1:]
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     stdout = _Stdout(reserve_stdout(), as_json="--json" in arguments)

@@ -63,9 +63,10 @@ def show_failures(
     """Copy the records to Redis, for dashboards, where this run had to do with any."""
     failures = read_failures(root)
     names = {name for name, _ in (*failures, *recovered)} | {item.aggregation for item in items if item.failure}
-    index.copy_failures(
-        {name: {one.day: one.to_json() for one in failures.values() if one.aggregation == name} for name in names}
-    )
+    copy: dict[str, dict[str, str]] = {name: {} for name in names}
+    for (name, day), failure in failures.items():
+        copy[name][day] = failure.to_json()
+    index.copy_failures(copy)
 
 
 @contextmanager
