@@ -2,6 +2,9 @@
 
 Runs isolated (``python -I -S``), so standard library only. Reads the server's command from stdin, and writes a byte to
 a pipe every half second as long as the server runs: silence or end of file means that it does not.
+
+What the server prints goes to stderr until it is told to end. From then on it is dropped: Prefect's server reports the
+writes to its database that its own end cancels, and they belong to a run that is over.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 
 TICK_SECONDS = 0.5
@@ -28,7 +32,13 @@ class _Server:
         self.status: int | None = None
         self._stopped: float | None = None
         self._end_by: float | None = None
-        self._pid = os.posix_spawn(command[0], command, os.environ)
+        self._output, printed = os.pipe()
+        streams = [(os.POSIX_SPAWN_DUP2, printed, number) for number in (1, 2)]
+        self._pid = os.posix_spawn(command[0], command, os.environ, file_actions=streams)
+        os.close(printed)
+        # In a thread, since a terminal that is paused would hold up the heartbeats.
+        self._forwarding = threading.Thread(target=self._forward, daemon=True)
+        self._forwarding.start()
 
     @property
     def runs(self) -> bool:
@@ -54,6 +64,17 @@ class _Server:
         if self._end_by is None:
             self._end_by = time.monotonic() + TERMINATE_SECONDS
             os.kill(self._pid, signal.SIGTERM)
+
+    def wait_for_output(self) -> None:
+        """Wait until the last lines of a server that has ended are on stderr, a second at most."""
+        self._forwarding.join(1.0)
+
+    def _forward(self) -> None:
+        """Write what it prints to stderr, or drop it once it was told to end."""
+        while printed := os.read(self._output, 65536):
+            if self._end_by is None:
+                with contextlib.suppress(OSError):  # nobody reads stderr
+                    os.write(2, printed)
 
 
 def main(parent: int, alive: int) -> None:
@@ -82,6 +103,7 @@ def main(parent: int, alive: int) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(read, 4096)
         server.poll()
+    server.wait_for_output()
     os._exit(server.status)
 
 
