@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName, FlowRunFilterStartTime
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from state.errors import error_text
@@ -206,11 +207,12 @@ def test_a_task_run_that_was_ended_is_not_shown_as_completed(odd: Project) -> No
 
 
 def _task_states(project: Project) -> Iterator[tuple[str, str]]:
-    """The type of state of each task run of the project's newest flow run, by its name."""
+    """The type of state of each task run of the flow run that was started last, by its name."""
 
     async def ask() -> list[tuple[str, str]]:
         async with get_client() as client:
-            newest = await client.read_flow_runs(sort="EXPECTED_START_TIME_DESC", limit=1)  # type: ignore[arg-type]
+            started = FlowRunFilter(start_time=FlowRunFilterStartTime(is_null_=False))  # others may be scheduled
+            newest = await client.read_flow_runs(flow_run_filter=started, sort=FlowRunSort.START_TIME_DESC, limit=1)
             names = FlowRunFilterName(any_=[flow.name for flow in newest])
             tasks = await client.read_task_runs(flow_run_filter=FlowRunFilter(name=names), limit=200)
             return [(one.name, one.state.type.value if one.state else "RUNNING") for one in tasks]
