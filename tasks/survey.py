@@ -22,7 +22,7 @@ from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
 from state.planner.current import Declared
 from state.planner.decide import Facts
-from state.planner.plan import Plan, Selection, needs_hash, plan
+from state.planner.plan import Plan, Selection, plan
 from state.result.classify import commits
 from state.store.accepted import read_accepted
 from state.store.base import Output, Store
@@ -94,14 +94,13 @@ def survey(
     facts = listed_facts(declared, sources, listings, output, days)
     digests = None
     if root:
-        facts = replace(facts, failures=read_failures(root))
-    if unknown := sorted(needs_hash(declared, facts, selection)):
-        digests = DigestCache(root) if root else None
-        facts = _with_contents(unknown, facts, sources, input_root, digests, threads)
-    if root:
-        facts = replace(facts, published=older.published(declared, facts, selection, accepted, root, threads))
-
+        published = older.published(declared, facts, selection, accepted, root, threads)
+        facts = replace(facts, failures=read_failures(root), published=published)
     made = plan(declared, facts, selection)
+    if made.unread:
+        digests = DigestCache(root) if root else None
+        facts = _with_contents(sorted(made.unread), facts, sources, input_root, digests, threads)
+        made = plan(declared, facts, selection)
     if why := fewer.refusal(declared, facts, made, accepted):
         raise Refused(
             f"{why}; below {input_root.path} a part of the input looks unmounted, moved or deleted",

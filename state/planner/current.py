@@ -59,16 +59,18 @@ def is_current(
 
 
 def unknown_inputs(
-    record: CommitRecord, aggregation: Declared, reads: Sequence[Read], files: Files
+    record: CommitRecord, aggregation: Declared, reads: Sequence[Read], files: Files, contents: Contents
 ) -> list[tuple[str, str]]:
-    """The (source, day) pairs whose contents must be read to answer; none where the listing answers."""
-    if is_current(record, aggregation, reads, files, {}) is not None:
+    """The (source, day) pairs whose contents must be read for an answer; none where there is one.
+
+    All inputs must be there.
+    """
+    if is_current(record, aggregation, reads, files, contents) is not None:
         return []
-    inputs = record.inputs
     return [
         (source, day)
         for name, source, day in reads
-        if (now := files.get(source, {}).get(day)) and input_is_current(inputs[name], now) is None
+        if input_is_current(record.inputs[name], files[source][day], contents.get((source, day))) is None
     ]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from state.failure import DIED, Failure
 from state.partition import Partition
-from state.planner.current import Contents, Declared, Files, Read, is_current
+from state.planner.current import Contents, Declared, Files, Read, is_current, unknown_inputs
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from state.status import Reason, Status
 
@@ -106,7 +106,10 @@ class Blocked:
 
 
 def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Item | Blocked | Status:
-    """An item to compute, what blocks the day, or the day's status. ``facts.contents`` must answer ``needs_hash``."""
+    """An item to compute, what blocks the day, or the day's status.
+
+    A commit of which only contents that nobody has read can tell is taken for changed: see ``unread``.
+    """
     found, reads = facts.found(aggregation, day), aggregation.reads(day)
     for _, source, read_day in reads:
         if source in facts.unreadable and (why := facts.unreadable[source].get(read_day)):
@@ -127,6 +130,14 @@ def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Ite
         return Item(aggregation.name, day, reason, over, files, _basis(aggregation, reads, facts), failure)
     assert isinstance(found, Commit)
     return found.status
+
+
+def unread(aggregation: Declared, day: str, facts: Facts) -> list[tuple[str, str]]:
+    """The (source, day) pairs whose contents must be read to tell whether a commit is current; else none."""
+    found, reads = facts.found(aggregation, day), aggregation.reads(day)
+    if not isinstance(found, Commit):
+        return []
+    return unknown_inputs(found.record, aggregation, reads, facts.inputs, facts.contents)
 
 
 def decide_retired(name: str, day: str, found: Found, facts: Facts) -> Blocked | None:

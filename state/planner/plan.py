@@ -13,8 +13,8 @@ from itertools import chain
 
 from state.days import DayRange, order, ordinal
 from state.partition import Partition
-from state.planner.current import Declared, unknown_inputs
-from state.planner.decide import Blocked, Facts, Item, decide, decide_retired
+from state.planner.current import Declared
+from state.planner.decide import Blocked, Facts, Item, decide, decide_retired, unread
 from state.result.classify import Commit, Newer
 from state.result.schemas import differing_days
 from state.status import WITH_COMMIT
@@ -54,6 +54,11 @@ class Plan:
     """Aggregation to the number of its commits that have its version but were computed by other code."""
     differing: dict[str, dict[str, str]] = field(default_factory=dict)
     """Aggregation to the days not in the plan whose schema is not that of the others, and what is wrong with each."""
+    unread: set[tuple[str, str]] = field(default_factory=set)
+    """The (source, day) pairs that only their contents can tell to be unchanged, where ``Facts.contents`` has none.
+
+    Their results are planned as changed.
+    """
     recovered: list[Partition] = field(default_factory=list)
     """Results that failed once and need nothing any more: their failures are to be forgotten."""
 
@@ -66,22 +71,11 @@ class Plan:
         return sum(self.statuses.values(), Counter())
 
 
-def needs_hash(declared: Sequence[Declared], facts: Facts, selection: Selection) -> set[tuple[str, str]]:
-    """The (source, day) pairs whose contents must be read before ``plan`` can decide: listings alone are not enough."""
-    needed = set()
-    for one in declared if not selection.force else ():
-        commits = {} if one.name in facts.unreachable else facts.output.get(one.name, {})
-        for day in selection.among(commits):
-            found = commits[day]
-            if isinstance(found, Commit):
-                needed.update(unknown_inputs(found.record, one, one.reads(day), facts.inputs))
-    return needed
-
-
 def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Plan:
     """What to compute, in which order and why, and the status of every other day.
 
-    ``facts.contents`` must answer ``needs_hash``. Of several reasons a result has the first that holds.
+    Of several reasons a result has the first that holds. Where ``unread`` is not empty, the plan is provisional: plan
+    again with those contents.
     """
     result = Plan(declared=frozenset(one.name for one in declared))
     suspected = {name for (name, _), failure in facts.failures.items() if failure.is_suspicion}
@@ -92,6 +86,8 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
             found = decide(aggregation, day, facts, force=selection.force)
             if isinstance(found, Item):
                 result.items.append(replace(found, suspected=True) if aggregation.name in suspected else found)
+                if found.reason == "changed":
+                    result.unread.update(unread(aggregation, day, facts))
             elif isinstance(found, Blocked):
                 blocked.append(found)
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from state.inputs.files import DayFiles, FileStat
 from state.planner.current import Declared
 from state.planner.decide import Blocked, Facts, Item, decide
-from state.planner.plan import Selection, needs_hash
+from state.planner.plan import Selection, plan
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from state.result.record import CommitRecord, SourceRecord
 from state.status import Reason
@@ -19,7 +19,7 @@ DAY = "2013-01-01"
 
 
 def _needed(declared: Declared, facts: Facts) -> set[tuple[str, str]]:
-    return needs_hash([declared], facts, Selection())
+    return plan([declared], facts, Selection()).unread
 
 
 def made_commit(
@@ -82,10 +82,12 @@ class Day:
             output={"departures": {DAY: self.found} if self.found else {}},
             unreadable={source: {DAY: self.unreadable} if self.unreadable else {}},
             index={"departures": {DAY} if self.remembered else set()},
-            contents={} if self.contents is None else {(source, DAY): self.contents},
         )
-        asked = needs_hash([declared], facts, Selection())
+        asked = _needed(declared, facts)
         assert asked == ({(source, DAY)} if self.contents is not None else set())
+        if self.contents is not None:
+            facts = replace(facts, contents={(source, DAY): self.contents})
+            assert _needed(declared, facts) == set()
         return decide(declared, DAY, facts, force=self.force)
 
 

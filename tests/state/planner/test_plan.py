@@ -17,7 +17,7 @@ from state.days import order, parse_range
 from state.inputs.files import DayFiles
 from state.planner.current import Declared
 from state.planner.decide import Facts, Item
-from state.planner.plan import Plan, Selection, needs_hash, plan
+from state.planner.plan import Plan, Selection, plan
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
 from tasks.diagnosis import counts_of, problems_of
 from tests.state.planner.test_decide import listed, made_commit, recorded
@@ -62,7 +62,7 @@ class World:
     def answered(self, selection: Selection = ALL) -> Facts:
         """What a survey finds, with the contents of exactly what the planner asks for."""
         facts = self.facts()
-        asked = needs_hash(self.declared, facts, selection)
+        asked = plan(self.declared, facts, selection).unread
         return replace(facts, contents={(name, day): self.raw[name][day].contents for name, day in asked})
 
     def plan(self, selection: Selection = ALL) -> Plan:
@@ -305,7 +305,7 @@ def test_a_narrowed_run_plans_and_reads_nothing_outside(world: World, text: str)
     asked = parse_range(text)
     selection = Selection(days=(asked,))
     narrow, whole = world.plan(selection), world.plan()
-    assert all(day in asked for _, day in needs_hash(world.declared, world.facts(), selection))
+    assert all(day in asked for _, day in plan(world.declared, world.facts(), selection).unread)
     assert narrow.items == [item for item in whole.items if item.day in asked]
     assert narrow.blocked == [one for one in whole.blocked if one.day in asked]
     inside = sum(len({day for day in world.known(one) if day in asked}) for one in world.declared)
@@ -332,12 +332,20 @@ def test_one_late_file_among_many_days() -> None:
     """Promise 8: one day is planned, and no byte of any other is read."""
     world = _settled([str(number) for number in range(1000)])
     assert world.plan().items == []
-    assert needs_hash(world.declared, world.facts(), ALL) == set()
+    assert plan(world.declared, world.facts(), ALL).unread == set()
     late = replace(world, raw={"flights": {**world.raw["flights"], "999": Raw("z", "now")}})
     assert [(item.day, item.reason) for item in late.plan().items] == [("999", "changed")]
     touched = replace(world, raw={"flights": {**world.raw["flights"], "10": Raw("x", "now")}})
-    assert needs_hash(touched.declared, touched.facts(), ALL) == {("flights", "10")}
+    assert plan(touched.declared, touched.facts(), ALL).unread == {("flights", "10")}
     assert touched.plan().items == []
+
+
+def test_a_limit_hides_no_day_whose_contents_must_be_read() -> None:
+    """A touched day that turns out unchanged leaves its place among ``--limit`` days to one that needs it."""
+    world = _settled([str(number) for number in range(10)])
+    raw = {**world.raw["flights"], "2": Raw("x", "now"), "3": Raw("y", "now")}
+    touched = replace(world, raw={"flights": raw})
+    assert [item.day for item in touched.plan(Selection(limit=1)).items] == ["3"]
 
 
 def test_planning_ten_thousand_days_takes_a_moment() -> None:
