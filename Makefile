@@ -52,7 +52,7 @@ run: $(READY) ## lay out the sample data and aggregate the days that need it
 	@$(VENV_PYTHON) -m examples.nycflights
 	@$(VENV_PYTHON) -m flows.daily
 
-test: $(READY) ## run the tests, as many files at once as there are cores
+test: $(READY) ## run the tests, three files at once for every two cores
 	@$(VENV_PYTHON) -m pytest -n auto --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
 test-all: $(READY) ## run the slow tests too, with real servers, workers and bad endings (some ten minutes more)

@@ -41,6 +41,13 @@ class _ByFileAndCampaign(LoadFileScheduling):  # type: ignore[misc] # xdist ship
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Choose how many files ``-n auto`` runs at once: three for two cores, since tests wait for what they started."""
+    cores = len(os.sched_getaffinity(0))
+    return cores + cores // 2
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     """Choose who distributes the tests over the workers."""
     return _ByFileAndCampaign(config, log) if config.option.dist == "loadfile" else None

@@ -164,8 +164,8 @@ def _hunt(**options: Any) -> Hunt:
     return Hunt(1_000, 400, tests_options=options, slow=True)
 
 
-def _quick(short: int, options: Mapping[str, Any]) -> Hunt:
-    return Hunt(1_000, short, tests_options=options)
+def _short(trials: int, options: Mapping[str, Any], *, slow: bool = True) -> Hunt:
+    return Hunt(1_000, trials, tests_options=options, slow=slow)
 
 
 CAMPAIGN = Campaign(
@@ -178,26 +178,26 @@ CAMPAIGN = Campaign(
     seed=1,
     shorts={  # a run that is shorter than the one that was listed ends before its stop
         "redis": Short(14, at_least=7),
-        "without redis": Short(27, at_least=13, options={"with_redis": False}),
+        "without redis": Short(27, at_least=13, options={"with_redis": False}, slow=True),
     },
     mutants={
-        "number-only token": _quick(150, _REPUBLISHED),
+        "number-only token": _short(150, _REPUBLISHED),
         "no high-water mark": _hunt(variants=("published and deleted",), with_redis=False),
-        "no lock": _quick(150, _REPUBLISHED),
+        "no lock": _short(150, _REPUBLISHED, slow=False),
         "lockf": _hunt(**_REPUBLISHED),
         "unlinked lock file": _hunt(**_REPUBLISHED),
         "deadline frees the lock": _hunt(**_REPUBLISHED),
         "unconditional publish": _hunt(**_REPUBLISHED),
         "token read after the input": _hunt(variants=("input changed",), with_redis=False),
-        'version "differs"': _quick(150, _REPUBLISHED),
+        'version "differs"': _short(150, _REPUBLISHED),
         "set-aside without re-check": _hunt(variants=("damage repaired",), with_redis=False),
         "deep set-aside without re-check": _hunt(variants=("deep check stopped",), with_redis=False),
         "temporary file not exclusive": _hunt(),
         "marker overwritten": _hunt(variants=("first runs at once",), with_redis=False),
         "no second decision under the lease": _hunt(),
         "lease released without token": _hunt(variants=("input changed",)),
-        "hanging holder waited for": _quick(1, _HANGING),
-        "renewal without progress": _quick(1, _HANGING),
+        "hanging holder waited for": _short(1, _HANGING),
+        "renewal without progress": _short(1, _HANGING),
         "index set without compare": _hunt(),
     },
     waits=True,

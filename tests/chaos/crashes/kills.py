@@ -143,10 +143,10 @@ CAMPAIGN = Campaign(
     attack,
     trials=5_100,  # some runs end before the call that a kill waits for
     seed=1,
-    shorts={"": Short(60, at_least=50)},  # likewise
+    shorts={"": Short(30, at_least=24)},  # likewise
     mutants={
         "written in place": _hunt("damaged results"),
-        "temporary file in the day's folder": _hunt("changed day"),
+        "temporary file in the day's folder": _hunt("changed day", slow=True),
         "drafts not swept": _hunt("changed day", slow=True),
         "damaged file overwritten": _hunt("damaged results", slow=True),
         "child keeps the lock": _hunt("first run", slow=True),

@@ -380,6 +380,6 @@ CAMPAIGN = Campaign(
     trials=300,
     seed=8,
     shorts={"": Short(21, at_least=15, met={"failed days": 1})},
-    mutants=dict.fromkeys(MUTANTS, Hunt(150, 150)),
+    mutants={name: Hunt(150, 150, slow=name == "fewer files accepted") for name in MUTANTS},
     protections=MUTANTS,
 )

@@ -274,7 +274,7 @@ CAMPAIGN = Campaign(
         "Redis believed about done": _hunt("lies"),
         "index stat trusted": _hunt("an index that vouches for a foreign file"),
         "failures believed from Redis": _hunt("lies"),
-        "lease blocks for ever": _hunt("lies"),
+        "lease blocks for ever": _hunt("lies", slow=True),
         "root id ignored": _hunt("another output's index"),
         "no deadline on a call": _hunt("stopped", slow=True),
         "lost reply retried": _hunt("stopped", bound=_IN_TIME, slow=True),
