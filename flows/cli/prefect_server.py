@@ -13,6 +13,7 @@ import os
 import select
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -29,7 +30,10 @@ SILENCE_SECONDS = 6.0
 """After twice so long without a heartbeat from the supervisor, it and the server are given up."""
 _BY_FORCE = (None, -signal.SIGKILL, 128 + signal.SIGKILL)
 NOT_STARTED = 3
-"""The server's exit code where its port is taken, for one; Prefect tries another."""
+"""The server's exit code where its application cannot start; Prefect tries once more."""
+_HOST = "127.0.0.1"
+_reserved: dict[int, socket.socket] = {}
+"""The sockets of ports that were chosen for a server which has not been started yet."""
 
 
 @contextlib.contextmanager
@@ -47,13 +51,28 @@ def prefect_server() -> Iterator[None]:
 
 
 def _supervise() -> None:
-    """Let Prefect start its temporary server through the supervisor, by replacing ``subprocess`` in its module.
+    """Let Prefect start its temporary server through the supervisor, at a port that nobody else can take.
 
-    Prefect has no option for that. A Prefect that starts its server in another way does so without the supervisor.
+    Prefect has no option for either, so this replaces ``subprocess`` in its module and the method that chooses a port.
+    A Prefect that starts its server in another way does so without the supervisor.
     """
     from prefect.server.api import server as prefects  # the import takes a second
 
     setattr(prefects, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": _Supervised}))  # noqa: B010 types differ
+    setattr(prefects.SubprocessASGIServer, "find_available_port", _reserve_port)  # noqa: B010 types differ
+
+
+def _reserve_port(_: object) -> int:
+    """Bind a free port, for the server to listen at.
+
+    Prefect chooses one of a thousand that is free at that moment. Of two runs that chose the same, one registered its
+    flow with the server of the other, and failed when that one ended.
+    """
+    bound = socket.socket()
+    bound.bind((_HOST, 0))
+    port: int = bound.getsockname()[1]
+    _reserved[port] = bound
+    return port
 
 
 class _Supervised(subprocess.Popen[bytes]):
@@ -61,15 +80,19 @@ class _Supervised(subprocess.Popen[bytes]):
 
     def __init__(self, args: Sequence[str], *, env: Mapping[str, str]) -> None:
         self._terminated = False
+        bound = _reserved.pop(int(args[args.index("--port") + 1]))
         alive, write = os.pipe()
-        words = [sys.executable, "-I", "-S", server_supervisor.__file__, str(os.getpid()), str(write)]
-        try:
-            super().__init__(words, env=env, stdin=subprocess.PIPE, pass_fds=(write,), start_new_session=True)
-        finally:
-            os.close(write)
+        passed = (write, bound.fileno())
+        words = [sys.executable, "-I", "-S", server_supervisor.__file__, *map(str, (os.getpid(), *passed))]
+        with bound:
+            try:
+                super().__init__(words, env=env, stdin=subprocess.PIPE, pass_fds=passed, start_new_session=True)
+            finally:
+                os.close(write)
+            command = [*args, "--fd", str(bound.fileno())]
         assert self.stdin
         with contextlib.suppress(BrokenPipeError), self.stdin:
-            self.stdin.write(json.dumps(list(args)).encode())
+            self.stdin.write(json.dumps(command).encode())
         threading.Thread(target=self._watch, args=(alive,), name="prefect-server", daemon=True).start()
 
     def terminate(self) -> None:

@@ -77,8 +77,11 @@ class _Server:
                     os.write(2, printed)
 
 
-def main(parent: int, alive: int) -> None:
-    """Run the server until it ends, SIGTERM comes, or ``parent`` is gone. Exits as the server did."""
+def main(parent: int, alive: int, bound: int) -> None:
+    """Run the server until it ends, SIGTERM comes, or ``parent`` is gone. Exits as the server did.
+
+    The server inherits ``bound``, the socket that it is to listen at.
+    """
     terminated = []
     read, write = os.pipe()
     for descriptor in (alive, read, write):
@@ -93,6 +96,7 @@ def main(parent: int, alive: int) -> None:
     if not command:
         return  # the run has ended meanwhile
     server = _Server(json.loads(command))
+    os.close(bound)  # a server that has ended is to refuse connections
     while server.status is None:
         if terminated or os.getppid() != parent:
             server.end()
@@ -108,4 +112,4 @@ def main(parent: int, alive: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

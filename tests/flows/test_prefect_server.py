@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import Finished, Project, Running, dates, wait_until
+from tests.project import CHECKOUT, Finished, Project, Running, dates, wait_until
 
 pytestmark = pytest.mark.timeout(300)  # whole runs, on machines that may be busy
 
@@ -108,6 +110,21 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futur
 def test_a_run_that_loses_its_own_server_ends_soon_and_tells(losses: dict[str, Future[Lost]], loss: str) -> None:
     """Prefect would ask for it for minutes: at the end of the run, and again for what it has not sent yet."""
     is_told(losses[loss].result())
+
+
+def test_the_port_of_a_temporary_server_is_nobody_elses_from_the_moment_it_is_chosen() -> None:
+    """Of two runs that chose the same one, the first to start would answer the other, and take its runs with it."""
+    code = """
+from flows.cli.prefect_server import prefect_server
+from prefect.server.api.server import SubprocessASGIServer
+with prefect_server():
+    server = SubprocessASGIServer()
+    print(server.is_port_available(server.find_available_port()))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    words = [sys.executable, "-c", code]
+    told = subprocess.run(words, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    assert told.stdout == "False\n"
 
 
 @pytest.mark.slow

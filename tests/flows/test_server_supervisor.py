@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,11 +34,17 @@ sys.exit("cannot open the database")
 def supervised(server: str) -> Iterator[subprocess.Popen[str]]:
     """A supervisor, with a server that is this Python code."""
     alive, write = os.pipe()
-    words = [sys.executable, "-I", "-S", server_supervisor.__file__, str(os.getpid()), str(write)]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(write,), text=True
-    ) as supervisor:
-        os.close(write)
+    with socket.socket() as bound:
+        passed = (write, bound.fileno())
+        supervisor = subprocess.Popen(
+            [sys.executable, "-I", "-S", server_supervisor.__file__, *map(str, (os.getpid(), *passed))],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=passed,
+            text=True,
+        )
+    os.close(write)
+    with supervisor:
         assert supervisor.stdin
         supervisor.stdin.write(json.dumps([sys.executable, "-c", server]))
         supervisor.stdin.close()
