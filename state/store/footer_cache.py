@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from state import clock
@@ -43,9 +43,10 @@ class FooterCache:
             (one[0], one[1]): one for one in self._file.entries if type(one[0]) is type(one[1]) is str
         }
 
-    def __contains__(self, partition: Partition) -> bool:
-        """Whether a footer is known, if the file is still the same."""
-        return partition in self._known
+    @property
+    def partitions(self) -> Collection[Partition]:
+        """Those whose footer is known, if the file is still the same."""
+        return self._known.keys()
 
     def known(self, partition: Partition, status: os.stat_result) -> Commit | None:
         """The commit of a partition, if this is the status of the file whose footer is known."""

@@ -45,9 +45,10 @@ class LocalScan(LocalNotes):
         """As ``Store.scan``."""
 
         def lookups(footers: FooterCache, partitions: Sequence[Partition]) -> Iterator[Found | None]:
-            classified = _learning(footers)
+            classified, known = _learning(footers), footers.partitions
             for partition in partitions:
-                yield _known(self.folder, footers, partition) or lookup(self.folder, partition, classified)
+                found = _known(self.folder, footers, partition) if partition in known else None
+                yield found or lookup(self.folder, partition, classified)
 
         return self._scan(lookups)
 
@@ -120,8 +121,6 @@ class LocalScan(LocalNotes):
 
 
 def _known(root: Folder, footers: FooterCache, partition: Partition) -> Commit | None:
-    if partition not in footers:
-        return None
     try:
         status = root.status_unguarded(layout.data_file(*partition))
     except OSError:

@@ -253,4 +253,4 @@ def test_two_runs_append_side_by_side(root: LocalStore, read: list[str]) -> None
     one.save()
     two.save()
     known = FooterCache(root)
-    assert [day for day in (*DAYS, DAY) if (NAME, day) in known] == [DAYS[0], DAYS[1]]
+    assert [day for day in (*DAYS, DAY) if (NAME, day) in known.partitions] == [DAYS[0], DAYS[1]]
