@@ -49,8 +49,8 @@ class _Batch:
 class LeaseWait:
     """How long a run waits for days that others lease: as long as their owner makes progress, and one lifetime beyond.
 
-    An owner is known by its token. It makes progress where a day that it held is seen to have left it. Time counts as
-    far as the run waits. The commit protocol is safe without leases, so the wait for a day always ends.
+    An owner is known by its token. It makes progress where it is seen to have acquired a day, or a day that it held to
+    have left it. Time counts as far as the run waits. The commit protocol is safe without leases, so the wait for a day always ends.
     """
 
     def __init__(self, lifetime: float) -> None:
@@ -68,12 +68,13 @@ class LeaseWait:
         for partition, token in owners.items():
             owner = None if token is None else hash(token)
             seen = self._owners.setdefault(partition, [])
+            # Once a day each: a lease that comes and goes is no progress.
             if len(seen) == 1 and seen[0] not in (None, owner):
-                self._progress_at[seen[0]] = self._waited  # once a day: a lease that comes and goes is no progress
+                self._progress_at[seen[0]] = self._waited
+            if owner is not None and (owner not in self._progress_at or (seen and owner not in seen)):
+                self._progress_at[owner] = self._waited
             if owner is None or seen[-1:] != [owner]:
                 seen.append(owner)
-            if owner is not None:
-                self._progress_at.setdefault(owner, self._waited)
 
     def goes_on(self, partition: Partition, token: bytes) -> bool:
         """Whether a day is left to its present owner."""

@@ -224,6 +224,28 @@ def test_who_gets_on_is_waited_for_and_who_hangs_is_not(
     assert client.get("noonmark:{totals}:lease:2024-01-03") == one._token
 
 
+def test_who_acquires_another_day_gets_on() -> None:
+    """The heir of a dead holder has a lifetime for that day, however long ago it was last seen to finish one."""
+    wait = module.LeaseWait(60)
+    wait.check(0, {("totals", "1"): b"dead", ("totals", "2"): b"lives"})
+    wait.check(5, {("totals", "1"): b"dead", ("totals", "2"): None})
+    for now in range(10, 75, 5):
+        wait.check(now, {("totals", "1"): b"dead"})
+    assert not wait.goes_on(("totals", "1"), b"dead")
+    wait.check(75, {("totals", "1"): b"lives"})
+    assert wait.goes_on(("totals", "1"), b"lives")
+
+
+def test_a_day_that_is_looked_at_for_the_first_time_gives_its_holder_no_more_time() -> None:
+    """It may have held it all the time: a run that hangs is waited for one lifetime, and not one for each day."""
+    wait = module.LeaseWait(60)
+    for now in range(0, 65, 5):
+        wait.check(now, {("totals", "1"): b"hangs"})
+    assert not wait.goes_on(("totals", "1"), b"hangs")
+    wait.check(65, {("totals", "2"): b"hangs"})
+    assert not wait.goes_on(("totals", "2"), b"hangs")
+
+
 def test_a_redis_that_says_free_and_gives_no_lease_ends_the_wait(client: redis.Redis, make: Any) -> None:
     """Promise 4: after some rounds the day is computed without a lease."""
     one = make()
