@@ -60,7 +60,7 @@ def daily(
         retry_quarantined: Has no effect yet.
         dry_run: Return the plan and do nothing.
     """
-    settings = read_settings(strict=False)
+    settings = read_settings()
     catalog = load(settings.aggregations)
     selection = selection_of(catalog, days=days, only=only, force=force, limit=limit, newest_first=newest_first)
     if dry_run:
@@ -97,7 +97,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         show_failures(root, index, found.plan.items, found.plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         root.sync()
-    return DailyReport.of(found.plan, outcomes, clock.monotonic() - began)
+    return DailyReport.of(found.plan, outcomes, clock.monotonic() - began, found.unmatched)
 
 
 def preview(settings: Settings, catalog: Catalog, selection: Selection) -> PlanReport:
@@ -109,7 +109,7 @@ def preview(settings: Settings, catalog: Catalog, selection: Selection) -> PlanR
                 log.warning("there is no output at %s yet", settings.output)
         log_plan(found.plan)
         log_blocked(found.plan)
-        return PlanReport(found.plan, unread=bool(index.unavailable_reason))
+        return PlanReport(found.plan, bool(index.unavailable_reason), found.unmatched)
 
 
 def _act(options: argparse.Namespace, settings: Settings) -> DailyReport | PlanReport:

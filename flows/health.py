@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -27,14 +26,18 @@ from state.settings import WITHOUT_REDIS, Settings, read_settings
 from state.status import WITH_COMMIT
 from tasks.catalog.load import Catalog, load
 from tasks.diagnosis import (
+    HealthWarning,
     Problem,
     counts_of,
     problem_of_index,
+    problem_of_output,
     problem_of_redis,
     problem_of_refusal,
     problems_of,
     problems_of_own,
+    problems_of_sources,
     warnings_of,
+    warnings_of_redis,
 )
 from tasks.survey import survey
 
@@ -42,7 +45,7 @@ from tasks.survey import survey
 @flow(name="health", description="Compare input, output and index, and name what is wrong. Writes nothing.")
 def health() -> dict[str, Any]:
     """Compare everything and change nothing. Returns what `--json` prints."""
-    settings = read_settings(strict=False)
+    settings = read_settings()
     return finish(check_health(settings, load(settings.aggregations)))
 
 
@@ -50,7 +53,7 @@ def check_health(settings: Settings, catalog: Catalog) -> HealthReport:
     """Compare input, output and index. Starts no server, writes nothing. Raises StorageError if any is unreadable."""
     began = clock.monotonic()
     with opened_index(settings, start=False) as index:
-        plan, problems, broken_links = _compare(settings, catalog, index)
+        plan, problems, warnings = _compare(settings, catalog, index)
         durability = index.durability()
         configured = settings.redis_url.get_secret_value() not in ("", WITHOUT_REDIS)
         if problem := problem_of_redis(index.unavailable_reason, foreign=index.foreign, configured=configured):
@@ -61,27 +64,29 @@ def check_health(settings: Settings, catalog: Catalog) -> HealthReport:
     return HealthReport(
         tuple(problems),
         counts_of(plan),
-        tuple(warnings_of(plan, broken_links, durability)),
+        (*warnings, *warnings_of_redis(durability)),
         RedisReport(durability, index.unavailable_reason, commits, clock.monotonic() - began),
+        plan.gaps,
     )
 
 
 def _compare(
     settings: Settings, catalog: Catalog, index: BestEffortIndex
-) -> tuple[Plan, list[Problem], Mapping[str, tuple[str, ...]]]:
-    """The plan, what is wrong, and the broken links of each source."""
+) -> tuple[Plan, list[Problem], list[HealthWarning]]:
+    """The plan, what is wrong, and what a person should know."""
     try:
         with seen_root(settings, catalog, index) or nullcontext() as root, InputRoot(settings.input) as raw:
             found = survey(catalog, raw, root, index, Selection(), settings.workers)
             own = root.visible_own_files() if root else []
+            absent = [] if root else [problem_of_output(settings.output)]
     except Refused as error:
-        return Plan(), [problem_of_refusal(error)], {}
-    problems = [*problems_of(found.plan), *problems_of_own(own)]
+        return Plan(), [problem_of_refusal(error)], []
+    problems = [*absent, *problems_of_sources(found.unmatched), *problems_of(found.plan), *problems_of_own(own)]
     undeclared = index.read(sorted(index.aggregations() - found.remembered.keys()))
     remembered = found.output.reachable({**found.remembered, **undeclared})
     if problem := problem_of_index(index.reconcile(remembered, found.output.days, dry_run=True)):
         problems.append(problem)
-    return found.plan, problems, found.broken
+    return found.plan, problems, list(warnings_of(found.plan, found.broken, found.output.strays))
 
 
 def _act(_: argparse.Namespace, __: Settings) -> HealthReport:

@@ -43,7 +43,7 @@ def repair(deep: bool = False, accept_output: bool = False, dry_run: bool = Fals
         accept_output: Accept the output and the input as they are now, and bind the index to this output.
         dry_run: Report what would be done and do nothing.
     """
-    settings = read_settings(strict=False)
+    settings = read_settings()
     return finish(
         repair_output(settings, load(settings.aggregations), deep=deep, accept=accept_output, dry_run=dry_run)
     )

@@ -42,12 +42,27 @@ def ordinal(day: str) -> int:
     return dt.date.fromisoformat(day).toordinal() if is_date(day) else int(day)
 
 
+def day_at(number: int, like: str) -> str:
+    """The day of an ``ordinal``, of the kind of another day."""
+    return dt.date.fromordinal(number).isoformat() if is_date(like) else str(number)
+
+
 @dataclass(frozen=True, slots=True)
 class DayRange:
     """An inclusive range of days, open at either end: what ``--days A..B`` says."""
 
     first: str | None
     last: str | None
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first or ''}..{self.last or ''}"
+
+    @property
+    def length(self) -> int:
+        """How many days lie in a range that is closed at both ends."""
+        assert self.first is not None
+        assert self.last is not None
+        return ordinal(self.last) - ordinal(self.first) + 1
 
     def __contains__(self, day: str) -> bool:
         if any(is_date(bound) != is_date(day) for bound in (self.first, self.last) if bound is not None):

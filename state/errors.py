@@ -17,20 +17,22 @@ ACCEPT = f"{REPAIR} --accept-output"
 class NoonmarkError(Exception):
     """Base of every error that Noonmark raises on purpose.
 
-    ``message`` names the thing, what was found and what was expected; ``command`` is the next command to type,
-    where there is one. ``kind`` is the short name that ``--json`` shows.
+    ``message`` names the thing, what was found and what was expected. ``command`` is the next command, which can be
+    typed as it stands; ``hint`` says in words what a person has to do or decide first. Either may be None. ``kind`` is
+    the short name that ``--json`` shows.
     """
 
     kind = "error"
     exit_code = 4
 
-    def __init__(self, message: str, *, command: str | None = None) -> None:
+    def __init__(self, message: str, *, command: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.command = command
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n  try: {self.command}" if self.command else self.message
+        return "\n  → ".join([self.message, *next_steps(self.command, self.hint)])
 
 
 class ConfigurationError(NoonmarkError):
@@ -68,6 +70,12 @@ class IndexUnavailable(NoonmarkError):
 
 class Interrupted(KeyboardInterrupt):
     """A signal that ends the run, raised in the main thread. What user code raises is never one."""
+
+
+def next_steps(command: str | None, hint: str | None) -> list[str]:
+    """What to do next, a line each: the hint, then the command unless the hint names it."""
+    steps = [hint] if hint else []
+    return [*steps, command] if command and command not in (hint or "") else steps
 
 
 MAX_CHARACTERS = 240

@@ -38,7 +38,7 @@ def scan(
     if output is None:
         from state.settings import read_settings  # pydantic takes a tenth of a second
 
-        output = read_settings(strict=False).output
+        output = read_settings().output
     store = find_store(Path(output))
     if store is None:
         raise StorageError(f"{output} is no output of Noonmark: it has no marker", command=DAILY)

@@ -6,12 +6,12 @@ An unknown name or an invalid value is an error, and never replaced by a default
 from __future__ import annotations
 
 import difflib
-import logging
+import io
 import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,8 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
 PREFIX = "NOONMARK_"
 WITHOUT_REDIS = "none"
-
-log = logging.getLogger("noonmark")
+_CORRECT = "correct it in the environment or in .env; README.md has the settings"
 
 
 def _root(value: object) -> Path:
@@ -60,7 +59,13 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", env_ignore_empty=True, validate_default=True, frozen=True
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        extra="ignore",
+        env_ignore_empty=True,
+        validate_default=True,
+        frozen=True,
     )
 
     input: Root = Field(Path("data/raw"), description="input root")
@@ -76,25 +81,33 @@ class Settings(BaseSettings):
     single_writer: bool = False
 
 
-def read_settings(*, strict: bool) -> Settings:
+_EXPECTED = {
+    "create_output": "true or false",
+    "namespace": "a name without spaces and braces",
+    "workers": "a whole number from 1",
+    "lease_seconds": "a whole number of seconds from 1",
+    "runner": "threads",
+    "single_writer": "true or false",
+}
+"""What a setting may be, where its type cannot say so itself."""
+
+
+def read_settings() -> Settings:
     """The settings from the environment and the project's ``.env``.
 
-    ``strict`` is for the command line: an unknown variable with our prefix raises; a deployed run warns. Raises
-    ConfigurationError.
+    Raises ConfigurationError for an unknown variable with our prefix, an invalid value, and a ``.env`` that cannot be
+    read: a default in the place of what was meant could be another output.
     """
-    shown = [PREFIX + name.upper() for name, field in Settings.model_fields.items() if is_shown(field)]
-    for name in _unknown():
-        near = difflib.get_close_matches(name.upper(), shown, 1)
-        message = f"{name} is not a Noonmark setting" + (f"; did you mean {near[0]}?" if near else "")
-        if strict:
-            raise ConfigurationError(message, command=f"unset {name}, or see the settings in README.md")
-        log.warning("%s", message)
+    shown = [name.upper() for name, field in Settings.model_fields.items() if is_shown(field)]
+    for name, place in _unknown():
+        near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), shown, 1)
+        expected = f"expected one of {', '.join(PREFIX + one for one in shown)}"
+        suggestion = f"; did you mean {PREFIX}{near[0]}?" if near else f"; {expected}"
+        raise ConfigurationError(f"{name} ({place}) is not a setting of Noonmark{suggestion}", hint=_CORRECT)
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigurationError(
-            _message(error), command="correct it in the environment or in .env; README.md has the settings"
-        ) from None
+        raise ConfigurationError(_message(error), hint=_CORRECT) from None
 
 
 def is_shown(field: FieldInfo) -> bool:
@@ -102,10 +115,39 @@ def is_shown(field: FieldInfo) -> bool:
     return field.description is not None
 
 
-def _unknown() -> list[str]:
+def _unknown() -> list[tuple[str, str]]:
+    """The variables with our prefix that are no setting, and where each stands."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    names = {*os.environ, *(dotenv_values(ENV_FILE) if ENV_FILE.is_file() else ())}
-    return sorted(name for name in names if name.upper().startswith(PREFIX) and name.upper() not in known)
+    places = _env_file_names() | dict.fromkeys(os.environ, "in the environment")
+    names = sorted(name for name in places if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return [(name, places[name]) for name in names]
+
+
+def _env_file_names() -> dict[str, str]:
+    """The names in ``.env``, and the line of each. Raises ConfigurationError where a line cannot be read."""
+    try:
+        text = ENV_FILE.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            f"{ENV_FILE} cannot be read: {why}; expected a text file with lines NAME=value",
+            hint="correct or remove it; .env.example shows one",
+        ) from None
+    names = {}
+    for one in parse_stream(io.StringIO(text)):
+        line = one.original.line + len(one.original.string) - len(one.original.string.lstrip("\n"))
+        if one.error:
+            name, separator, _ = one.original.string.strip().partition("=")
+            found = f"{name}=…" if separator else "a line without '='"  # what else stands there may be a secret
+            raise ConfigurationError(
+                f"{ENV_FILE}:{line} cannot be read: found {found}, expected NAME=value, and each quote closed",
+                hint="correct that line; .env.example shows some",
+            )
+        if one.key is not None:
+            names[one.key] = f"{ENV_FILE.name}:{line}"
+    return names
 
 
 def _message(error: ValidationError) -> str:
@@ -114,5 +156,7 @@ def _message(error: ValidationError) -> str:
         name = str(one["loc"][0])
         scheme, separator, _ = str(one["input"]).partition("://")  # what follows may hold a secret
         found = "" if name == "redis_url" else f"={scheme}{'://…' if separator else ''}"
-        wrong.append(f"{PREFIX}{name.upper()}{found}: {one['msg'].removeprefix('Value error, ')}")
+        expected = _EXPECTED.get(name)
+        why = f"expected {expected}" if expected else one["msg"].removeprefix("Value error, ")
+        wrong.append(f"{PREFIX}{name.upper()}{found}: {why}")
     return "; ".join(wrong)

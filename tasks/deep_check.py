@@ -21,7 +21,7 @@ class DeepCheck:
 
     ``set_aside`` are damaged results, ``edited`` those whose input holds other bytes than it was computed from.
     ``renamed`` files of Noonmark's own had names that readers of ``**/*.parquet`` count; ``foreign`` files lie among
-    the results and belong to somebody else.
+    the results and belong to somebody else. ``results`` is how many results were read, damaged ones too.
     """
 
     set_aside: tuple[Broken, ...] = ()
@@ -29,6 +29,7 @@ class DeepCheck:
     unreadable: tuple[Unread, ...] = ()
     renamed: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    results: int = 0
 
 
 def check_deep(
@@ -58,6 +59,7 @@ def check_deep(
                 unreadable.append(Unread(one.aggregation, one.day, why))
 
     output = root.scan_deep(threads, handle)
+    results = sum(map(len, output.days.values()))
     if attempted:
         output = root.scan()  # a day was set aside, or another run has rebuilt it meanwhile
     with InputRoot(input_root) as opened:
@@ -69,6 +71,7 @@ def check_deep(
         tuple(unreadable),
         () if dry_run else tuple(_rename_own(root)),
         tuple(root.foreign_files(output)),
+        results,
     )
 
 

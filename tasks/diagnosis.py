@@ -6,10 +6,12 @@ Healthy means that a run would find nothing to do and that the index equals the 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from state.errors import ACCEPT, DAILY, HEALTH, REPAIR, Refused
+from state.days import order
+from state.errors import ACCEPT, CHECK, DAILY, HEALTH, REPAIR, Refused
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.planner.decide import Blocked, Item
@@ -43,6 +45,48 @@ class Problem:
         return f"{self.kind}: {place + ': ' if place else ''}{self.detail}"
 
 
+_FIRST = ("refused", "output", "foreign_index", "redis", "unmatched", "unreadable", "unrecoverable", "schema")
+"""The kinds that are to be settled first, in this order: others may be gone then."""
+_DAYS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Problems that have one cause, and the one command that fixes them all."""
+
+    problems: tuple[Problem, ...]
+    command: str
+
+    def __str__(self) -> str:
+        first = self.problems[0]
+        if len(self.problems) == 1:
+            return str(first)
+        days = sorted({one.day for one in self.problems}, key=order)
+        more = f" and {len(days) - _DAYS_SHOWN:,} more days" if len(days) > _DAYS_SHOWN else ""
+        shown = ", ".join(days[:_DAYS_SHOWN])
+        return f"{first.kind}: {len(self.problems):,} results of {shown}{more}: {first.detail}"
+
+
+def causes_of(problems: Iterable[Problem]) -> list[Cause]:
+    """The problems by their cause, what is to be settled first before all others."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for one in problems:
+        groups.setdefault((one.kind, one.aggregation if one.kind == "schema" else one.detail), []).append(one)
+    found = [Cause(tuple(some), _common_command(some)) for some in groups.values()]
+    first = {kind: at for at, kind in enumerate(_FIRST)}
+    return sorted(found, key=lambda cause: first.get(cause.problems[0].kind, len(first)))
+
+
+def _common_command(problems: Sequence[Problem]) -> str:
+    commands = dict.fromkeys(one.command for one in problems)
+    if len(commands) == 1:
+        return problems[0].command
+    if problems[0].kind == "schema":
+        days = ",".join(sorted({one.day for one in problems}, key=order))
+        return command_for(problems[0].aggregation, days, force=True)
+    return DAILY
+
+
 @dataclass(frozen=True, slots=True)
 class HealthWarning:
     """What a person should know and no run would change, with what to do about it."""
@@ -66,10 +110,17 @@ def problems_of(plan: Plan) -> Iterator[Problem]:
         yield _problem_of_blocked(blocked, declared=blocked.aggregation in plan.declared)
 
 
+def problems_of_sources(unmatched: Mapping[str, str]) -> Iterator[Problem]:
+    """Sources that no file matches, by their template, and where it stops matching."""
+    for source, why in unmatched.items():
+        yield Problem("unmatched", "", "", f"no file matches source {source!r}: {why}", CHECK)
+
+
 def _problem_of_item(item: Item) -> Problem:
     detail = _DETAILS[item.reason]
     if item.failure and item.repeats_failure:
-        detail += f"; when it was last computed it failed ({item.failure.kind}): {item.failure.error}"
+        error = f"it failed ({item.failure.kind}): {item.failure.error}"
+        detail += f"; when it was last computed {error}; nothing changed since, so correct that first"
     return Problem(item.reason, item.aggregation, item.day, detail, command_for(item.aggregation, item.day))
 
 
@@ -83,6 +134,12 @@ def _problem_of_blocked(blocked: Blocked, *, declared: bool) -> Problem:
         detail += "; fix that, then run"
         command = command_for(blocked.aggregation, blocked.day) if declared else HEALTH  # --only takes declared names
     return Problem(blocked.kind, blocked.aggregation, blocked.day, detail, command)
+
+
+def problem_of_output(output: Path) -> Problem:
+    """There is no output, though it may only be unmounted or moved: then no day is new."""
+    detail = f"there is no output at {output} yet: mount it or correct NOONMARK_OUTPUT, or let a run create it"
+    return Problem("output", "", "", detail, DAILY)
 
 
 def problem_of_index(differences: ReconcileStats) -> Problem | None:
@@ -101,10 +158,9 @@ def problems_of_own(counted: Sequence[str]) -> Iterator[Problem]:
 
 def problem_of_refusal(error: Refused) -> Problem:
     """What every run refuses, as a problem. Raises the error again where no command of ours fixes it (newer code's)."""
-    if error.command is None:
+    if error.hint is None:
         raise error
-    command = ACCEPT if ACCEPT in error.command else HEALTH
-    return Problem("refused", "", "", f"{error.message}; {error.command}", command)
+    return Problem("refused", "", "", f"{error.message}; {error.hint}", error.command or HEALTH)
 
 
 def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) -> Problem | None:
@@ -117,9 +173,12 @@ def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) ->
 
 
 def warnings_of(
-    plan: Plan, broken_links: Mapping[str, Sequence[str]], durability: Durability | None
+    plan: Plan, broken_links: Mapping[str, Sequence[str]], strays: Sequence[str]
 ) -> Iterator[HealthWarning]:
-    """Code that changed without its version, broken links (by their source's template), and what Redis may lose."""
+    """Code that changed without its version, broken links (by their source's template), and foreign files.
+
+    ``strays`` are paths of the output that are nobody's; those that readers of Parquet would count are told.
+    """
     for name, commits in plan.changed_code.items():
         days = f"{commits:,} day{'s' * (commits != 1)}"
         yield HealthWarning(
@@ -132,6 +191,15 @@ def warnings_of(
                 f"source {name!r}: {path} is a broken link, and the files behind it are not seen",
                 f"fix or remove it, then: {DAILY}",
             )
+    for path in (path for path in strays if path.lower().endswith(".parquet")):
+        yield HealthWarning(
+            f"{path} in the output is not Noonmark's, and readers of all Parquet files may count it",
+            f"move it away, then: {HEALTH}",
+        )
+
+
+def warnings_of_redis(durability: Durability | None) -> Iterator[HealthWarning]:
+    """What Redis may lose."""
     for what, command in durability.shortcomings() if durability else ():
         yield HealthWarning(f"Redis: {what}", command)
 

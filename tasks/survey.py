@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from state.acceptance import Accepted
-from state.errors import ACCEPT, ConfigurationError, Refused, StorageError
+from state.days import order
+from state.errors import ACCEPT, CHECK, ConfigurationError, Refused, StorageError
 from state.index.best_effort import BestEffortIndex
 from state.index.index import IndexSnapshot
 from state.inputs.files import DayFiles
@@ -22,7 +23,7 @@ from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
 from state.planner.current import Declared
 from state.planner.decide import Facts
-from state.planner.plan import Plan, Selection, plan
+from state.planner.plan import Plan, Selection, known_days, plan
 from state.result.classify import commits
 from state.store.accepted import read_accepted
 from state.store.base import Output, Store
@@ -36,6 +37,7 @@ from tasks.catalog.load import Catalog
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reading import contents_digest
+from tasks.inputs.unmatched import why_unmatched
 from tasks.planning import planned, sources_by_key
 
 log = logging.getLogger("noonmark")
@@ -45,8 +47,9 @@ log = logging.getLogger("noonmark")
 class Survey:
     """A plan, what was read of the index before it, what the output held, and which accepted entries no longer apply.
 
-    ``broken`` has the paths of the broken links that each source was listed without. ``digests`` are those that were
-    known or learned of inputs; who may write saves them for the next run.
+    ``broken`` has the paths of the broken links that each source was listed without. ``unmatched`` says of each source
+    that no file matches where its template stops matching, unless its absence was accepted. ``digests`` are those that
+    were known or learned of inputs; who may write saves them for the next run.
     """
 
     plan: Plan
@@ -54,6 +57,7 @@ class Survey:
     output: Output
     outdated: Accepted
     broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unmatched: Mapping[str, str] = field(default_factory=dict)
     digests: DigestCache | None = None
 
 
@@ -69,7 +73,8 @@ def survey(
 
     ``root`` is None where there is no output yet. ``threads`` files are digested at once, where times settle nothing.
     Raises StorageError where something cannot be listed, Refused where a source with commits matches no file at all or
-    many days would be computed from fewer files than before, ConfigurationError where there is no input root.
+    many days would be computed from fewer files than before, ConfigurationError where there is no input root, or where
+    no known day is selected.
     """
     asked = {name: one for name, one in catalog.items() if not selection.only or name in selection.only}
     declared, sources = planned(asked), sources_by_key(asked)
@@ -83,12 +88,13 @@ def survey(
             raise Refused(
                 f"no file matches source {name!r} (below {input_root.path}), but {one.name} has {committed} "
                 "committed days: the input looks unmounted, moved or wrong",
-                command=f"mount it or correct NOONMARK_INPUT; if the raw files are gone for good: {ACCEPT}",
+                command=ACCEPT,
+                hint=f"mount it or correct NOONMARK_INPUT; if the raw files are gone for good: {ACCEPT}",
             )
     if not input_root.is_open:
         require_input(asked, input_root.path, accepted.empty_sources)
     for name, listing in listings.items():
-        _warn(name, listing, input_root.path)
+        _warn(name, listing)
 
     days = {name: one.days() for name, one in remembered.items()}
     facts = listed_facts(declared, sources, listings, output, days)
@@ -96,6 +102,7 @@ def survey(
     if root:
         published = older.published(declared, facts, selection, accepted, root, threads)
         facts = replace(facts, failures=read_failures(root), published=published)
+    _require_known_day(declared, facts, selection)
     made = plan(declared, facts, selection)
     if made.unread:
         digests = DigestCache(root) if root else None
@@ -104,11 +111,30 @@ def survey(
     if why := fewer.refusal(declared, facts, made, accepted):
         raise Refused(
             f"{why}; below {input_root.path} a part of the input looks unmounted, moved or deleted",
-            command=f"mount it or correct NOONMARK_INPUT; if these are all the files that there are: {ACCEPT}",
+            command=ACCEPT,
+            hint=f"mount it or correct NOONMARK_INPUT; if these are all the files that there are: {ACCEPT}",
         )
     outdated = _outdated(declared, listings, facts, accepted, selection)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
-    return Survey(made, remembered, output, outdated, broken, digests)
+    unmatched = {
+        name: why_unmatched(input_root, sources[name][0].template)
+        for name, listing in listings.items()
+        if listing.is_empty and name not in accepted.empty_sources
+    }
+    return Survey(made, remembered, output, outdated, broken, unmatched, digests)
+
+
+def _require_known_day(declared: Sequence[Declared], facts: Facts, selection: Selection) -> None:
+    """Raise ConfigurationError where nothing is known of any selected day; a range without one is only logged."""
+    known = sorted(known_days(declared, facts), key=order) if selection.days else []
+    if not known:
+        return
+    idle = [asked for asked in selection.days if not any(day in asked for day in known)]
+    told = f"--days {','.join(map(str, idle))} holds no known day; there are {len(known):,}, {known[0]} to {known[-1]}"
+    if len(idle) == len(selection.days):
+        raise ConfigurationError(told, command=CHECK)
+    if idle:
+        log.warning("%s", told)
 
 
 def _outdated(
@@ -239,19 +265,17 @@ def require_input(catalog: Catalog, input_root: Path, accepted: Collection[str] 
         raise StorageError(f"the input root {input_root} cannot be opened: {error.strerror}") from error
     raise ConfigurationError(
         f"the input root {input_root} {found}; expected the folder that holds the raw files",
-        command="set NOONMARK_INPUT to that folder, or create it",
+        hint="set NOONMARK_INPUT to that folder, or create it",
     )
 
 
-def _warn(name: str, listing: Listing, input_root: Path) -> None:
-    if listing.is_empty:
-        log.warning("no file matches source %r below %s", name, input_root)
+def _warn(name: str, listing: Listing) -> None:
     for link in listing.broken:
         log.warning("source %r: %s is a broken link, and the files behind it are not seen", name, link.path)
     if listing.strays:
         shown = ", ".join(repr(path) for path in listing.strays[:3])
         log.warning(
-            "source %r: %s ignored (not a calendar day, or not a regular file): %s%s",
+            "source %r: %s ignored (not a valid day, not a regular file, or a name that only almost matches): %s%s",
             name,
             "1 path is" if len(listing.strays) == 1 else f"{len(listing.strays):,} paths are",
             shown,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import faulthandler
 import gc
 import json
@@ -13,13 +14,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import NoReturn, TextIO, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from flows.cli.signals import Termination, exit_with, install_handlers, requested_termination
 from flows.cli.streams import STDERR, print_to_stderr, redirect_to_null, reserve_stdout
 from flows.report.finish import ProblemsRemain
 from flows.report.models import Report
-from state.errors import ConfigurationError, NoonmarkError, StorageError
+from state.errors import ConfigurationError, NoonmarkError, StorageError, next_steps
 from state.settings import Settings, read_settings
 
 BROKEN = 4
@@ -32,6 +33,19 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def parse_args(self, *arguments: Any, **options: Any) -> Any:
+        """As every parser's; a word that is no option is an error that names the nearest one."""
+        found, unknown = self.parse_known_args(*arguments, **options)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            known = [
+                name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings
+            ]
+            near = difflib.get_close_matches(word, known, 1)
+            suggestion = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            self.error(f"there is no option {word}; {suggestion}")
+        return found
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigurationError instead of exiting."""
@@ -73,7 +87,7 @@ def _run(
             options = parser.parse_args(arguments)
     except SystemExit as error:  # --help; Parser.error raises something else
         return int(error.code or 0)
-    settings = read_settings(strict=True)
+    settings = read_settings()
     with contextlib.redirect_stdout(sys.stderr):  # what an aggregation prints is not part of the report
         report = act(options, settings)
     code = ProblemsRemain.exit_code if report.failure() else 0
@@ -88,19 +102,25 @@ def _report_error(error: BaseException, prog: str, stdout: _Stdout) -> int:
         stdout.print_termination(termination)
         return termination.code
     if isinstance(error, NoonmarkError):
-        next_steps = {
-            ConfigurationError.kind: f"{prog} --help",
-            StorageError.kind: f"fix the storage, then run again: {prog}",
-        }
-        stdout.print_error(error.kind, error.message, error.command or next_steps.get(error.kind))
+        command, hint = error.command, error.hint
+        if not (command or hint):
+            command, hint = _usual_step(error, prog)
+        stdout.print_error(error.kind, error.message, command, hint)
         return error.exit_code
     if _raised_by_prefect(error):
-        next_step = "start that server, or unset PREFECT_API_URL to use a temporary one"
-        stdout.print_error("prefect", f"Prefect's server cannot be reached: {error}", next_step)
+        hint = "start that server, or unset PREFECT_API_URL to use a temporary one"
+        stdout.print_error("prefect", f"Prefect's server cannot be reached: {error}", None, hint)
     else:
         print_to_stderr("".join(traceback.format_exception(error)).rstrip())
-        stdout.print_error("broken", f"the run itself broke: {type(error).__name__}: {error}", None)
+        stdout.print_error("broken", f"the run itself broke: {type(error).__name__}: {error}", None, None)
     return BROKEN
+
+
+def _usual_step(error: NoonmarkError, prog: str) -> tuple[str | None, str | None]:
+    """The next command and the hint of an error that has none of its own."""
+    if isinstance(error, StorageError):
+        return prog, f"fix the storage, then run again: {prog}"
+    return (f"{prog} --help", None) if isinstance(error, ConfigurationError) else (None, None)
 
 
 class _Stdout:
@@ -133,15 +153,15 @@ class _Stdout:
             print_to_stderr(f"noonmark: the report cannot be written: {error.strerror}; what was committed stays")
             return BROKEN
 
-    def print_error(self, kind: str, message: str, command: str | None) -> None:
+    def print_error(self, kind: str, message: str, command: str | None, hint: str | None) -> None:
         """Print an error: as JSON on stdout, for a person on stderr."""
-        self._print_json_error(kind, message, command)
-        print_to_stderr(f"noonmark: {message}" + (f"\n  → {command}" if command else ""))
+        self._print_json_error(kind, message, command, hint)
+        print_to_stderr("\n  → ".join([f"noonmark: {message}", *next_steps(command, hint)]))
 
     def print_termination(self, termination: Termination) -> None:
         """Print a termination that is an error as JSON. The person's message was printed when it was requested."""
         if termination.kind:
-            self._print_json_error(termination.kind, termination.message, termination.command)
+            self._print_json_error(termination.kind, termination.message, termination.command, None)
 
     def flush(self) -> None:
         """Write what is buffered, unless nobody reads it."""
@@ -150,10 +170,10 @@ class _Stdout:
         except OSError:
             redirect_to_null(self._stream)
 
-    def _print_json_error(self, kind: str, message: str, command: str | None) -> None:
+    def _print_json_error(self, kind: str, message: str, command: str | None, hint: str | None) -> None:
         if self._as_json and self._first.acquire(blocking=False):
             with contextlib.suppress(OSError):  # nobody reads it; the exit code remains
-                error = {"kind": kind, "message": message, "command": command}
+                error = {"kind": kind, "message": message, "command": command, "hint": hint}
                 print(json.dumps({"error": error}), file=self._stream, flush=True)
 
 

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Collection, Sequence
 
 from state.days import parse_range
-from state.errors import DAILY, ConfigurationError
+from state.errors import CHECK, DAILY, ConfigurationError
 from state.planner.plan import Selection
 
 
@@ -20,14 +20,20 @@ def selection_of(
     limit: int | None = None,
     newest_first: bool = False,
 ) -> Selection:
-    """Check the options against each other and the catalog. Raises ConfigurationError."""
-    for name in only or ():
+    """Check the options against each other and the catalog. Raises ConfigurationError.
+
+    ``days`` and ``only`` are lists, and each of their entries may be a list with commas.
+    """
+    days, only = _split("--days", days or ()), _split("--only", only or ())
+    for name in only:
         if name not in catalog:
             near = difflib.get_close_matches(name, list(catalog), 1)
             hint = f"; did you mean {near[0]}?" if near else f"; declared are {', '.join(sorted(catalog))}"
             raise ConfigurationError(
                 f"--only {name}: there is no such aggregation{hint}",
-                command=f"{DAILY} --only {near[0] if near else min(catalog)}",
+                command=f"{DAILY} --only {','.join(near[0] if one == name else one for one in only)}"
+                if near
+                else CHECK,
             )
     if force and not (days or only):
         raise ConfigurationError(
@@ -36,18 +42,32 @@ def selection_of(
     if limit is not None and limit < 1:
         raise ConfigurationError(f"--limit {limit}: expected a number of days from 1")
     return Selection(
-        days=tuple(parse_range(text) for text in days or ()),
-        only=frozenset(only or ()),
+        days=tuple(map(parse_range, days)),
+        only=frozenset(only),
         force=force,
         limit=limit,
         newest_first=newest_first,
     )
 
 
+def _split(option: str, texts: Sequence[str]) -> list[str]:
+    parts = [part.strip() for text in texts for part in text.split(",")]
+    if not all(parts):
+        raise ConfigurationError(f"{option} {','.join(texts)!r} has nothing between two commas, or at an end")
+    return parts
+
+
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Give a command the options of ``selection_of``."""
-    parser.add_argument("--days", action="append", metavar="A..B", help="these days only (A, A..B, A.. or ..B)")
-    parser.add_argument("--only", action="append", metavar="NAME", help="this aggregation only (repeatable)")
+    parser.add_argument(
+        "--days",
+        action="append",
+        metavar="A..B",
+        help="these days only: A, A..B, A.. or ..B (repeatable, or with commas)",
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="this aggregation only (repeatable, or with commas)"
+    )
     parser.add_argument("--force", action="store_true", help="compute them even where nothing changed")
     parser.add_argument("--limit", type=int, metavar="N", help="at most N days")
     parser.add_argument("--newest-first", action="store_true", help="begin with the newest day")

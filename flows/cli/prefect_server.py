@@ -16,21 +16,22 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
 from flows.cli import server_supervisor
 from flows.cli.command import BROKEN
 from flows.cli.signals import Termination, terminate_run
+from state.errors import ConfigurationError
 
 SILENCE_SECONDS = 6.0
 """After twice so long without a heartbeat from the supervisor, it and the server are given up."""
 _BY_FORCE = (None, -signal.SIGKILL, 128 + signal.SIGKILL)
-NOT_STARTED = 3
-"""The server's exit code where its application cannot start; Prefect tries once more."""
+_UNSET = "start that server and correct PREFECT_API_URL, or unset it to use a temporary one"
 _HOST = "127.0.0.1"
 _reserved: dict[int, socket.socket] = {}
 """The sockets of ports that were chosen for a server which has not been started yet."""
@@ -38,16 +39,37 @@ _reserved: dict[int, socket.socket] = {}
 
 @contextlib.contextmanager
 def prefect_server() -> Iterator[None]:
-    """A context for a command's flow run. Where no server is configured, Prefect starts a temporary one."""
-    if PREFECT_API_URL.value() is not None:
+    """A context for a command's flow run. Where no server is configured, Prefect starts a temporary one.
+
+    Raises ConfigurationError where PREFECT_API_URL is no URL, or a temporary server could not keep its database.
+    """
+    url = PREFECT_API_URL.value()
+    if url:
+        if not url.startswith(("http://", "https://")):
+            raise ConfigurationError(f"PREFECT_API_URL={url} is not a URL; expected http://HOST:4200/api", hint=_UNSET)
         yield
         return
+    _require_home()
     _supervise()
     if sys.stderr.isatty():
         print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
     # Nothing reads heartbeats there, and stopping their sender takes up to a second.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
+
+
+def _require_home() -> None:
+    """Raise ConfigurationError where Prefect's folder cannot be written: its server would try for five minutes."""
+    home = PREFECT_HOME.value()
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"Prefect's folder {home} cannot be written: {error.strerror}; its temporary server keeps a database there",
+            hint="set PREFECT_HOME to a folder that can be written, or PREFECT_API_URL to a server that runs",
+        ) from None
 
 
 def _supervise() -> None:
@@ -121,8 +143,6 @@ class _Supervised(subprocess.Popen[bytes]):
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(1.0)
         code = self.returncode
-        if code == NOT_STARTED:
-            return
         if code is None or code < 0:  # the supervisor hangs or was killed
             self.kill()
         end = "was killed or stopped" if code in _BY_FORCE else f"ended with exit code {code}"

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from flows.report.words import counted, enumerated
 from state.acceptance import Accepted
+from state.days import DayRange
 from state.errors import HEALTH
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
@@ -19,9 +20,11 @@ from state.planner.plan import Plan
 from state.store.base import Broken, Unread
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.deep_check import DeepCheck
-from tasks.diagnosis import HealthWarning, Problem
+from tasks.diagnosis import HealthWarning, Problem, causes_of
 from tasks.inputs.edited import Edited
 
+Gaps = Mapping[str, Sequence[DayRange]]
+"""Aggregation to ranges of days."""
 _COMMITTED = ("aggregation", "day", "generation", "rows", "reason")
 """What ``--json`` shows of a commit."""
 
@@ -38,15 +41,24 @@ class Report(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DailyReport:
-    """What a run did. ``seconds`` is the time from the beginning of the survey to the last commit."""
+    """What a run did. ``seconds`` is the time from the beginning of the survey to the last commit.
+
+    ``unmatched`` says of each source that no file matches where its template stops matching. ``gaps`` are the days
+    without input of each aggregation, and ``left`` is how many days a limit left to later runs.
+    """
 
     committed: tuple[Committed, ...] = ()
     failed: tuple[Failed, ...] = ()
     skipped: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    unmatched: Mapping[str, str] = field(default_factory=dict)
+    gaps: Gaps = field(default_factory=dict)
+    left: int = 0
 
     @classmethod
-    def of(cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float) -> DailyReport:
+    def of(
+        cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float, unmatched: Mapping[str, str] | None = None
+    ) -> DailyReport:
         """Everything that was planned, and everything that was not."""
         committed: list[Committed] = []
         failed = [Failed(one.aggregation, one.day, one.kind, one.why) for one in plan.blocked]
@@ -59,14 +71,17 @@ class DailyReport:
                     failed.append(outcome)
                 case Skipped():
                     skipped[outcome.status] += 1
-        return cls(tuple(committed), tuple(failed), skipped, seconds)
+        return cls(tuple(committed), tuple(failed), skipped, seconds, unmatched or {}, plan.gaps, plan.left)
 
     def failure(self) -> str | None:
-        """Which results failed."""
-        if not self.failed:
-            return None
-        named = [f"{one.aggregation} {one.day} ({one.kind}): {one.error}" for one in self.failed]
-        return f"{counted(len(named), 'result')} failed, {len(self.committed)} committed: {enumerated(named)}"
+        """Which results failed, and which sources match no file."""
+        found = []
+        if self.failed:
+            named = [f"{one.aggregation} {one.day} ({one.kind}): {one.error}" for one in self.failed]
+            found.append(
+                f"{counted(len(named), 'result')} failed, {len(self.committed)} committed: {enumerated(named)}"
+            )
+        return "; ".join([*found, *map(told_unmatched, self.unmatched.items())]) or None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""
@@ -75,23 +90,38 @@ class DailyReport:
             "failed": [asdict(one) for one in self.failed],
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
+            **_unmatched(self.unmatched),
+            **_gaps(self.gaps),
+            **_left(self.left),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """What a run would compute. ``unread``: no index was read, so lost results count as new."""
+    """What a run would compute. ``unread``: no index was read, so lost results count as new.
+
+    ``unmatched`` says of each source that no file matches where its template stops matching.
+    """
 
     plan: Plan
     unread: bool
+    unmatched: Mapping[str, str] = field(default_factory=dict)
 
-    def failure(self) -> None:
-        """None: a plan is no verdict."""
+    def failure(self) -> str | None:
+        """Which sources match no file; what is planned is no verdict."""
+        return "; ".join(map(told_unmatched, self.unmatched.items())) or None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``--dry-run --json`` prints."""
         items = [{"aggregation": one.aggregation, "day": one.day, "reason": one.reason} for one in self.plan.items]
-        return {"plan": items, "counts": dict(self.plan.counts())} | _unread(self.unread)
+        return {
+            "plan": items,
+            "counts": dict(self.plan.counts()),
+            **_unread(self.unread),
+            **_unmatched(self.unmatched),
+            **_gaps(self.plan.gaps),
+            **_left(self.plan.left),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +164,7 @@ class RepairReport:
         """The JSON object that ``--json`` prints."""
         found: dict[str, Any] = asdict(self.index) | {"set_aside": []}
         if self.deep:
-            found |= {name: list(some) for name, some in asdict(self.deep).items()}
+            found |= {name: some if isinstance(some, int) else list(some) for name, some in asdict(self.deep).items()}
         if self.deep or self.unreachable:
             found["unreadable"] = [asdict(one) for one in self.unreadable]
         found |= _unread(self.unread)
@@ -165,19 +195,23 @@ class RedisReport:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """What is wrong, and what could be better. ``counts`` maps an aggregation to its days of each status or reason."""
+    """What is wrong, and what could be better. ``counts`` maps an aggregation to its days of each status or reason.
+
+    ``gaps`` are the days without input of each aggregation.
+    """
 
     problems: tuple[Problem, ...]
     counts: Mapping[str, Mapping[str, int]]
     warnings: tuple[HealthWarning, ...]
     redis: RedisReport
+    gaps: Gaps = field(default_factory=dict)
 
     def failure(self) -> str | None:
         """What was found, with the commands that fix it."""
         if not self.problems:
             return None
-        named = [f"{one} ({one.command})" for one in self.problems]
-        return f"{counted(len(named), 'problem')} found: {enumerated(named)}"
+        named = [f"{one} ({one.command})" for one in causes_of(self.problems)]
+        return f"{counted(len(self.problems), 'problem')} found: {enumerated(named)}"
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""
@@ -187,7 +221,26 @@ class HealthReport:
             "counts": {name: dict(counts) for name, counts in self.counts.items()},
             "warnings": [asdict(one) for one in self.warnings],
             "redis": self.redis.to_json(),
+            **_gaps(self.gaps),
         }
+
+
+def told_unmatched(one: tuple[str, str]) -> str:
+    """A source that no file matches, and why, in one line."""
+    source, why = one
+    return f"no file matches source {source!r}: {why}"
+
+
+def _unmatched(unmatched: Mapping[str, str]) -> dict[str, Any]:
+    return {"unmatched": [{"source": source, "why": why} for source, why in unmatched.items()]} if unmatched else {}
+
+
+def _gaps(gaps: Gaps) -> dict[str, Any]:
+    return {"without_input": {name: [str(gap) for gap in some] for name, some in gaps.items()}} if gaps else {}
+
+
+def _left(left: int) -> dict[str, int]:
+    return {"left": left} if left else {}
 
 
 def _unread(unread: bool) -> dict[str, str]:

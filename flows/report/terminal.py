@@ -10,17 +10,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from flows.report.models import DailyReport, HealthReport, PlanReport, RepairReport
-from flows.report.words import SHOWN, counted
+from flows.report.models import DailyReport, Gaps, HealthReport, PlanReport, RepairReport, told_unmatched
+from flows.report.words import SHOWN, counted, enumerated
 from state.acceptance import Accepted
 from state.days import order
-from state.errors import DAILY, HEALTH, REPAIR
+from state.errors import CHECK, DAILY, HEALTH, REPAIR
 from state.planner.decide import Item
 from state.settings import PROJECT, Settings
 from state.status import UP_TO_DATE
 from tasks.compute.outcomes import Committed, Failed
 from tasks.deep_check import DeepCheck
-from tasks.diagnosis import command_for
+from tasks.diagnosis import causes_of, command_for
 
 SHOWN_ITEMS = 40
 """A plan of more results is shown as one line for each aggregation and reason."""
@@ -33,15 +33,20 @@ def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
     console = _console()
     if isinstance(report, PlanReport):
         _show_plan(console, report)
+        _show_unmatched(console, report.unmatched)
+        _show_skipped(console, report.plan.skipped(), report.plan.gaps)
+        _show_left(console, report.plan.left)
         return
     if report.committed:
         _show_committed(console, report)
-    elif not report.failed:
+    elif not (report.failed or report.unmatched):
         done = sum(report.skipped.get(status, 0) for status in UP_TO_DATE)
         console.print(f"[bold]Nothing to do[/]: {counted(done, 'result')} up to date ({report.seconds:.1f} s)")
     if report.failed:
         _show_failed(console, report.failed)
-    _show_skipped(console, report.skipped)
+    _show_unmatched(console, report.unmatched)
+    _show_skipped(console, report.skipped, report.gaps)
+    _show_left(console, report.left)
     if report.committed:
         where = _shown(settings.output)
         console.print(
@@ -76,17 +81,20 @@ def show_health(report: HealthReport, _: Settings) -> None:
     """Print how many days have which status, and every problem with the command that fixes it."""
     console = _console()
     statuses = sorted({status for counts in report.counts.values() for status in counts})
-    table = _table("aggregation", *statuses)
+    table = _table("aggregation", *(_WORDS.get(status, status) for status in statuses))
     for name, counts in sorted(report.counts.items()):
         table.add_row(name, *(f"{counts[status]:,}" if status in counts else "" for status in statuses))
     console.print(table)
+    if report.gaps:
+        console.print(f"Without input: {_enumerated_gaps(report.gaps)}", style="dim")
     problems = report.problems
     if problems:
         console.print(f"[bold red]{counted(len(problems), 'problem')}[/]")
-    for one in problems[:SHOWN]:
+    causes = causes_of(problems)
+    for one in causes[:SHOWN]:
         console.print(Text(f"  {one}\n    → {one.command}"))
-    if len(problems) > SHOWN:
-        console.print(f"  … and {len(problems) - SHOWN:,} more; --json lists all, and {DAILY} fixes most")
+    if len(causes) > SHOWN:
+        console.print(f"  … and {len(causes) - SHOWN:,} more; --json lists all, and {DAILY} fixes most")
     for warning in report.warnings:
         console.print(Text(f"Warning: {warning.detail}\n    → {warning.command}"))
     redis = report.redis
@@ -94,7 +102,13 @@ def show_health(report: HealthReport, _: Settings) -> None:
     status = f"version {server.version}, append-only file: {server.append_only}" if server else redis.absence
     console.print(Text(f"Redis: {status}; {redis.cost}"), style="dim")
     if not problems:
-        console.print("[bold]Healthy[/]: the output agrees with the input" + (" and the index" if server else ""))
+        agrees = " and the index" if server else "; no index was compared"
+        console.print(f"[bold]Healthy[/]: the output agrees with the input{agrees}")
+    console.print(
+        "Compared: names, sizes and times of the input, and the footer of each result. Not read: the bytes of both, "
+        f"and other files in the days' folders; {REPAIR} --deep reads them",
+        style="dim",
+    )
 
 
 def _console() -> Console:
@@ -163,9 +177,28 @@ def _show_failed(console: Console, failed: Sequence[Failed]) -> None:
         console.print(f"For the command that fixes each unrecoverable or unreadable result: {HEALTH}")
 
 
-def _show_skipped(console: Console, skipped: Mapping[str, int]) -> None:
+def _show_unmatched(console: Console, unmatched: Mapping[str, str]) -> None:
+    for one in unmatched.items():
+        console.print(Text(told_unmatched(one), style="bold red"))
+    if unmatched:
+        console.print(f"Correct the template, or bring the files, and look again: {CHECK}")
+
+
+def _show_left(console: Console, left: int) -> None:
+    if left:
+        console.print(f"--limit left {counted(left, 'day')} to later runs", style="dim")
+
+
+def _enumerated_gaps(gaps: Gaps) -> str:
+    """The days without input of any aggregation, each once."""
+    ranges = sorted({gap for some in gaps.values() for gap in some}, key=lambda gap: order(str(gap.first)))
+    return enumerated([str(gap) for gap in ranges], ", ")
+
+
+def _show_skipped(console: Console, skipped: Mapping[str, int], gaps: Gaps) -> None:
     other = [
         f"{number:,} {_WORDS.get(status, status)}"
+        + f" ({_enumerated_gaps(gaps)})" * (status == "missing" and bool(gaps))
         for status, number in sorted(skipped.items())
         if status not in UP_TO_DATE
     ]
@@ -177,6 +210,7 @@ def _show_damaged(console: Console, deep: DeepCheck) -> None:
     for damaged in deep.set_aside:
         kept = f"moved to {damaged.kept}" if damaged.kept else "not moved, for this is a dry run"
         console.print(Text(f"  {damaged.aggregation} {damaged.day} is damaged: {damaged.why}; {kept}"))
+    console.print(f"Read every byte of {counted(deep.results, 'result')} and of the input that is there for them")
     if deep.set_aside:
         console.print(f"To rebuild them: {DAILY}")
     for one in deep.edited:

@@ -50,7 +50,8 @@ class LeaseWait:
     """How long a run waits for days that others lease: as long as their owner makes progress, and one lifetime beyond.
 
     An owner is known by its token. It makes progress where it is seen to have acquired a day, or a day that it held to
-    have left it. Time counts as far as the run waits. The commit protocol is safe without leases, so the wait for a day always ends.
+    have left it. Time counts as far as the run waits. The commit protocol is safe without leases, so the wait for a day
+    always ends.
     """
 
     def __init__(self, lifetime: float) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, pairwise
 
-from state.days import DayRange, order, ordinal
+from state.days import DayRange, day_at, order, ordinal
 from state.partition import Partition
 from state.planner.current import Declared
 from state.planner.decide import Blocked, Facts, Item, decide, decide_retired, unread
@@ -50,6 +50,10 @@ class Plan:
     statuses: dict[str, Counter[str]] = field(default_factory=dict)
     blocked: list[Blocked] = field(default_factory=list)
     declared: frozenset[str] = frozenset()
+    gaps: dict[str, list[DayRange]] = field(default_factory=dict)
+    """Aggregation to the days without input that its status ``missing`` counts, in their order."""
+    left: int = 0
+    """How many days would be planned without a limit, and are not."""
     changed_code: dict[str, int] = field(default_factory=dict)
     """Aggregation to the number of its commits that have its version but were computed by other code."""
     differing: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -95,8 +99,9 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
                 if facts.failures and found in WITH_COMMIT and (aggregation.name, day) in facts.failures:
                     result.recovered.append((aggregation.name, day))
         result.blocked += sorted(blocked, key=lambda one: order(one.day))
-        if not selection.days and (missing := _missing(aggregation, facts)):
-            statuses["missing"] = missing
+        if not selection.days and (gaps := _gaps(aggregation, facts)):
+            result.gaps[aggregation.name] = gaps
+            statuses["missing"] = sum(gap.length for gap in gaps)
         if other := _computed_by_other_code(aggregation, facts):
             result.changed_code[aggregation.name] = other
         if differing := _differing(aggregation, facts, result.items):
@@ -105,6 +110,16 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
         _add_retired(declared, facts, selection, result)
     _arrange(result, selection)
     return result
+
+
+def known_days(declared: Iterable[Declared], facts: Facts) -> set[str]:
+    """Every day that any source, the output or the index has of these aggregations."""
+    found: set[str] = set()
+    for one in declared:
+        found.update(facts.output.get(one.name, ()), facts.index.get(one.name, ()))
+        for source in one.sources.values():
+            found.update(facts.inputs.get(source, ()), facts.unreadable.get(source, ()))
+    return found
 
 
 def _known_days(aggregation: Declared, facts: Facts) -> Iterable[str]:
@@ -116,16 +131,23 @@ def _known_days(aggregation: Declared, facts: Facts) -> Iterable[str]:
     return dict.fromkeys(chain.from_iterable(known))
 
 
-def _missing(aggregation: Declared, facts: Facts) -> int:
+def _gaps(aggregation: Declared, facts: Facts) -> list[DayRange]:
     """Days between the first and the last that any source has which neither every source nor a commit has."""
     known = [set(facts.inputs.get(s, ())) | set(facts.unreadable.get(s, ())) for s in aggregation.sources.values()]
     every = set.union(*known)
     if not every:
-        return 0
+        return []
     first, last = min(every, key=order), max(every, key=order)
-    there = set.intersection(*known) | set(facts.output.get(aggregation.name, ()))
     between = DayRange(first, last)
-    return ordinal(last) - ordinal(first) + 1 - len(there & every) - sum(day in between for day in there - every)
+    there = set.intersection(*known) | set(facts.output.get(aggregation.name, ()))
+    there = (there & every) | {day for day in there - every if day in between}
+    begin, end = ordinal(first), ordinal(last)
+    if len(there) == end - begin + 1:
+        return []  # as nearly always, and ordering 100,000 days takes a while
+    bounds = [begin - 1, *sorted(map(ordinal, there)), end + 1]
+    return [
+        DayRange(day_at(one + 1, first), day_at(other - 1, first)) for one, other in pairwise(bounds) if other - one > 1
+    ]
 
 
 def _computed_by_other_code(aggregation: Declared, facts: Facts) -> int:
@@ -173,5 +195,7 @@ def _arrange(result: Plan, selection: Selection) -> None:
     result.items.sort(key=lambda item: order(item.day), reverse=selection.newest_first)
     result.items.sort(key=lambda item: (item.repeats_failure, item.may_kill))
     if selection.limit is not None:
-        first = set(list(dict.fromkeys(item.day for item in result.items))[: selection.limit])
+        days = list(dict.fromkeys(item.day for item in result.items))
+        first = set(days[: selection.limit])
         result.items = [item for item in result.items if item.day in first]
+        result.left = len(days) - len(first)

@@ -130,8 +130,14 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
     changed meaning: raising it recomputes every day. The function itself is returned unchanged.
 
     Raises DeclarationError for a missing docstring, a name that is no plain identifier or begins with ``_``, a version
-    below 1, sources that number their days differently, or parameters that do not fit the sources.
+    below 1, sources that number their days differently, parameters that do not fit the sources, or ``@aggregation``
+    without its parentheses.
     """
+    for bare in filter(inspect.isfunction, sources):
+        raise DeclarationError(
+            f"aggregation {bare.__name__} ({_place(bare)}): found @aggregation alone; expected @aggregation(source, …) "
+            "with at least one Source"
+        )
 
     def declare(function: Function) -> Function:
         if wrong := _wrong(function, sources, version):

@@ -76,7 +76,7 @@ def _import(name: str, setting: str) -> ModuleType:
         place = _place_of(error)
         # An aggregation's own errors name the place already; a source does not know where it stands.
         message = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
-        raise DeclarationError(message, command=error.command or CHECK) from None
+        raise DeclarationError(message, command=error.command or CHECK, hint=error.hint) from None
     except (NoonmarkError, Interrupted):
         raise
     except ModuleNotFoundError as error:
@@ -84,11 +84,13 @@ def _import(name: str, setting: str) -> ModuleType:
             raise ConfigurationError(
                 f"NOONMARK_AGGREGATIONS={setting}: there is no module {error.name}; "
                 "expected a Python module or package that can be imported from the project's folder",
-                command=f"correct NOONMARK_AGGREGATIONS or PYTHONPATH, then: {CHECK}",
+                command=CHECK,
+                hint=f"correct NOONMARK_AGGREGATIONS or PYTHONPATH, then: {CHECK}",
             ) from None
         raise ConfigurationError(
             f"NOONMARK_AGGREGATIONS={setting}: {name} needs {error.name}: {error} ({_place_of(error)})",
-            command=f"pip install what it needs, then: {CHECK}",
+            command=CHECK,
+            hint=f"pip install what it needs, then: {CHECK}",
         ) from error
     except BaseException as error:  # a module that leaves, or interrupts itself, is as wrong as one that raises
         if _is_prefects_end(error):

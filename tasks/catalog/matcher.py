@@ -19,6 +19,9 @@ States = tuple[tuple[int, Fields], ...]
 ``**`` may end at any folder, so there may be several on the way. At the end of a path all have the same fields.
 """
 _NO_FIELDS: Fields = frozenset()
+_SEPARATOR = re.compile(r"\\[- ]|_")
+"""Between the parts of a day, in an escaped text."""
+_ANY_SEPARATOR = "[-_. ]?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Segment:
     literal: str | None
     codes: tuple[str, ...]
     expression: re.Pattern[str] | None
+    loose: str = ""
+    """An expression of names that look as if they were meant to match; "" where none do."""
 
     @staticmethod
     def of(tokens: Tokens) -> Segment:
@@ -46,7 +51,8 @@ class Segment:
                 parts.append(f"([0-9]{{{WIDTHS[token.code]}}})" if token.code in WIDTHS else "([0-9]+)")
             else:
                 parts.append({STAR: "[^/]*", ONE: "[^/]"}.get(token) or re.escape(token))
-        return Segment(deep=tokens == DEEP, literal=None, codes=codes, expression=re.compile("".join(parts)))
+        deep, expression = tokens == DEEP, re.compile("".join(parts))
+        return Segment(deep, literal=None, codes=codes, expression=expression, loose="" if deep else _loose(tokens))
 
     def read(self, name: str) -> Fields | None:
         """The fields in ``name``, or None where it does not match."""
@@ -56,6 +62,25 @@ class Segment:
         if found is None:
             return None
         return frozenset(zip(self.codes, found.groups(), strict=True)) if self.codes else _NO_FIELDS
+
+    def nearly(self, name: str) -> bool:
+        """Whether ``name`` does not match, and would but for capitals, separators, or zeros before a number."""
+        return bool(self.loose) and self.read(name) is None and bool(re.fullmatch(self.loose, name, re.IGNORECASE))
+
+
+def _loose(tokens: Tokens) -> str:
+    """Digits for each field, and any separator or none in place of each and between two fields."""
+    parts: list[str] = []
+    before: object = None
+    for token in tokens:
+        if isinstance(token, Field):
+            digits = "[0-9]{1,4}" if token.code in WIDTHS else "[0-9]+"
+            parts.append(_ANY_SEPARATOR + digits if isinstance(before, Field) else digits)
+        else:
+            exact = _SEPARATOR.sub(lambda _: _ANY_SEPARATOR, re.escape(token))
+            parts.append({STAR: r"(?!\.)[^/]*", ONE: "[^/]"}.get(token) or exact)
+        before = token
+    return "".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +113,10 @@ class Matcher:
             elif (fields := segment.read(name)) is not None:
                 found.append((index + 1, known | fields if fields else known))
         return self._closed(found) if found else ()
+
+    def nearly(self, states: States, name: str) -> bool:
+        """Whether a name that leads nowhere after these readings looks as if it was meant to match."""
+        return any(self.segments[index].nearly(name) for index, _ in states if index < len(self.segments))
 
     def only_name(self, states: States) -> str | None:
         """The one name that can come next, where a folder need not be listed to find it."""

@@ -22,8 +22,9 @@ from tasks.inputs.walk import Unseen, Walk
 class Listing:
     """What a source holds. A day is in ``days`` or in ``unreadable``, never in both; the days are in their order.
 
-    ``unreadable``: day → why. ``strays``: paths of the template's shape that are no day, disagree, or are no regular
-    files; for reports only. ``broken``: links to nowhere below which files of more than one day may lie.
+    ``unreadable``: day → why. ``strays``: paths that match and are no day, disagree or are no regular files, and
+    those that almost match; for reports only. ``broken``: links to nowhere below which files of more than one day may
+    lie.
     """
 
     days: dict[str, DayFiles]

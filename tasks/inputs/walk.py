@@ -104,6 +104,8 @@ class Walk:
         for one in entries:
             if below := self._matcher.step(states, one.name):
                 yield prefix + one.name, one, below
+            elif self._matcher.nearly(states, one.name):
+                self.strays.append(prefix + one.name)
 
     def reason(self, path: str, error: OSError) -> str | None:
         """Why a path could not be read; None where nothing is there, or an ignored link leads there."""
@@ -150,7 +152,11 @@ class Walk:
                 reached = self._matcher.step(states, entry.name, link=True)
             ends, deeper = self._matcher.split(reached)
             if not is_link and not ends:
-                return deeper if entry.is_dir(follow_symlinks=False) else ()
+                if entry.is_dir(follow_symlinks=False):
+                    return deeper
+                if self._matcher.nearly(states, entry.name):
+                    self.strays.append(path)
+                return ()
             if not reached:
                 return ()
             status = entry.stat()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from flows.report.models import DailyReport
+from state.days import parse_range
 from state.index.index import IndexUpdate
 from tasks.compute.outcomes import Committed, Failed
 
@@ -19,6 +20,9 @@ def daily_report(found: Mapping[str, Any]) -> DailyReport:
         for one in found["committed"]
     )
     failed = tuple(Failed(one["aggregation"], one["day"], one["kind"], one["error"]) for one in found["failed"])
-    report = DailyReport(committed, failed, found["skipped"], found["seconds"])
+    gaps = {name: [parse_range(text) for text in some] for name, some in found.get("without_input", {}).items()}
+    unmatched = {one["source"]: one["why"] for one in found.get("unmatched", ())}
+    left = found.get("left", 0)
+    report = DailyReport(committed, failed, found["skipped"], found["seconds"], unmatched, gaps, left)
     assert report.to_json() == found
     return report

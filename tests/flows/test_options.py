@@ -33,6 +33,15 @@ def test_every_option_reaches_the_planner() -> None:
         *("--only", "delays_by_hour", "--only", "departures_by_carrier"),
         *("--force", "--limit", "5", "--newest-first"),
     )
+    assert found == parsed(
+        *(
+            "--days",
+            "2013-01-01..2013-01-31, 2014-01-01,..2010-12-31",
+            "--only",
+            "delays_by_hour,departures_by_carrier",
+        ),
+        *("--force", "--limit", "5", "--newest-first"),
+    )
     assert found == Selection(
         days=(
             DayRange("2013-01-01", "2013-01-31"),
@@ -61,7 +70,16 @@ def test_every_option_reaches_the_planner() -> None:
         (["--limit", "0"], "--limit 0: expected a number of days from 1"),
         (["--limit", "-1"], "--limit"),
         (["--limit", "many"], "invalid int value: 'many'"),
-        (["--dayz", "2013-01-01"], "unrecognized arguments: --dayz"),
+        (["--dayz", "2013-01-01"], "there is no option --dayz; did you mean --days?"),
+        (["--day=2013-01-01"], "there is no option --day; did you mean --days?"),
+        (["--newest"], "there is no option --newest; did you mean --newest-first?"),
+        (
+            ["--xyz"],
+            "there is no option --xyz; expected one of -h, --help, --days, --only, --force, --limit, --newest-f",
+        ),
+        (["2013-01-01"], "there is no option 2013-01-01; expected one of"),
+        (["--days", "2013-01-01,"], "--days '2013-01-01,' has nothing between two commas, or at an end"),
+        (["--only", ",delays_by_hour"], "--only ',delays_by_hour' has nothing between two commas, or at an end"),
     ],
 )
 def test_what_cannot_be_meant_is_an_error(words: list[str], told: str) -> None:

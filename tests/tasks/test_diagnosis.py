@@ -18,7 +18,7 @@ import pytest
 from state.index.index import ReconcileStats
 from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
-from tasks.diagnosis import _DETAILS, counts_of, problem_of_index, problems_of
+from tasks.diagnosis import _DETAILS, Problem, causes_of, counts_of, problem_of_index, problems_of
 from tests.flows.test_health import at, examined
 from tests.project import CHECKOUT, DEADLINE, SHOPS, Project, dates
 from tests.redis_servers import client_of, started
@@ -218,3 +218,25 @@ def test_an_index_that_equals_the_output_is_no_problem() -> None:
     problem = problem_of_index(ReconcileStats(added=1, updated=2000, removed=3))
     assert problem is not None
     assert "1 missing, 2,000 wrong, 3 too many" in problem.detail
+
+
+def test_problems_of_one_cause_are_told_together_with_one_command() -> None:
+    """One changed file makes five problems and one cause. What must be settled first comes first."""
+    problems = [
+        *(Problem("changed", name, "2024-01-02", "its input changed", f"daily {name}") for name in ("a", "b", "c")),
+        *(
+            Problem("new", "a", f"2024-01-{day:02}", "its input has no result yet", f"daily {day}")
+            for day in range(1, 13)
+        ),
+        *(Problem("schema", "a", day, f"it lacks {day}", f"daily --force {day}") for day in ("9", "10")),
+        Problem("unmatched", "", "", "no file matches source 's'", "daily --dry-run"),
+    ]
+    assert [(str(one), one.command) for one in causes_of(problems)] == [
+        ("unmatched: no file matches source 's'", "daily --dry-run"),
+        ("schema: 2 results of 9, 10: it lacks 9", "python -m flows.daily --force --days 9,10 --only a"),
+        ("changed: 3 results of 2024-01-02: its input changed", "python -m flows.daily"),
+        (
+            f"new: 12 results of {', '.join(dates(5))} and 7 more days: its input has no result yet",
+            "python -m flows.daily",
+        ),
+    ]

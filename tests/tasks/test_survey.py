@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from state.acceptance import Accepted
+from state.days import parse_range
 from state.errors import ConfigurationError, Refused, StorageError
 from state.index.best_effort import BestEffortIndex
 from state.index.index import Index, IndexSnapshot
@@ -286,16 +287,34 @@ def test_a_source_that_vanished_is_refused(house: House) -> None:
     assert caught.value.exit_code == 3
     assert "no file matches source 'sales/{day:int}/**/*.csv'" in caught.value.message
     assert "rows has 3 committed days" in caught.value.message
-    assert "python -m flows.repair --accept-output" in (caught.value.command or "")
+    assert caught.value.command == "python -m flows.repair --accept-output"
+    assert (caught.value.hint or "").startswith("mount it or correct NOONMARK_INPUT; ")
     write_accepted(house.root, Accepted(frozenset({"sales/{day:int}/**/*.csv"})))
     assert house.plan().statuses["rows"] == Counter(orphaned=3)
 
 
-def test_a_source_without_files_or_commits_is_only_told(house: House, told: pytest.LogCaptureFixture) -> None:
+def test_a_source_without_files_or_commits_is_told_and_not_refused(house: House) -> None:
     """Before the first file came there is nothing to refuse."""
-    shutil.rmtree(house.input / "sales")
-    assert house.plan().items == []
-    assert any("no file matches source" in message for message in told.messages)
+    (house.input / "sales").rename(house.input / "sale")
+    found = house.survey()
+    assert found.plan.items == []
+    why = f"nothing in {house.input} matches 'sales'; did you mean 'sale'?"
+    assert found.unmatched == {"sales/{day:int}/**/*.csv": why}
+    write_accepted(house.root, Accepted(frozenset(found.unmatched)))
+    assert house.survey().unmatched == {}, "a person said that it is gone for good"
+
+
+def test_a_selection_without_a_known_day_is_an_error(house: House, told: pytest.LogCaptureFixture) -> None:
+    """Not "nothing to do". Of several ranges those without a day are named, and the others computed."""
+    for text in ("20130102", "1000..", "2013-01-01"):
+        with pytest.raises(ConfigurationError) as caught:
+            house.plan(days=(parse_range(text),))
+        first, last = DAYS[0], DAYS[-1]
+        assert caught.value.message == f"--days {text} holds no known day; there are 3, {first} to {last}"
+        assert caught.value.command == "python -m flows.daily --dry-run"
+    two = house.plan(days=(parse_range("1000.."), parse_range(DAYS[1])))
+    assert [item.day for item in two.items] == [DAYS[1]]
+    assert told.messages == [f"--days 1000.. holds no known day; there are 3, {DAYS[0]} to {DAYS[-1]}"]
 
 
 @pytest.mark.parametrize("found", ["does not exist", "is a file"])
@@ -307,7 +326,7 @@ def test_an_input_root_that_is_no_folder_is_a_wrong_setting(house: House, found:
     with pytest.raises(ConfigurationError) as caught:
         house.survey()
     assert f"the input root {house.input} {found}" in caught.value.message
-    assert "NOONMARK_INPUT" in (caught.value.command or "")
+    assert "NOONMARK_INPUT" in (caught.value.hint or "")
 
 
 def test_without_an_output_every_day_is_new(house: House) -> None:

@@ -21,6 +21,7 @@ import pytest
 from flows import daily
 from flows.cli import command
 from flows.report.terminal import show_daily
+from state.errors import next_steps
 from state.settings import read_settings
 from tests.builders import child, heard
 from tests.flows.reports import daily_report
@@ -72,20 +73,22 @@ def _both(*harms: Harm) -> Harm:
 
 CASES = {
     "a value of the wrong type": Case(
-        ("NOONMARK_WORKERS=many", "valid integer"), "README.md", env={"NOONMARK_WORKERS": "many"}
+        ("NOONMARK_WORKERS=many", "expected a whole number from 1"), "README.md", env={"NOONMARK_WORKERS": "many"}
     ),
     "a value out of range": Case(
-        ("NOONMARK_LEASE_SECONDS=0", "greater than or equal to 1"), ".env", env={"NOONMARK_LEASE_SECONDS": "0"}
+        ("NOONMARK_LEASE_SECONDS=0", "expected a whole number of seconds from 1"),
+        ".env",
+        env={"NOONMARK_LEASE_SECONDS": "0"},
     ),
-    "an unknown choice": Case(("NOONMARK_RUNNER=spark", "'threads'"), ".env", env={"NOONMARK_RUNNER": "spark"}),
+    "an unknown choice": Case(("NOONMARK_RUNNER=spark", "expected threads"), ".env", env={"NOONMARK_RUNNER": "spark"}),
     "an object store, its secret kept": Case(
         ("NOONMARK_INPUT=s3://…:", "object store", "expected a path"),
         ".env",
         env={"NOONMARK_INPUT": "s3://key:hush@bucket/raw"},
     ),
     "an unknown variable": Case(
-        ("NOONMARK_OUPUT is not a Noonmark setting", "did you mean NOONMARK_OUTPUT?"),
-        "unset NOONMARK_OUPUT",
+        ("NOONMARK_OUPUT (in the environment) is not a setting", "did you mean NOONMARK_OUTPUT?"),
+        "correct it in the environment or in .env",
         env={"NOONMARK_OUPUT": "x"},
     ),
     "no Redis URL": Case(
@@ -135,7 +138,7 @@ CASES = {
         ("--only total", "did you mean totals?"), "--only totals", arguments=("--only", "total")
     ),
     "an aggregation like none": Case(
-        ("--only weather", "declared are items_by_shop, totals"), "--only", arguments=("--only", "weather")
+        ("--only weather", "declared are items_by_shop, totals"), "--dry-run", arguments=("--only", "weather")
     ),
     "a day of no calendar": Case(
         ("--days '2013-02-30'", "'2013-02-30' is not a day", "2013-01-31"), "--help", arguments=("--days", "2013-02-30")
@@ -207,11 +210,12 @@ def test_what_cannot_be_meant_is_told_in_full(case: Case, here: Here) -> None:
     assert set(ended.json) == {"error"}
     error = ended.json["error"]
     assert error["kind"] == case.kind
-    assert set(error) == {"kind", "message", "command"}
+    assert set(error) == {"kind", "message", "command", "hint"}
     assert [part for part in case.told if part not in error["message"]] == [], error["message"]
-    assert case.next in (error["command"] or "")
-    assert error["message"] in ended.stderr
-    assert f"→ {error['command']}" in ended.stderr or not case.next
+    steps = next_steps(error["command"], error["hint"])
+    assert case.next in " ".join(steps)
+    assert error["command"] is None or error["command"].startswith("python -m flows."), "a command can be typed"
+    assert "\n  → ".join([f"noonmark: {error['message']}", *steps]) in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "hush" not in ended.stdout + ended.stderr
     assert here.project.tree() == before
@@ -450,7 +454,7 @@ def test_bad_days_harm_nothing_but_themselves(told: Told, capsys: pytest.Capture
     assert told.project.drafts == []
     assert "Traceback" not in told.run.stderr
 
-    show_daily(daily_report(told.run.json), read_settings(strict=False))
+    show_daily(daily_report(told.run.json), read_settings())
     out = capsys.readouterr().out
     assert "any earlier result of theirs is kept" in out
     first = next(one for one in told.run.json["failed"] if one["kind"] not in ("unreadable", "unrecoverable"))
@@ -471,7 +475,7 @@ def test_hostile_names_are_names(told: Told) -> None:
 def test_what_is_no_day_and_no_file_is_named_and_ignored(told: Told) -> None:
     """A day of no calendar, a folder and a pipe where files are expected: one line, and the run goes on."""
     [line] = [line for line in told.run.stderr.splitlines() if " ignored (" in line]
-    for part in ("'sales/{day}/*.csv'", "3 paths", "sales/2013-02-30", "folder.csv", "pipe.csv", "calendar"):
+    for part in ("'sales/{day}/*.csv'", "3 paths", "sales/2013-02-30", "folder.csv", "pipe.csv", "not a valid day"):
         assert part in line
 
 

@@ -40,9 +40,9 @@ def find_store(path: Path) -> LocalStore | None:
         if isinstance(error, NotADirectoryError):
             raise ConfigurationError(
                 f"the output root {path} is a file, or lies below one; expected a folder",
-                command="set NOONMARK_OUTPUT to the folder for the results",
+                hint="set NOONMARK_OUTPUT to the folder for the results",
             ) from error
-        raise StorageError(f"the output root {path} cannot be opened: {error.strerror}", command=_WRITABLE) from error
+        raise StorageError(f"the output root {path} cannot be opened: {error.strerror}", hint=_WRITABLE) from error
     identity = None
     try:
         identity = _read_marker(root)
@@ -64,12 +64,13 @@ def preview_store(path: Path, *, create: bool, remembered: bool) -> LocalStore |
         raise Refused(
             f"the output root {path} has no {layout.MARKER}, but the index remembers commits: "
             "it looks unmounted, moved or wrong. Expected the directory that earlier runs wrote to",
-            command=f"mount it or correct NOONMARK_OUTPUT; if a new, empty output is meant: {ACCEPT}",
+            command=ACCEPT,
+            hint=f"mount it or correct NOONMARK_OUTPUT; if a new, empty output is meant: {ACCEPT}",
         )
     if not create:
         raise Refused(
             f"the output root {path} is missing or has no {layout.MARKER}, and NOONMARK_CREATE_OUTPUT is false",
-            command="mount it, correct NOONMARK_OUTPUT, or run once with NOONMARK_CREATE_OUTPUT=true",
+            hint="mount it, correct NOONMARK_OUTPUT, or run once with NOONMARK_CREATE_OUTPUT=true",
         )
     return None
 
@@ -95,7 +96,7 @@ def accept_store(path: Path) -> LocalStore:
     try:
         return _with_folders(find_store(path) or _create(path))
     except Refused as error:
-        if ACCEPT not in (error.command or ""):
+        if error.command != ACCEPT:
             raise
     with Folder.open(path) as root:
         try:
@@ -115,7 +116,7 @@ def _create(path: Path) -> LocalStore:
     except InTheWay as error:
         raise _refused(path, error) from error
     except OSError as error:
-        raise StorageError(f"the output root {path} cannot be created: {error.strerror}", command=_WRITABLE) from error
+        raise StorageError(f"the output root {path} cannot be created: {error.strerror}", hint=_WRITABLE) from error
     store = find_store(path)
     if store is None:
         raise StorageError(f"the output root {path} lost its {layout.MARKER} as soon as it had it")
@@ -140,7 +141,8 @@ def _read_marker(root: Folder) -> str | None:
             raise _refused(path, error) from error
         raise Refused(
             f"{path / layout.MARKER} is {error.what}; expected a file with a JSON object",
-            command=f"restore it from a backup, or mark the output again: {ACCEPT}",
+            command=ACCEPT,
+            hint=f"restore it from a backup, or mark the output again: {ACCEPT}",
         ) from error
     except OSError as error:
         if is_missing(error):
@@ -154,7 +156,8 @@ def _read_marker(root: Folder) -> str | None:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(
             f"{path / layout.MARKER} is damaged: expected a JSON object with format and root, found {content[:60]!r}",
-            command=f"restore it from a backup, or mark the output again: {ACCEPT}",
+            command=ACCEPT,
+            hint=f"restore it from a backup, or mark the output again: {ACCEPT}",
         ) from error
     if number != FORMAT or not isinstance(identity, str):
         raise Refused(f"{path / layout.MARKER} has format {number!r}, this code knows {FORMAT}: use the newer code")
@@ -184,7 +187,7 @@ def _made_ready(store: LocalStore) -> LocalStore:
         if isinstance(error, InTheWay):
             raise _refused(store.path, error) from error
         message = f"{store.path / layout.OWN} cannot be written: {error.strerror}"
-        raise StorageError(message, command=_WRITABLE) from error
+        raise StorageError(message, hint=_WRITABLE) from error
     return store
 
 
@@ -203,5 +206,5 @@ def _flush_parents(root: Folder) -> None:
 def _refused(path: Path, error: InTheWay) -> Refused:
     return Refused(
         f"{path / error.path} is {error.what}; expected a folder, and no link is followed below the output root",
-        command=f"move it away, and put the folder in its place where it lies elsewhere: {path / error.path}",
+        hint=f"move it away, and put the folder in its place where it lies elsewhere: {path / error.path}",
     )

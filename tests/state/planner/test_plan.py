@@ -379,9 +379,30 @@ def test_a_gap_is_told_and_nothing_invented_for_it(
     world = World((declared,), raw, {"f": (), "w": ()}, {"a": {day: made_commit("a", day) for day in committed}}, {})
     made = world.plan()
     assert made.statuses["a"]["missing"] == missing
+    known = {*flights, *weather}
+    assert all(gap.first and gap.last and order(gap.first) <= order(gap.last) for gap in made.gaps.get("a", ()))
+    assert not any(day in gap for gap in made.gaps.get("a", ()) for day in (set(flights) & set(weather)) | {*committed})
+    assert sum(gap.length for gap in made.gaps.get("a", ())) == missing
+    assert not known or missing == 0 or made.gaps["a"]
     assert {item.day for item in made.items} == set(flights) & set(weather)
     unreadable = replace(world, raw={"f": {}, "w": raw["w"]}, unreadable={"f": flights, "w": ()})
     assert unreadable.plan().statuses["a"]["missing"] == missing, "an unreadable day is not a missing one"
+
+
+def test_the_days_of_a_gap_are_named() -> None:
+    """Dates too, over the end of a month, and at either end where one source begins later or ends sooner."""
+    declared = Declared("a", 2, "code", {"flights": "f", "weather": "w"})
+    flights = ["2024-02-27", "2024-02-28", "2024-03-02", "2024-03-03"]
+    raw = {"f": dict.fromkeys(flights, Raw("x", "then")), "w": dict.fromkeys(flights[1:3], Raw("x", "then"))}
+    world = World((declared,), raw, {"f": (), "w": ()}, {}, {})
+    assert [str(gap) for gap in world.plan().gaps["a"]] == ["2024-02-27", "2024-02-29..2024-03-01", "2024-03-03"]
+    assert world.plan(Selection(days=(parse_range("2024-02-27.."),))).gaps == {}
+
+
+def test_what_a_limit_leaves_is_counted() -> None:
+    """In days, as the limit; a run without one leaves none."""
+    world = replace(_settled([str(number) for number in range(5)]), output={}, index={})
+    assert (world.plan().left, world.plan(Selection(limit=5)).left, world.plan(Selection(limit=2)).left) == (0, 0, 3)
 
 
 def test_results_of_what_is_no_longer_declared_are_retired() -> None:

@@ -136,7 +136,7 @@ def test_all_files_of_a_day_are_found_and_sorted_bytewise(tmp_path: Path) -> Non
         (
             "{day:%Y/%m/%d}.json",
             {"2013-01-31": ["2013/01/31.json"], "2013-02-28": ["2013/02/28.json"]},
-            ["2013/1/01.json", "2013/01/31.json.bak"],
+            ["2013/01/31.json.bak"],
             ["2013/02/30.json", "2013/13/01.json"],
         ),
         (
@@ -484,4 +484,25 @@ def test_a_listing_is_what_the_template_says_of_every_file(
             path: day for path in files if (day := path_day(template, path))
         }
         assert {path for path in files if path_day(template, path) == NO_DAY} <= set(listing.strays)
-        assert all(path_day(template, path) == NO_DAY or (root / path).is_dir() for path in listing.strays)
+        assert not {path for path in files if path_day(template, path) not in (None, NO_DAY)} & set(listing.strays)
+
+
+@pytest.mark.parametrize(
+    ("template", "near", "others"),
+    [
+        ("sales/{day}/*.csv", ["2024-1-5", "20240105", "2024_01_05"], ["README", "archive", "2024-01-05-old"]),
+        (
+            "sales/{day}.csv",
+            ["2024-01-05.CSV", "2024-1-05.csv"],
+            ["2024-01-05.csv.bak", "2024-01-05.txt", ".2024-1-5.csv"],
+        ),
+        ("sales/**/x_{day:%Y%m%d}.csv", ["x_2024-01-05.csv", "X_20240105.csv"], ["y_2024-01-05.csv", "x_.csv"]),
+        ("sales/{day:int}/*.csv", [], ["one", "-1"]),
+    ],
+)
+def test_names_that_almost_match_are_strays(tmp_path: Path, template: str, near: list[str], others: list[str]) -> None:
+    """Files that someone meant to be read: capitals, other separators, zeros left out. Others are of no concern."""
+    make(tmp_path, *(f"sales/{name}" for name in [*near, *others]))
+    listing = list_source(tmp_path, Template.parse(template))
+    assert listing.days == {}
+    assert list(listing.strays) == sorted(f"sales/{name}" for name in near)

@@ -1,0 +1,65 @@
+"""Explains why no file matches a source: where its template stops matching, and what is there instead."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from state.inputs.root import InputRoot
+from tasks.catalog.matcher import States
+from tasks.catalog.template import Template
+
+_FOLDERS = 50
+"""How many folders are looked into at each depth. A template that matches nothing stops after few."""
+_SHOWN = 3
+
+
+def why_unmatched(root: InputRoot, template: Template) -> str:
+    """Which part of the template matches nothing, in which folder, and the nearest name or the first names there."""
+    root = root.of(absolute=template.absolute)
+    places: list[tuple[str, States]] = [("", template.matcher.begin)]
+    parts = template.text.strip("/").split("/")
+    for at, part in enumerate(parts):
+        if part == "**":
+            return f"no file below {root.path / places[0][0]} matches {'/'.join(parts[at:])!r}"
+        names, deeper = _step(root, template, places)
+        if not deeper:
+            return _told(root.path / places[0][0], part, names)
+        places = deeper
+    return f"below {root.path / places[0][0]} there are folders, and no file that matches {parts[-1]!r}"
+
+
+def _step(
+    root: InputRoot, template: Template, places: list[tuple[str, States]]
+) -> tuple[list[str] | None, list[tuple[str, States]]]:
+    """The names in the first folder, None where it cannot be listed, and what matches in all of them."""
+    first: list[str] | None = None
+    deeper = []
+    for at, (path, states) in enumerate(places[:_FOLDERS]):
+        try:
+            fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+        except OSError:
+            continue
+        try:
+            names = sorted(os.listdir(fd))
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+        if at == 0:
+            first = names
+        reached = ((name, template.matcher.step(states, name)) for name in names)
+        deeper += [(f"{path}/{name}" if path else name, below) for name, below in reached if below]
+    return first, deeper
+
+
+def _told(folder: Path, part: str, names: list[str] | None) -> str:
+    if names is None:
+        return f"{folder} is not a folder that can be listed"
+    if not names:
+        return f"{folder} is empty, expected {part!r} there"
+    if near := difflib.get_close_matches(part, names, 1):
+        return f"nothing in {folder} matches {part!r}; did you mean {near[0]!r}?"
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"nothing in {folder} matches {part!r}; it holds {', '.join(map(repr, names[:_SHOWN]))}{more}"

@@ -1,0 +1,130 @@
+"""Mistakes of a first hour, made for real: none passes as success, and each message says what to do next."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from state.errors import CHECK, HEALTH, REPAIR
+from tests.project import SHOPS, Finished, Project
+
+TYPO = SHOPS.replace('"sales/', '"sale/')
+
+
+def command(project: Project, flow: str, *words: str, **env: str) -> Finished:
+    """One command of the project, as a person types it."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"flows.{flow}", *words],
+        cwd=project.checkout,
+        env=project.environment(**env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_a_template_that_matches_nothing_is_named_with_the_nearest_name(
+    api_url: str, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Exit 1: a source without a single day is no success, whatever the other sources have."""
+    project = Project.create(tmp_path / "project", api_url, ["2024-01-01"])
+    other = (
+        'returns = Source("return/{day}/*.csv")\n\n\n@aggregation(returns)\ndef sent_back(returns):\n    """Rows."""\n'
+    )
+    project.declare(SHOPS + "\n\n" + other + "    return returns\n")
+    (project.raw / "returns").mkdir()
+    ended = command(project, "daily", *words)
+    reason = f"nothing in {project.raw} matches 'return'; did you mean 'returns'?"
+    why = f"no file matches source 'return/{{day}}/*.csv': {reason}"
+    assert ended.code == 1, ended.stderr
+    assert f"{why}\nCorrect the template, or bring the files, and look again: {CHECK}\n" in ended.stdout
+    assert "Nothing to do" not in ended.stdout
+    assert len(project.results()) == (0 if words else 2), "the others go on"
+    told = command(project, "daily", "--json", *words).json
+    assert told["unmatched"] == [{"source": "return/{day}/*.csv", "why": reason}]
+    health = command(project, "health")
+    assert health.code == 1
+    assert f"  unmatched: {why}\n    → {CHECK}\n" in health.stdout
+
+
+def test_days_that_nobody_knows_are_no_success(project: Project) -> None:
+    """``20130102`` is a number to the planner, and 2030 lies in the future: exit 2, with the days that there are."""
+    for days in ("20130102", "2030-01-01.."):
+        ended = command(project, "daily", "--days", days)
+        assert ended.code == 2
+        assert ended.stdout == ""
+        assert ended.stderr == (
+            f"noonmark: --days {days} holds no known day; there are 10, 2024-01-01 to 2024-01-10\n  → {CHECK}\n"
+        )
+
+
+def test_what_almost_matches_is_counted_and_named(project: Project) -> None:
+    """A day without its zeros and a suffix in capitals are read by nobody, and said."""
+    (project.raw / "sales/2024-1-11").mkdir()
+    (project.raw / "sales/2024-01-01/more.CSV").touch()
+    ended = command(project, "daily", "--dry-run")
+    assert ended.code == 0
+    assert ended.stderr.splitlines()[0] == (
+        "source 'sales/{day}/*.csv': 2 paths are ignored (not a valid day, not a regular file, or a name that only "
+        "almost matches): 'sales/2024-01-01/more.CSV', 'sales/2024-1-11'"
+    )
+
+
+def test_days_without_input_and_days_that_a_limit_left_are_named(project: Project) -> None:
+    """By their dates, and not as a number alone."""
+    project.sell("2024-01-13", [("north", 1)])
+    project.sell("2024-01-15", [("north", 1)])
+    ended = command(project, "daily", "--limit", "1")
+    assert ended.code == 0, ended.stderr
+    gap = "2024-01-11..2024-01-12, 2024-01-14"
+    assert ended.stdout.count(f"Not computed: 6 without input ({gap})\n--limit left 1 day to later runs\n") == 1
+    found = command(project, "daily", "--limit", "1", "--json").json
+    assert found["without_input"] == dict.fromkeys(("items_by_shop", "totals"), gap.split(", "))
+    assert "left" not in found
+    health = command(project, "health")
+    assert health.code == 0, health.stdout
+    assert f"Without input: {gap}\n" in health.stdout
+
+
+def test_healthy_says_what_was_looked_at_and_what_was_not(project: Project) -> None:
+    """Bytes that nobody read, an index that was not compared, and a file that readers may count."""
+    (project.output / "copy.parquet").touch()
+    told = command(project, "health").stdout
+    assert "Healthy: the output agrees with the input; no index was compared\n" in told
+    assert (
+        "Compared: names, sizes and times of the input, and the footer of each result. Not read: the bytes of both"
+        in told
+    )
+    assert f"; {REPAIR} --deep reads them\n" in told
+    assert (
+        "Warning: copy.parquet in the output is not Noonmark's, and readers of all Parquet files may count it\n"
+        f"    → move it away, then: {HEALTH}\n"
+    ) in told
+    deep = command(project, "repair", "--deep")
+    assert "Read every byte of 20 results and of the input that is there for them\n" in deep.stdout
+
+
+def test_what_prefect_cannot_work_with_is_said_before_it_tries(project: Project, tmp_path: Path) -> None:
+    """Its client took a word for a URL, and its server tried for five minutes to open a database."""
+    ended = command(project, "daily", PREFECT_API_URL="nonsense")
+    assert ended.code == 2
+    assert ended.stderr == (
+        "noonmark: PREFECT_API_URL=nonsense is not a URL; expected http://HOST:4200/api\n"
+        "  → start that server and correct PREFECT_API_URL, or unset it to use a temporary one\n"
+    )
+    (tmp_path / "file").touch()
+    ended = command(project, "daily", "--json", PREFECT_API_URL="", PREFECT_HOME=str(tmp_path / "file/prefect"))
+    assert ended.code == 2
+    assert ended.json["error"] == {
+        "kind": "configuration",
+        "message": f"Prefect's folder {tmp_path}/file/prefect cannot be written: Not a directory; its temporary server "
+        "keeps a database there",
+        "command": None,
+        "hint": "set PREFECT_HOME to a folder that can be written, or PREFECT_API_URL to a server that runs",
+    }
