@@ -20,7 +20,7 @@ from benchmarks.machine import commit, cores
 from benchmarks.many_days import LINEITEM, ONE, lineitem
 from benchmarks.measurements import shown
 from benchmarks.nothing import NUMBERED
-from benchmarks.project import NO_DAY, Project, prefect_server
+from benchmarks.project import Project, prefect_server
 from benchmarks.timing import CHECKOUT, Command, Ran, Rounds, less, nothing, ratio, rounds, run
 from benchmarks.work import clear_aside, first_days, laid_out
 
@@ -82,7 +82,9 @@ def cost_of_a_day(bench: Bench, versions: tuple[Version, Version], found: Findin
         ours = Project(bench, root, place, LINEITEM, bench.threads)
         idle = Project(bench, first_days(root, "lineitem", 1), place.with_suffix(".empty"), LINEITEM, bench.threads)
         commands[version.name] = version.command(ours, "daily", *only, before=ours.clear)
-        commands[f"{version.name}, empty"] = version.command(idle, "daily", *only, "--days", NO_DAY, before=idle.clear)
+        idle.clear()
+        commands[f"{version.name}, empty"] = version.command(idle, "daily", *only)
+        run(commands[f"{version.name}, empty"])
     rounds(commands, 1)
     timed = rounds(commands, bench.runs)
     compared(found, f"cost per day, {bench.sizes.days:,} days", timed)

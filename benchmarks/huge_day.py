@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.comparison import Pair, compare, require_equal
 from benchmarks.figures import Bench, Findings
 from benchmarks.many_days import plain
-from benchmarks.project import NO_DAY, Project
+from benchmarks.project import Project
 from benchmarks.timing import Spread, ratio
 from benchmarks.work import laid_out
 
@@ -34,7 +34,7 @@ def _peaks(bench: Bench, found: Findings, name: str, groups: str, rows: int) -> 
         plain(bench, trial / folder, HUGE, root, bench.threads, "--streaming", "--only", name, "--limit", limit)
         for folder, limit in (("plain", "1"), ("plain-empty", "0"))
     )
-    nothing = idle.run("daily", "--only", name, "--days", NO_DAY, before=idle.clear)
+    nothing = idle.empty_run("--only", name)
     pairs = (Pair("noonmark", ours.run("daily", "--only", name, before=ours.clear), nothing), Pair(FLOOR, whole, empty))
     costs, timed = compare(bench, found, title, pairs, lambda: require_equal(trial / "plain", ours.output, (name,)))
     peaks = [float(one.peak) for one in timed["noonmark"]]

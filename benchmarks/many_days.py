@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.comparison import Pair, compare, require_equal
 from benchmarks.figures import SMALL, Bench, Findings
-from benchmarks.project import NO_DAY, Project, python
+from benchmarks.project import Project, python
 from benchmarks.timing import Command, ratio
 from benchmarks.work import first_days, laid_out, set_aside
 
@@ -58,8 +58,7 @@ def beside_plain(bench: Bench, found: Findings, case: Case, separate: str, *limi
     only = [word for name in case.names for word in ("--only", name)]
     ours = Project(bench, case.root, trial / "noonmark", case.module, case.threads)
     idle = Project(bench, case.first, trial / "noonmark-empty", case.module, case.threads)
-    empty_run = idle.run("daily", *only, "--days", NO_DAY, before=idle.clear)
-    pairs = [Pair("noonmark", ours.run("daily", *only, before=ours.clear), empty_run)]
+    pairs = [Pair("noonmark", ours.run("daily", *only, before=ours.clear), idle.empty_run(*only))]
     places = {loop: trial / loop.replace(" ", "-") for loop in (separate, AT_ONCE)}
     loops = {separate: [], AT_ONCE: ["--together"]} if len(case.names) > 1 else {separate: list[str]()}
     for loop, options in loops.items():

@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.figures import Bench
-from benchmarks.timing import CHECKOUT, Command, nothing
+from benchmarks.timing import CHECKOUT, Command, nothing, run
 from benchmarks.work import set_aside
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
-NO_DAY = "0001-01-01"
-"""A day that no input has: a run of it alone is the empty run."""
 
 
 def environment(bench: Bench) -> dict[str, str]:
@@ -69,6 +67,12 @@ class Project:
     def forget(self) -> None:
         """Lose the index."""
         shutil.rmtree(self.redis, ignore_errors=True)
+
+    def empty_run(self, *arguments: str) -> Command:
+        """A run with nothing to do: its days are committed now, before any timing."""
+        self.clear()
+        run(self.run("daily", *arguments))
+        return self.run("daily", *arguments)
 
     def run(self, flow: str, *arguments: str, before: Callable[[], object] = nothing) -> Command:
         """``flows.…`` for this project."""

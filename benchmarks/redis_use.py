@@ -11,7 +11,7 @@ import redis
 from benchmarks.figures import Bench, Findings
 from benchmarks.many_days import LINEITEM, ONE, lineitem
 from benchmarks.nothing import committed
-from benchmarks.project import NO_DAY, Project
+from benchmarks.project import Project
 from benchmarks.timing import Command, Spread, run
 from state.embedded.server import EmbeddedServer
 from state.index.connection import connect
@@ -50,12 +50,12 @@ def _round_trips(bench: Bench, found: Findings) -> None:
     root = lineitem(bench, bench.sizes.days)
     project = Project(bench, root, bench.work / "trial/noonmark", LINEITEM, bench.threads)
     only = ("--only", *ONE)
-    empty = project.run("daily", *only, "--days", NO_DAY)
+    first = project.run("daily", *only, "--limit", "1")
     few, many = (project.run("daily", *only, "--limit", str(batches)) for batches in (FEWER, MORE))
     more = []
     for _ in range(bench.runs):
         project.clear()
-        run(empty)  # makes the output, and binds the index to it
+        run(first)  # makes the output, and binds the index to it
         fixed = _reads(project, few)
         more.append((_reads(project, many) - fixed) / (MORE - FEWER))
     found.target("Redis round trips of a batch of days", "", Spread.of(more), 3)
