@@ -46,7 +46,10 @@ def prefect_server() -> Iterator[None]:
     url = PREFECT_API_URL.value()
     if url:
         if not url.startswith(("http://", "https://")):
-            raise ConfigurationError(f"PREFECT_API_URL={url} is not a URL; expected http://HOST:4200/api", hint=_UNSET)
+            found = url.rpartition("@")[2]  # what stands before may be a password
+            raise ConfigurationError(
+                f"PREFECT_API_URL={found} is not a URL; expected http://HOST:4200/api", hint=_UNSET
+            )
         yield
         return
     _require_home()

@@ -27,7 +27,7 @@ def why_unmatched(root: InputRoot, template: Template) -> str:
         if not deeper:
             return _told(root.path / places[0][0], part, names)
         places = deeper
-    return f"below {root.path / places[0][0]} there are folders, and no file that matches {parts[-1]!r}"
+    return f"{root.path / places[0][0]} matches, and is not of a valid day or not a regular file"
 
 
 def _step(

@@ -112,7 +112,7 @@ def test_healthy_says_what_was_looked_at_and_what_was_not(project: Project) -> N
 
 def test_what_prefect_cannot_work_with_is_said_before_it_tries(project: Project, tmp_path: Path) -> None:
     """Its client took a word for a URL, and its server tried for five minutes to open a database."""
-    ended = command(project, "daily", PREFECT_API_URL="nonsense")
+    ended = command(project, "daily", PREFECT_API_URL="me:hush@nonsense")
     assert ended.code == 2
     assert ended.stderr == (
         "noonmark: PREFECT_API_URL=nonsense is not a URL; expected http://HOST:4200/api\n"

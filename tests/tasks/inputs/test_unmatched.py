@@ -12,10 +12,11 @@ from tasks.inputs.unmatched import why_unmatched
 
 CASES = [
     ("sale/{day}/*.csv", "nothing in ROOT matches 'sale'; did you mean 'sales'?"),
-    ("takings/{day}/*.csv", "nothing in ROOT matches 'takings'; it holds 'empty', 'notes.txt', 'orders' and 1 more"),
+    ("takings/{day}/*.csv", "nothing in ROOT matches 'takings'; it holds 'empty', 'notes.txt', 'orders' and 2 more"),
     ("sales/{day}/*.csv", "nothing in ROOT/sales matches '{day}'; it holds '2024-1-5', '2024-1-6', '2024-1-7'"),
     ("orders/{day}/*.csv", "nothing in ROOT/orders/2024-01-05 matches '*.csv'; it holds 'orders.CSV', 'orders.json'"),
     ("orders/{day}/order.json", "nothing in ROOT/orders/2024-01-05 matches 'order.json'; did you mean 'orders.json'?"),
+    ("returns/{day}/*.csv", "ROOT/returns/2024-02-30/a.csv matches, and is not of a valid day or not a regular file"),
     ("empty/{day}.csv", "ROOT/empty is empty, expected '{day}.csv' there"),
     ("notes.txt/{day}.csv", "ROOT/notes.txt is not a folder that can be listed"),
     ("orders/**/{day}.csv", "no file below ROOT/orders matches '**/{day}.csv'"),
@@ -30,7 +31,13 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / "sales" / day).mkdir(parents=True)
     (tmp_path / "orders/2024-01-05").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
-    for name in ("notes.txt", "orders/2024-01-05/orders.json", "orders/2024-01-05/orders.CSV"):
+    (tmp_path / "returns/2024-02-30").mkdir(parents=True)
+    for name in (
+        "notes.txt",
+        "returns/2024-02-30/a.csv",
+        "orders/2024-01-05/orders.json",
+        "orders/2024-01-05/orders.CSV",
+    ):
         (tmp_path / name).touch()
     return tmp_path
 
