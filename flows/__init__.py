@@ -1,10 +1,20 @@
 """The flows: each is a deployment and a ``python -m``."""
 
 import gc
+import importlib.util
 import logging
 import os
+import sys
 
 from flows.cli.streams import open_closed_streams
+
+if importlib.util.find_spec("prefect") is None:
+    print(
+        f"noonmark: {sys.executable} has no Prefect: the project's environment is not active\n"
+        "  → in the project's folder: make setup && . .venv/bin/activate",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)
 
 # Before Prefect is imported, and the only way that its client knows: on a terminal it would show a newcomer a notice
 # about its telemetry, and without a network it would wait for it. A person who set the variable keeps what was set.

@@ -23,12 +23,13 @@ from dotenv import dotenv_values
 from pydantic.fields import FieldInfo
 
 from examples.nycflights import FLIGHT_DAYS, WEATHER_DAYS, lay_out
+from flows.__main__ import COMMANDS
 from flows.cli import command
 from flows.cli.signals import SIGNALS
 from state import errors
 from state.settings import PREFIX, Settings, is_shown
 from state.status import Reason, Status
-from tests.project import CHECKOUT, Project
+from tests.project import CHECKOUT, Project, dates
 
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
@@ -201,6 +202,42 @@ def test_the_readmes_example_is_a_whole_aggregation(clone: Clone, first: list[st
     ).filter(pl.col("dep_time").is_not_null())
     assert (found["flights"].sum(), found["miles"].sum()) == (raw.height, raw["distance"].cast(pl.Int64).sum())
     shutil.rmtree(clone.folder / "data/aggregates/miles_by_origin")
+
+
+def test_the_readmes_way_to_own_data_leads_there(clone: Clone, tmp_path: Path) -> None:
+    """From the samples to one's own files, command by command."""
+    folder = tmp_path / "mine"
+    shutil.copytree(clone.folder, folder, ignore=shutil.ignore_patterns("home"))
+    mine = Clone(folder, clone.environment)
+    removes, sets, runs = (block("README.md", "sh", words) for words in ("rm -rf aggr", "echo NOON", "--newest-first"))
+    mine.run("sh", "-c", removes)
+    mine.run("sh", "-c", sets.replace("/data/shop", str(tmp_path / "shop")))
+    (folder / "aggregations/shop.py").write_text(block("README.md", "python", "def items_by_shop"), encoding="utf-8")
+    for day in dates(4):
+        (tmp_path / "shop/sales" / day).mkdir(parents=True)
+        (tmp_path / "shop/sales" / day / "a.csv").write_text("shop,items\nnorth,1\nnorth,2\n")
+    told = [mine.run(sys.executable, *line.split()[1:]).stdout for line in runs.splitlines()]
+    assert told[0].startswith("there is no output at ")
+    assert told[0].count("  new\n") == 4
+    assert "--limit left 1 day to later runs" in told[1]
+    assert "1 result of 1 day committed" in told[2]
+    assert pl.read_parquet(folder / "data/aggregates/items_by_shop")["items"].to_list() == [3] * 4
+
+
+def test_without_the_environment_one_line_says_what_to_type(clone: Clone) -> None:
+    """As ``python3 -m flows.daily`` does before ``make setup``, or before the environment is activated."""
+    words = [sys.executable, "-I", "-S", "-c", "import sys; sys.path[:0] = ['.']; import flows.daily"]
+    ended = subprocess.run(words, cwd=clone.folder, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    first, step = ended.stderr.splitlines()
+    assert first.endswith("has no Prefect: the project's environment is not active")
+    assert step == "  → in the project's folder: make setup && . .venv/bin/activate"
+
+
+def test_the_commands_are_listed() -> None:
+    """``python -m flows`` names every flow's module, and nothing else."""
+    listed = re.findall(r"^python -m flows\.(\w+) ", COMMANDS, re.M)
+    assert listed == sorted(path.stem for path in (CHECKOUT / "flows").glob("[!_]*.py") if "opening" not in path.name)
 
 
 def test_the_readmes_sources_are_declarations() -> None:
@@ -395,7 +432,8 @@ def test_every_module_and_test_that_is_named_exists(document: str) -> None:
     """A path or a dotted name in a document is one of the tree's; a test is one of its file's."""
     text = text_of(document)
     for path in re.findall(r"`((?:\.ci|aggregations|docs|examples|flows|state|tasks|tests)/[\w./]*\w)`", text):
-        if path not in ("aggregations/distances.py", "flows/tasks.py"):  # one to be made, and one not to be
+        # Two are to be made, and one is not.
+        if path not in ("aggregations/distances.py", "aggregations/shop.py", "flows/tasks.py"):
             assert (CHECKOUT / path).exists(), path
     for dotted in re.findall(r"`((?:flows|state|tasks)(?:\.\w+)+)(?:\(\))?`", text):
         assert pkgutil.resolve_name(dotted), dotted
