@@ -2,19 +2,39 @@
 
 import gc
 import importlib.util
+import json
 import logging
 import os
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 from flows.cli.streams import open_closed_streams
 
-if importlib.util.find_spec("prefect") is None:
-    print(
-        f"noonmark: {sys.executable} has no Prefect: the project's environment is not active\n"
-        "  → in the project's folder: make setup && . .venv/bin/activate",
-        file=sys.stderr,
-    )
+open_closed_streams()
+
+
+def _refuse(message: str, hint: str) -> NoReturn:
+    """End before Prefect is imported: it would end with a traceback."""
+    if "--json" in sys.argv:
+        print(json.dumps({"error": {"kind": "configuration", "message": message, "command": None, "hint": hint}}))
+    print(f"noonmark: {message}\n  → {hint}", file=sys.stderr)
     raise SystemExit(2)
+
+
+if importlib.util.find_spec("prefect") is None:
+    _refuse(
+        f"{sys.executable} has no Prefect: the project's environment is not active",
+        "in the project's folder: make setup && . .venv/bin/activate",
+    )
+_env_file = Path(".env")
+try:
+    if _env_file.is_file():
+        _env_file.read_text(encoding="utf-8")
+except UnicodeDecodeError:
+    _refuse(f"{_env_file.absolute()} cannot be read: it is not UTF-8", "save it as UTF-8; .env.example shows one")
+except OSError:
+    pass  # ``state.settings`` says which
 
 # Before Prefect is imported, and the only way that its client knows: on a terminal it would show a newcomer a notice
 # about its telemetry, and without a network it would wait for it. A person who set the variable keeps what was set.
@@ -34,5 +54,3 @@ logging.getLogger("noonmark").setLevel(logging.INFO)
 # Python looks for garbage after every 700 new objects, and importing Prefect makes a million that stay. Looking less
 # often takes a quarter off the start of every run. When it looks later on is said in ``flows.cli.garbage``.
 gc.set_threshold(1_000_000, 10, 10)
-
-open_closed_streams()

@@ -81,7 +81,8 @@ def parse_range(text: str) -> DayRange:
     for bound in bounds:
         if bound and not is_day(bound):
             raise ConfigurationError(
-                f"--days {text!r}: {bound!r} is not a day; expected a date such as 2013-01-31, or a number such as 12"
+                f"--days {text!r}: {bound!r} is not a day; expected a date such as 2013-01-31, or a number such as 12, "
+                "or a range such as 2013-01-01..2013-01-31"
             )
     start, end = (bound or None for bound in bounds)
     if start and end and (is_date(start) != is_date(end) or order(start) > order(end)):

@@ -105,9 +105,15 @@ def read_settings() -> Settings:
         suggestion = f"; did you mean {PREFIX}{near[0]}?" if near else f"; {expected}"
         raise ConfigurationError(f"{name} ({place}) is not a setting of Noonmark{suggestion}", hint=_CORRECT)
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
         raise ConfigurationError(_message(error), hint=_CORRECT) from None
+    if os.path.realpath(found.output) == os.path.realpath(found.input):
+        raise ConfigurationError(
+            f"NOONMARK_OUTPUT and NOONMARK_INPUT are both {found.output}; expected a folder for results alone",
+            hint=_CORRECT,
+        )
+    return found
 
 
 def is_shown(field: FieldInfo) -> bool:
@@ -127,8 +133,12 @@ def _env_file_names() -> dict[str, str]:
     """The names in ``.env``, and the line of each. Raises ConfigurationError where a line cannot be read."""
     try:
         text = ENV_FILE.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
+    except FileNotFoundError as error:
+        if not ENV_FILE.is_symlink():
+            return {}
+        raise ConfigurationError(
+            f"{ENV_FILE} cannot be read: it is a link, and {error.strerror}", hint="correct or remove it"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(
@@ -158,5 +168,6 @@ def _message(error: ValidationError) -> str:
         found = "" if name == "redis_url" else f"={scheme}{'://…' if separator else ''}"
         expected = _EXPECTED.get(name)
         why = f"expected {expected}" if expected else one["msg"].removeprefix("Value error, ")
+        why = why.removeprefix(f"{PREFIX}{name.upper()} ")
         wrong.append(f"{PREFIX}{name.upper()}{found}: {why}")
     return "; ".join(wrong)

@@ -138,7 +138,7 @@ def _problem_of_blocked(blocked: Blocked, *, declared: bool) -> Problem:
 
 def problem_of_output(output: Path) -> Problem:
     """There is no output, though it may only be unmounted or moved: then no day is new."""
-    detail = f"there is no output at {output} yet: mount it or correct NOONMARK_OUTPUT, or let a run create it"
+    detail = f"no output of Noonmark is at {output}: mount it or correct NOONMARK_OUTPUT, or let a run create a new one"
     return Problem("output", "", "", detail, DAILY)
 
 
@@ -191,7 +191,7 @@ def warnings_of(
                 f"source {name!r}: {path} is a broken link, and the files behind it are not seen",
                 f"fix or remove it, then: {DAILY}",
             )
-    for path in (path for path in strays if path.lower().endswith(".parquet")):
+    for path in (path for path in strays if "/" in path or path.lower().endswith(".parquet")):
         yield HealthWarning(
             f"{path} in the output is not Noonmark's, and readers of all Parquet files may count it",
             f"move it away, then: {HEALTH}",

@@ -85,11 +85,13 @@ def survey(
     accepted = read_accepted(root) if root else Accepted()
     for name, one, committed in vanished_sources(declared, listings, output):
         if name not in accepted.empty_sources:
+            place = why_unmatched(input_root, sources[name][0].template)
             raise Refused(
-                f"no file matches source {name!r} (below {input_root.path}), but {one.name} has {committed} "
-                "committed days: the input looks unmounted, moved or wrong",
+                f"no file matches source {name!r}: {place}; but {one.name} has {committed} committed days: the input "
+                "looks unmounted, moved or wrong",
                 command=ACCEPT,
-                hint=f"mount it or correct NOONMARK_INPUT; if the raw files are gone for good: {ACCEPT}",
+                hint="mount it, or correct NOONMARK_INPUT or the template; "
+                f"if the raw files are gone for good: {ACCEPT}",
             )
     if not input_root.is_open:
         require_input(asked, input_root.path, accepted.empty_sources)

@@ -25,6 +25,9 @@ from state.settings import Settings, read_settings
 
 BROKEN = 4
 
+_PREFECTS_OWN = ("prefect.flow_runs", "prefect.task_runs", "EventsWorker", "APILogWorker")
+"""The loggers of what its server shows, and of what reports at the end of a run that something is left to be sent."""
+
 Shown = TypeVar("Shown", bound=Report)
 
 
@@ -39,6 +42,8 @@ class Parser(argparse.ArgumentParser):
         found, unknown = self.parse_known_args(*arguments, **options)
         if unknown:
             word = unknown[0].partition("=")[0]
+            if not word.startswith("-"):
+                self.error(f"found {word!r}, expected an option before it; a list is written with commas: --days A,B")
             known = [
                 name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings
             ]
@@ -108,7 +113,10 @@ def _report_error(error: BaseException, prog: str, stdout: _Stdout) -> int:
         stdout.print_error(error.kind, error.message, command, hint)
         return error.exit_code
     if _raised_by_prefect(error):
-        hint = "start that server, or unset PREFECT_API_URL to use a temporary one"
+        hint = (
+            "check that PREFECT_API_URL is a server that runs, and ends in /api as http://HOST:4200/api does; "
+            "or unset it to use a temporary server"
+        )
         stdout.print_error("prefect", f"Prefect's server cannot be reached: {error}", None, hint)
     else:
         print_to_stderr("".join(traceback.format_exception(error)).rstrip())
@@ -196,7 +204,7 @@ def _log_to_stderr() -> None:
         return
     for console in logging.getLogger().handlers:
         console.setLevel(logging.WARNING)
-        console.addFilter(lambda record: not record.name.startswith(("prefect.flow_runs", "prefect.task_runs")))
+        console.addFilter(lambda record: not record.name.startswith(_PREFECTS_OWN))
     logger.propagate = False
     handler = _Stderr()
     handler.setFormatter(logging.Formatter("%(message)s"))

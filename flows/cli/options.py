@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Collection, Sequence
 
 from state.days import parse_range
-from state.errors import CHECK, DAILY, ConfigurationError
+from state.errors import ConfigurationError
 from state.planner.plan import Selection
 
 
@@ -28,12 +28,11 @@ def selection_of(
     for name in only:
         if name not in catalog:
             near = difflib.get_close_matches(name, list(catalog), 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; declared are {', '.join(sorted(catalog))}"
+            suggestion = f"; did you mean {near[0]}?" if near else f"; declared are {', '.join(sorted(catalog))}"
+            meant = dict.fromkeys(near[0] if one == name else one for one in only) if near else ("NAME",)
             raise ConfigurationError(
-                f"--only {name}: there is no such aggregation{hint}",
-                command=f"{DAILY} --only {','.join(near[0] if one == name else one for one in only)}"
-                if near
-                else CHECK,
+                f"--only {name}: there is no such aggregation{suggestion}",
+                hint=f"type the command again with --only {','.join(meant)}",
             )
     if force and not (days or only):
         raise ConfigurationError(
@@ -53,7 +52,10 @@ def selection_of(
 def _split(option: str, texts: Sequence[str]) -> list[str]:
     parts = [part.strip() for text in texts for part in text.split(",")]
     if not all(parts):
-        raise ConfigurationError(f"{option} {','.join(texts)!r} has nothing between two commas, or at an end")
+        found = ",".join(texts)
+        raise ConfigurationError(
+            f"{option} {found!r} {'lacks a value between commas or at an end' if found else 'is empty'}"
+        )
     return parts
 
 

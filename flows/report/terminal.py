@@ -125,7 +125,7 @@ def _table(first: str, *numbers: str) -> Table:
 
 def _show_plan(console: Console, report: PlanReport) -> None:
     items = report.plan.items
-    if not items:
+    if not (items or report.unmatched):
         console.print("[bold]Nothing to do[/]")
     if len(items) <= SHOWN_ITEMS:
         for one in items:

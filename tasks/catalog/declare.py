@@ -140,6 +140,11 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
         )
 
     def declare(function: Function) -> Function:
+        if earlier := _earlier(function):
+            raise DeclarationError(
+                f"two aggregations are called {function.__name__} ({earlier.place} and {_place(function)}), and the "
+                "second would take the place of the first; expected names that differ"
+            )
         if wrong := _wrong(function, sources, version):
             raise DeclarationError(f"aggregation {function.__name__} ({_place(function)}): {wrong}")
         pairs = zip(sources, _positional(function), strict=True)
@@ -150,6 +155,14 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
         return function
 
     return declare
+
+
+def _earlier(function: Callable[..., Any]) -> Aggregation | None:
+    """Another aggregation of this name in the module that is being imported. A reload, or a notebook, replaces them."""
+    module = sys.modules.get(function.__module__)
+    if not getattr(getattr(module, "__spec__", None), "_initializing", False):
+        return None
+    return declared(vars(module).get(function.__name__))
 
 
 def declared(value: object) -> Aggregation | None:
@@ -181,7 +194,8 @@ def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: o
     if len({source.template.kind for source in sources}) > 1:
         return f"{sources[0]} and another source number their days differently: dates with integers share no day"
     if len(parameters) != len(sources):
-        return f"it takes {len(parameters)} frames ({', '.join(parameters)}) and has {len(sources)} sources"
+        found = f"it takes {len(parameters)} frames ({', '.join(parameters)})"
+        return f"{found}, expected one parameter for each of its {len(sources)} sources"
     return None
 
 

@@ -21,32 +21,32 @@ def why_unmatched(root: InputRoot, template: Template) -> str:
     places: list[tuple[str, States]] = [("", template.matcher.begin)]
     parts = template.text.strip("/").split("/")
     for at, part in enumerate(parts):
+        folder = root.path / places[0][0]
         if part == "**":
-            return f"no file below {root.path / places[0][0]} matches {'/'.join(parts[at:])!r}"
-        names, deeper = _step(root, template, places)
+            return f"no file below {folder} matches {'/'.join(parts[at:])!r}"
+        try:
+            names, deeper = _step(root, template, places)
+        except OSError as error:
+            return f"{folder} cannot be listed: {error.strerror}"
         if not deeper:
-            return _told(root.path / places[0][0], part, names)
+            return _told(folder, part, names)
         places = deeper
     return f"{root.path / places[0][0]} matches, and is not of a valid day or not a regular file"
 
 
 def _step(
     root: InputRoot, template: Template, places: list[tuple[str, States]]
-) -> tuple[list[str] | None, list[tuple[str, States]]]:
-    """The names in the first folder, None where it cannot be listed, and what matches in all of them."""
-    first: list[str] | None = None
+) -> tuple[list[str], list[tuple[str, States]]]:
+    """The names in the first folder, and what matches in all of them. Raises OSError for the first."""
+    first: list[str] = []
     deeper = []
     for at, (path, states) in enumerate(places[:_FOLDERS]):
         try:
-            fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+            names = _names(root, path)
         except OSError:
+            if at == 0:
+                raise
             continue
-        try:
-            names = sorted(os.listdir(fd))
-        except OSError:
-            continue
-        finally:
-            os.close(fd)
         if at == 0:
             first = names
         reached = ((name, template.matcher.step(states, name)) for name in names)
@@ -54,9 +54,15 @@ def _step(
     return first, deeper
 
 
-def _told(folder: Path, part: str, names: list[str] | None) -> str:
-    if names is None:
-        return f"{folder} is not a folder that can be listed"
+def _names(root: InputRoot, path: str) -> list[str]:
+    fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root.fd)
+    try:
+        return sorted(os.listdir(fd))
+    finally:
+        os.close(fd)
+
+
+def _told(folder: Path, part: str, names: list[str]) -> str:
     if not names:
         return f"{folder} is empty, expected {part!r} there"
     if near := difflib.get_close_matches(part, names, 1):

@@ -211,7 +211,9 @@ def test_an_output_that_may_not_be_created_is_refused_before_its_days_are_called
     assert not project.output.exists()
     found = examined(project)
     assert kinds(found) == {"output", "new"}
-    assert found["problems"][0]["detail"].startswith(f"there is no output at {project.output} yet: mount it or correct")
+    assert found["problems"][0]["detail"].startswith(
+        f"no output of Noonmark is at {project.output}: mount it or correct"
+    )
 
 
 def test_a_person_reads_the_problems_with_their_commands(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

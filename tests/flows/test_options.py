@@ -77,9 +77,14 @@ def test_every_option_reaches_the_planner() -> None:
             ["--xyz"],
             "there is no option --xyz; expected one of -h, --help, --days, --only, --force, --limit, --newest-f",
         ),
-        (["2013-01-01"], "there is no option 2013-01-01; expected one of"),
-        (["--days", "2013-01-01,"], "--days '2013-01-01,' has nothing between two commas, or at an end"),
-        (["--only", ",delays_by_hour"], "--only ',delays_by_hour' has nothing between two commas, or at an end"),
+        (["2013-01-01"], "found '2013-01-01', expected an option before it; a list is written with commas: --days A,B"),
+        (["--days", "2013-01-01,"], "--days '2013-01-01,' lacks a value between commas or at an end"),
+        (["--only", ",delays_by_hour"], "--only ',delays_by_hour' lacks a value between commas or at an end"),
+        (["--days", ""], "--days '' is empty"),
+        (
+            ["--days", "1:2"],
+            "'1:2' is not a day; expected a date such as 2013-01-31, or a number such as 12, or a range",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_an_error(words: list[str], told: str) -> None:
@@ -88,6 +93,13 @@ def test_what_cannot_be_meant_is_an_error(words: list[str], told: str) -> None:
         parsed(*words)
     assert told in caught.value.message
     assert caught.value.exit_code == 2
+
+
+def test_the_advice_for_a_misspelt_name_leaves_the_other_options_alone() -> None:
+    """It names what is to be typed in the place of the names: as a whole command it could turn a look into a run."""
+    with pytest.raises(ConfigurationError) as caught:
+        parsed("--only", "delays_by_hour,delays_by_hours", "--days", "2013-01-01")
+    assert (caught.value.command, caught.value.hint) == (None, "type the command again with --only delays_by_hour")
 
 
 @pytest.mark.parametrize("words", [["--force", "--days", "2013-01-01"], ["--force", "--only", "delays_by_hour"]])

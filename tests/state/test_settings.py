@@ -160,6 +160,21 @@ def test_an_env_file_that_cannot_be_read_is_an_error(env_file: Path, text: str |
     assert "sesame" not in str(caught.value)
 
 
+def test_an_env_file_that_is_a_link_to_nowhere_is_an_error(env_file: Path, tmp_path: Path) -> None:
+    """The disk with the settings is not mounted, say: the defaults are not what was meant."""
+    env_file.symlink_to(tmp_path / "gone")
+    with pytest.raises(ConfigurationError, match="cannot be read: it is a link, and No such file"):
+        read_settings()
+
+
+def test_results_among_the_raw_files_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However the one folder is written."""
+    monkeypatch.setenv("NOONMARK_INPUT", str(tmp_path))
+    monkeypatch.setenv("NOONMARK_OUTPUT", f"{tmp_path}/./")
+    with pytest.raises(ConfigurationError, match=f"NOONMARK_OUTPUT and NOONMARK_INPUT are both {tmp_path}; expected"):
+        read_settings()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [

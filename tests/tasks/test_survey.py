@@ -288,7 +288,7 @@ def test_a_source_that_vanished_is_refused(house: House) -> None:
     assert "no file matches source 'sales/{day:int}/**/*.csv'" in caught.value.message
     assert "rows has 3 committed days" in caught.value.message
     assert caught.value.command == "python -m flows.repair --accept-output"
-    assert (caught.value.hint or "").startswith("mount it or correct NOONMARK_INPUT; ")
+    assert (caught.value.hint or "").startswith("mount it, or correct NOONMARK_INPUT or the template; ")
     write_accepted(house.root, Accepted(frozenset({"sales/{day:int}/**/*.csv"})))
     assert house.plan().statuses["rows"] == Counter(orphaned=3)
 

@@ -138,7 +138,7 @@ CASES = {
         ("--only total", "did you mean totals?"), "--only totals", arguments=("--only", "total")
     ),
     "an aggregation like none": Case(
-        ("--only weather", "declared are items_by_shop, totals"), "--dry-run", arguments=("--only", "weather")
+        ("--only weather", "declared are items_by_shop, totals"), "--only NAME", arguments=("--only", "weather")
     ),
     "a day of no calendar": Case(
         ("--days '2013-02-30'", "'2013-02-30' is not a day", "2013-01-31"), "--help", arguments=("--days", "2013-02-30")
@@ -161,7 +161,7 @@ CASES = {
     ),
     "an input root that vanished": Case(
         ("no file matches source 'sales/{day}/*.csv'", "10 committed days", "unmounted"),
-        "NOONMARK_INPUT; if the raw files are gone for good: python -m flows.repair --accept-output",
+        "NOONMARK_INPUT or the template; if the raw files are gone for good: python -m flows.repair --accept-output",
         code=3,
         kind="refused",
         harm=lambda project: shutil.rmtree(project.raw),

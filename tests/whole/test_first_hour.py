@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from state.errors import CHECK, HEALTH, REPAIR
-from tests.project import SHOPS, Finished, Project
-
-TYPO = SHOPS.replace('"sales/', '"sale/')
+from tests.project import CHECKOUT, SHOPS, Finished, Project
 
 
 def command(project: Project, flow: str, *words: str, **env: str) -> Finished:
@@ -108,6 +107,40 @@ def test_healthy_says_what_was_looked_at_and_what_was_not(project: Project) -> N
     ) in told
     deep = command(project, "repair", "--deep")
     assert "Read every byte of 20 results and of the input that is there for them\n" in deep.stdout
+
+
+def test_an_env_file_of_another_encoding_is_refused_before_prefect_reads_it(tmp_path: Path) -> None:
+    """PowerShell writes UTF-16; Prefect ended with a traceback, and with a code that means failed days."""
+    (tmp_path / ".env").write_bytes("NOONMARK_WORKERS=1\n".encode("utf-16"))
+    words = [sys.executable, "-m", "flows.daily", "--json"]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    ended = Finished(done.returncode, done.stdout, done.stderr)
+    message = f"{tmp_path}/.env cannot be read: it is not UTF-8"
+    assert ended.code == 2
+    assert ended.json["error"]["message"] == message
+    assert ended.stderr == f"noonmark: {message}\n  → save it as UTF-8; .env.example shows one\n"
+
+
+def test_two_aggregations_of_one_name_in_a_file_are_refused(project: Project) -> None:
+    """The second took the place of the first, and its results that of the right ones."""
+    project.declare(SHOPS + "\n\n" + SHOPS[SHOPS.index("@aggregation(sales, version=1)\ndef totals") :])
+    ended = command(project, "daily", "--dry-run")
+    assert ended.code == 2
+    first, step = ended.stderr.splitlines()
+    assert first.startswith("noonmark: two aggregations are called totals (shops.py:")
+    assert first.endswith("and the second would take the place of the first; expected names that differ")
+    assert step == f"  → {CHECK}"
+
+
+def test_a_word_behind_the_list_of_commands_is_no_run(project: Project) -> None:
+    """``python -m flows daily`` in a crontab computes nothing, and must not end well."""
+    words = [sys.executable, "-m", "flows", "daily"]
+    done = subprocess.run(words, cwd=project.checkout, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "noonmark: python -m flows takes no arguments, found 'daily'; the commands are\npython"
+    )
 
 
 def test_what_prefect_cannot_work_with_is_said_before_it_tries(project: Project, tmp_path: Path) -> None:

@@ -81,10 +81,16 @@ def test_what_was_not_declared_is_no_aggregation() -> None:
         (made(text="async def made({}):\n return"), "it is asynchronous or a generator; expected a plain function"),
         (made(text="def made({}):\n yield"), "it is asynchronous or a generator; expected a plain function"),
         (made(text="async def made({}):\n yield"), "it is asynchronous or a generator; expected a plain function"),
-        (made(takes=""), "it takes 0 frames () and has 1 sources"),
-        (made(takes="flights, weather"), "it takes 2 frames (flights, weather) and has 1 sources"),
-        (made(takes="*flights"), "it takes 0 frames () and has 1 sources"),
-        (made(takes="flights, *, weather"), "it takes 2 frames (flights, weather) and has 1 sources"),
+        (made(takes=""), "it takes 0 frames (), expected one parameter for each of its 1 sources"),
+        (
+            made(takes="flights, weather"),
+            "it takes 2 frames (flights, weather), expected one parameter for each of its 1 sources",
+        ),
+        (made(takes="*flights"), "it takes 0 frames (), expected one parameter for each of its 1 sources"),
+        (
+            made(takes="flights, *, weather"),
+            "it takes 2 frames (flights, weather), expected one parameter for each of its 1 sources",
+        ),
     ],
 )
 def test_a_function_that_cannot_be_meant(function: Callable[..., Any], told: str) -> None:

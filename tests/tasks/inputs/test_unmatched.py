@@ -18,7 +18,7 @@ CASES = [
     ("orders/{day}/order.json", "nothing in ROOT/orders/2024-01-05 matches 'order.json'; did you mean 'orders.json'?"),
     ("returns/{day}/*.csv", "ROOT/returns/2024-02-30/a.csv matches, and is not of a valid day or not a regular file"),
     ("empty/{day}.csv", "ROOT/empty is empty, expected '{day}.csv' there"),
-    ("notes.txt/{day}.csv", "ROOT/notes.txt is not a folder that can be listed"),
+    ("notes.txt/{day}.csv", "ROOT/notes.txt cannot be listed: Not a directory"),
     ("orders/**/{day}.csv", "no file below ROOT/orders matches '**/{day}.csv'"),
     ("order/**/{day}.csv", "nothing in ROOT matches 'order'; did you mean 'orders'?"),
 ]
@@ -54,3 +54,10 @@ def test_an_absolute_template_is_followed_from_the_root(root: Path) -> None:
     with InputRoot(root / "gone") as opened:
         told = why_unmatched(opened, Template.parse(f"{root}/order/{{day}}/*.json"))
     assert told == f"nothing in {root} matches 'order'; did you mean 'orders'?"
+
+
+def test_an_input_root_that_is_gone_is_said(root: Path) -> None:
+    """Its error is the reason."""
+    with InputRoot(root / "gone") as opened:
+        told = why_unmatched(opened, Template.parse("sales/{day}/*.csv"))
+    assert told == f"{root}/gone cannot be listed: No such file or directory"
