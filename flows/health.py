@@ -86,7 +86,7 @@ def _compare(
     remembered = found.output.reachable({**found.remembered, **undeclared})
     if problem := problem_of_index(index.reconcile(remembered, found.output.days, dry_run=True)):
         problems.append(problem)
-    return found.plan, problems, list(warnings_of(found.plan, found.broken, found.output.strays))
+    return found.plan, problems, list(warnings_of(found.plan, found.broken, found.output.foreign))
 
 
 def _act(_: argparse.Namespace, __: Settings) -> HealthReport:

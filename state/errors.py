@@ -5,6 +5,9 @@ Each has its exit code, so a command line only has to print it and exit.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 DAILY = "python -m flows.daily"
 REPAIR = "python -m flows.repair"
 HEALTH = "python -m flows.health"
@@ -70,6 +73,11 @@ class IndexUnavailable(NoonmarkError):
 
 class Interrupted(KeyboardInterrupt):
     """A signal that ends the run, raised in the main thread. What user code raises is never one."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was meant, as far as anybody can tell."""
+    return next(iter(difflib.get_close_matches(word, list(known), 1)), None)
 
 
 def next_steps(command: str | None, hint: str | None) -> list[str]:

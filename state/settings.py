@@ -5,7 +5,6 @@ An unknown name or an invalid value is an error, and never replaced by a default
 
 from __future__ import annotations
 
-import difflib
 import io
 import os
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from state.errors import ConfigurationError
+from state.errors import ConfigurationError, nearest
 from state.index.connection import Connection
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -100,9 +99,9 @@ def read_settings() -> Settings:
     """
     shown = [name.upper() for name, field in Settings.model_fields.items() if is_shown(field)]
     for name, place in _unknown():
-        near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), shown, 1)
+        near = nearest(name.upper().removeprefix(PREFIX), shown)
         expected = f"expected one of {', '.join(PREFIX + one for one in shown)}"
-        suggestion = f"; did you mean {PREFIX}{near[0]}?" if near else f"; {expected}"
+        suggestion = f"; did you mean {PREFIX}{near}?" if near else f"; {expected}"
         raise ConfigurationError(f"{name} ({place}) is not a setting of Noonmark{suggestion}", hint=_CORRECT)
     try:
         found = Settings()

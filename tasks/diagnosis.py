@@ -173,12 +173,9 @@ def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) ->
 
 
 def warnings_of(
-    plan: Plan, broken_links: Mapping[str, Sequence[str]], strays: Sequence[str]
+    plan: Plan, broken_links: Mapping[str, Sequence[str]], foreign: Sequence[str]
 ) -> Iterator[HealthWarning]:
-    """Code that changed without its version, broken links (by their source's template), and foreign files.
-
-    ``strays`` are paths of the output that are nobody's; those that readers of Parquet would count are told.
-    """
+    """Code that changed without its version, broken links (by their source's template), and foreign files."""
     for name, commits in plan.changed_code.items():
         days = f"{commits:,} day{'s' * (commits != 1)}"
         yield HealthWarning(
@@ -191,7 +188,7 @@ def warnings_of(
                 f"source {name!r}: {path} is a broken link, and the files behind it are not seen",
                 f"fix or remove it, then: {DAILY}",
             )
-    for path in (path for path in strays if "/" in path or path.lower().endswith(".parquet")):
+    for path in foreign:
         yield HealthWarning(
             f"{path} in the output is not Noonmark's, and readers of all Parquet files may count it",
             f"move it away, then: {HEALTH}",

@@ -128,11 +128,12 @@ def survey(
 
 def _require_known_day(declared: Sequence[Declared], facts: Facts, selection: Selection) -> None:
     """Raise ConfigurationError where nothing is known of any selected day; a range without one is only logged."""
-    known = sorted(known_days(declared, facts), key=order) if selection.days else []
+    known = known_days(declared, facts) if selection.days else ()
     if not known:
         return
     idle = [asked for asked in selection.days if not any(day in asked for day in known)]
-    told = f"--days {','.join(map(str, idle))} holds no known day; there are {len(known):,}, {known[0]} to {known[-1]}"
+    first, last = min(known, key=order), max(known, key=order)
+    told = f"--days {','.join(map(str, idle))} holds no known day; there are {len(known):,}, {first} to {last}"
     if len(idle) == len(selection.days):
         raise ConfigurationError(told, command=CHECK)
     if idle:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import difflib
 import faulthandler
 import gc
 import json
@@ -20,7 +19,7 @@ from flows.cli.signals import Termination, exit_with, install_handlers, requeste
 from flows.cli.streams import STDERR, print_to_stderr, redirect_to_null, reserve_stdout
 from flows.report.finish import ProblemsRemain
 from flows.report.models import Report
-from state.errors import ConfigurationError, NoonmarkError, StorageError, next_steps
+from state.errors import ConfigurationError, NoonmarkError, StorageError, nearest, next_steps
 from state.settings import Settings, read_settings
 
 BROKEN = 4
@@ -47,8 +46,8 @@ class Parser(argparse.ArgumentParser):
             known = [
                 name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings
             ]
-            near = difflib.get_close_matches(word, known, 1)
-            suggestion = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            near = nearest(word, known)
+            suggestion = f"did you mean {near}?" if near else f"expected one of {', '.join(known)}"
             self.error(f"there is no option {word}; {suggestion}")
         return found
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Collection, Sequence
 
 from state.days import parse_range
-from state.errors import ConfigurationError
+from state.errors import ConfigurationError, nearest
 from state.planner.plan import Selection
 
 
@@ -27,9 +26,9 @@ def selection_of(
     days, only = _split("--days", days or ()), _split("--only", only or ())
     for name in only:
         if name not in catalog:
-            near = difflib.get_close_matches(name, list(catalog), 1)
-            suggestion = f"; did you mean {near[0]}?" if near else f"; declared are {', '.join(sorted(catalog))}"
-            meant = dict.fromkeys(near[0] if one == name else one for one in only) if near else ("NAME",)
+            near = nearest(name, catalog)
+            suggestion = f"; did you mean {near}?" if near else f"; declared are {', '.join(sorted(catalog))}"
+            meant = dict.fromkeys(near if one == name else one for one in only) if near else ("NAME",)
             raise ConfigurationError(
                 f"--only {name}: there is no such aggregation{suggestion}",
                 hint=f"type the command again with --only {','.join(meant)}",

@@ -56,9 +56,7 @@ class DailyReport:
     left: int = 0
 
     @classmethod
-    def of(
-        cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float, unmatched: Mapping[str, str] | None = None
-    ) -> DailyReport:
+    def of(cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float, unmatched: Mapping[str, str]) -> DailyReport:
         """Everything that was planned, and everything that was not."""
         committed: list[Committed] = []
         failed = [Failed(one.aggregation, one.day, one.kind, one.why) for one in plan.blocked]
@@ -71,7 +69,7 @@ class DailyReport:
                     failed.append(outcome)
                 case Skipped():
                     skipped[outcome.status] += 1
-        return cls(tuple(committed), tuple(failed), skipped, seconds, unmatched or {}, plan.gaps, plan.left)
+        return cls(tuple(committed), tuple(failed), skipped, seconds, unmatched, plan.gaps, plan.left)
 
     def failure(self) -> str | None:
         """Which results failed, and which sources match no file."""
@@ -90,9 +88,7 @@ class DailyReport:
             "failed": [asdict(one) for one in self.failed],
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
-            **_unmatched(self.unmatched),
-            **_gaps(self.gaps),
-            **_left(self.left),
+            **_if_any(unmatched=_unmatched(self.unmatched), without_input=_ranges(self.gaps), left=self.left),
         }
 
 
@@ -117,10 +113,8 @@ class PlanReport:
         return {
             "plan": items,
             "counts": dict(self.plan.counts()),
-            **_unread(self.unread),
-            **_unmatched(self.unmatched),
-            **_gaps(self.plan.gaps),
-            **_left(self.plan.left),
+            **_if_any(index="unread" if self.unread else "", unmatched=_unmatched(self.unmatched)),
+            **_if_any(without_input=_ranges(self.plan.gaps), left=self.plan.left),
         }
 
 
@@ -167,7 +161,7 @@ class RepairReport:
             found |= {name: some if isinstance(some, int) else list(some) for name, some in asdict(self.deep).items()}
         if self.deep or self.unreachable:
             found["unreadable"] = [asdict(one) for one in self.unreadable]
-        found |= _unread(self.unread)
+        found |= _if_any(index="unread" if self.unread else "")
         return found | ({"accepted": _accepted(self.accepted)} if self.accepted else {})
 
 
@@ -221,7 +215,7 @@ class HealthReport:
             "counts": {name: dict(counts) for name, counts in self.counts.items()},
             "warnings": [asdict(one) for one in self.warnings],
             "redis": self.redis.to_json(),
-            **_gaps(self.gaps),
+            **_if_any(without_input=_ranges(self.gaps)),
         }
 
 
@@ -231,20 +225,17 @@ def told_unmatched(one: tuple[str, str]) -> str:
     return f"no file matches source {source!r}: {why}"
 
 
-def _unmatched(unmatched: Mapping[str, str]) -> dict[str, Any]:
-    return {"unmatched": [{"source": source, "why": why} for source, why in unmatched.items()]} if unmatched else {}
+def _if_any(**fields: Any) -> dict[str, Any]:
+    """The fields that hold anything."""
+    return {name: value for name, value in fields.items() if value}
 
 
-def _gaps(gaps: Gaps) -> dict[str, Any]:
-    return {"without_input": {name: [str(gap) for gap in some] for name, some in gaps.items()}} if gaps else {}
+def _unmatched(unmatched: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"source": source, "why": why} for source, why in unmatched.items()]
 
 
-def _left(left: int) -> dict[str, int]:
-    return {"left": left} if left else {}
-
-
-def _unread(unread: bool) -> dict[str, str]:
-    return {"index": "unread"} if unread else {}
+def _ranges(gaps: Gaps) -> dict[str, list[str]]:
+    return {name: [str(gap) for gap in some] for name, some in gaps.items()}
 
 
 def _accepted(accepted: Accepted) -> dict[str, Any]:

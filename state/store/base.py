@@ -114,6 +114,11 @@ class Output:
     footers: FooterCache | None = None
     blocked: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def foreign(self) -> list[str]:
+        """The strays that a reader of the output's folder may count among the results."""
+        return [path for path in self.strays if "/" in path or path.lower().endswith(".parquet")]
+
     def blocked_among(self, names: Iterable[str]) -> list[tuple[str, str]]:
         """Those of these aggregations whose folder cannot be entered, and what stands in its place."""
         return [(name, self.blocked[name]) for name in names if name in self.blocked]

@@ -6,7 +6,6 @@ is found before the first file is read.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from state.errors import nearest
 from tasks.catalog.local_files import scan_files
 from tasks.catalog.unpacking import Unpack, unpack_parquet, unpack_text, whole_text
 
@@ -53,8 +53,8 @@ class Format:
             if name in self.fixed:
                 return f"option {name!r} is Noonmark's to set ({self.fixed[name]!r})"
             if name not in self.options:
-                near = difflib.get_close_matches(name, sorted(self.options), 1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                near = nearest(name, sorted(self.options))
+                hint = f"; did you mean {near!r}?" if near else ""
                 return f"polars.{self.scan.__name__} has no option {name!r}{hint}"
         return None
 

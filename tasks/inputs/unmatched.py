@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
+from state.errors import nearest
 from state.inputs.root import InputRoot
 from tasks.catalog.matcher import States
 from tasks.catalog.template import Template
@@ -65,7 +65,7 @@ def _names(root: InputRoot, path: str) -> list[str]:
 def _told(folder: Path, part: str, names: list[str]) -> str:
     if not names:
         return f"{folder} is empty, expected {part!r} there"
-    if near := difflib.get_close_matches(part, names, 1):
-        return f"nothing in {folder} matches {part!r}; did you mean {near[0]!r}?"
+    if near := nearest(part, names):
+        return f"nothing in {folder} matches {part!r}; did you mean {near!r}?"
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     return f"nothing in {folder} matches {part!r}; it holds {', '.join(map(repr, names[:_SHOWN]))}{more}"

@@ -10,21 +10,8 @@ from pathlib import Path
 import pytest
 
 from state.errors import CHECK, HEALTH, REPAIR
+from tests.flows.test_health import command
 from tests.project import CHECKOUT, SHOPS, Finished, Project
-
-
-def command(project: Project, flow: str, *words: str, **env: str) -> Finished:
-    """One command of the project, as a person types it."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"flows.{flow}", *words],
-        cwd=project.checkout,
-        env=project.environment(**env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("words", [(), ("--dry-run",)], ids=["run", "dry run"])
@@ -38,16 +25,16 @@ def test_a_template_that_matches_nothing_is_named_with_the_nearest_name(
     )
     project.declare(SHOPS + "\n\n" + other + "    return returns\n")
     (project.raw / "returns").mkdir()
-    ended = command(project, "daily", *words)
+    ended = command(project, "daily", *words).finish()
     reason = f"nothing in {project.raw} matches 'return'; did you mean 'returns'?"
     why = f"no file matches source 'return/{{day}}/*.csv': {reason}"
     assert ended.code == 1, ended.stderr
     assert f"{why}\nCorrect the template, or bring the files, and look again: {CHECK}\n" in ended.stdout
     assert "Nothing to do" not in ended.stdout
     assert len(project.results()) == (0 if words else 2), "the others go on"
-    told = command(project, "daily", "--json", *words).json
+    told = command(project, "daily", "--json", *words).finish().json
     assert told["unmatched"] == [{"source": "return/{day}/*.csv", "why": reason}]
-    health = command(project, "health")
+    health = command(project, "health").finish()
     assert health.code == 1
     assert f"  unmatched: {why}\n    → {CHECK}\n" in health.stdout
 
@@ -55,7 +42,7 @@ def test_a_template_that_matches_nothing_is_named_with_the_nearest_name(
 def test_days_that_nobody_knows_are_no_success(project: Project) -> None:
     """``20130102`` is a number to the planner, and 2030 lies in the future: exit 2, with the days that there are."""
     for days in ("20130102", "2030-01-01.."):
-        ended = command(project, "daily", "--days", days)
+        ended = command(project, "daily", "--days", days).finish()
         assert ended.code == 2
         assert ended.stdout == ""
         assert ended.stderr == (
@@ -67,7 +54,7 @@ def test_what_almost_matches_is_counted_and_named(project: Project) -> None:
     """A day without its zeros and a suffix in capitals are read by nobody, and said."""
     (project.raw / "sales/2024-1-11").mkdir()
     (project.raw / "sales/2024-01-01/more.CSV").touch()
-    ended = command(project, "daily", "--dry-run")
+    ended = command(project, "daily", "--dry-run").finish()
     assert ended.code == 0
     assert ended.stderr.splitlines()[0] == (
         "source 'sales/{day}/*.csv': 2 paths are ignored (not a valid day, not a regular file, or a name that only "
@@ -79,14 +66,14 @@ def test_days_without_input_and_days_that_a_limit_left_are_named(project: Projec
     """By their dates, and not as a number alone."""
     project.sell("2024-01-13", [("north", 1)])
     project.sell("2024-01-15", [("north", 1)])
-    ended = command(project, "daily", "--limit", "1")
+    ended = command(project, "daily", "--limit", "1").finish()
     assert ended.code == 0, ended.stderr
     gap = "2024-01-11..2024-01-12, 2024-01-14"
     assert ended.stdout.count(f"Not computed: 6 without input ({gap})\n--limit left 1 day to later runs\n") == 1
-    found = command(project, "daily", "--limit", "1", "--json").json
+    found = command(project, "daily", "--limit", "1", "--json").finish().json
     assert found["without_input"] == dict.fromkeys(("items_by_shop", "totals"), gap.split(", "))
     assert "left" not in found
-    health = command(project, "health")
+    health = command(project, "health").finish()
     assert health.code == 0, health.stdout
     assert f"Without input: {gap}\n" in health.stdout
 
@@ -94,7 +81,7 @@ def test_days_without_input_and_days_that_a_limit_left_are_named(project: Projec
 def test_healthy_says_what_was_looked_at_and_what_was_not(project: Project) -> None:
     """Bytes that nobody read, an index that was not compared, and a file that readers may count."""
     (project.output / "copy.parquet").touch()
-    told = command(project, "health").stdout
+    told = command(project, "health").finish().stdout
     assert "Healthy: the output agrees with the input; no index was compared\n" in told
     assert (
         "Compared: names, sizes and times of the input, and the footer of each result. Not read: the bytes of both"
@@ -105,7 +92,7 @@ def test_healthy_says_what_was_looked_at_and_what_was_not(project: Project) -> N
         "Warning: copy.parquet in the output is not Noonmark's, and readers of all Parquet files may count it\n"
         f"    → move it away, then: {HEALTH}\n"
     ) in told
-    deep = command(project, "repair", "--deep")
+    deep = command(project, "repair", "--deep").finish()
     assert "Read every byte of 20 results and of the input that is there for them\n" in deep.stdout
 
 
@@ -125,7 +112,7 @@ def test_an_env_file_of_another_encoding_is_refused_before_prefect_reads_it(tmp_
 def test_two_aggregations_of_one_name_in_a_file_are_refused(project: Project) -> None:
     """The second took the place of the first, and its results that of the right ones."""
     project.declare(SHOPS + "\n\n" + SHOPS[SHOPS.index("@aggregation(sales, version=1)\ndef totals") :])
-    ended = command(project, "daily", "--dry-run")
+    ended = command(project, "daily", "--dry-run").finish()
     assert ended.code == 2
     first, step = ended.stderr.splitlines()
     assert first.startswith("noonmark: two aggregations are called totals (shops.py:")
@@ -145,14 +132,15 @@ def test_a_word_behind_the_list_of_commands_is_no_run(project: Project) -> None:
 
 def test_what_prefect_cannot_work_with_is_said_before_it_tries(project: Project, tmp_path: Path) -> None:
     """Its client took a word for a URL, and its server tried for five minutes to open a database."""
-    ended = command(project, "daily", PREFECT_API_URL="me:hush@nonsense")
+    ended = command(project, "daily", env={"PREFECT_API_URL": "me:hush@nonsense"}).finish()
     assert ended.code == 2
     assert ended.stderr == (
         "noonmark: PREFECT_API_URL=nonsense is not a URL; expected http://HOST:4200/api\n"
         "  → start that server and correct PREFECT_API_URL, or unset it to use a temporary one\n"
     )
     (tmp_path / "file").touch()
-    ended = command(project, "daily", "--json", PREFECT_API_URL="", PREFECT_HOME=str(tmp_path / "file/prefect"))
+    env = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "file/prefect")}
+    ended = command(project, "daily", "--json", env=env).finish()
     assert ended.code == 2
     assert ended.json["error"] == {
         "kind": "configuration",

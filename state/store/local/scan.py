@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from state.errors import StorageError
 from state.filesystem.durable import status_of
 from state.filesystem.folder import Folder, InTheWay
-from state.filesystem.hiding import hide_below, is_visible, visible_below
+from state.filesystem.hiding import hide_below, visible_below
 from state.partition import Partition, is_aggregation_name
 from state.result import classify, verify
 from state.result.classify import Commit, Damaged, Found, Unreadable
@@ -76,7 +76,7 @@ class LocalScan(LocalNotes):
 
     def foreign_files(self, output: Output) -> list[str]:
         """As ``Store.foreign_files``, with a listing for each day."""
-        found = [*self.visible_own_files(), *(path for path in output.strays if "/" in path or is_visible(path))]
+        found = [*self.visible_own_files(), *output.foreign]
         for aggregation in output.days:
             for day, real in _days(self.folder, aggregation, []):
                 folder = layout.day_folder(aggregation, day)

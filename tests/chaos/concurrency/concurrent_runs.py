@@ -7,7 +7,7 @@ not replace the newer result by its older one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -156,16 +156,12 @@ def replay(variant: str, call_name: str, nth: int, workdir: Path, *, with_redis:
         return _ConcurrentRuns(built, 0, workdir, (), [], []).stop(chosen, Point(call_name, nth))
 
 
-_REPUBLISHED = {"variants": ("deleted and published again",), "with_redis": False}
-_HANGING = {"races": ("hanging_holder",), "variants": ("input changed",)}
+_REPUBLISHED: dict[str, Any] = {"variants": ("deleted and published again",), "with_redis": False}
+_HANGING: dict[str, Any] = {"races": ("hanging_holder",), "variants": ("input changed",)}
 
 
-def _hunt(**options: Any) -> Hunt:
-    return Hunt(1_000, 400, tests_options=options, slow=True)
-
-
-def _short(trials: int, options: Mapping[str, Any], *, slow: bool = True) -> Hunt:
-    return Hunt(1_000, trials, tests_options=options, slow=slow)
+def _hunt(short: int = 400, *, slow: bool = True, **options: Any) -> Hunt:
+    return Hunt(1_000, short, tests_options=options, slow=slow)
 
 
 CAMPAIGN = Campaign(
@@ -181,23 +177,23 @@ CAMPAIGN = Campaign(
         "without redis": Short(27, at_least=13, options={"with_redis": False}, slow=True),
     },
     mutants={
-        "number-only token": _short(150, _REPUBLISHED),
+        "number-only token": _hunt(150, **_REPUBLISHED),
         "no high-water mark": _hunt(variants=("published and deleted",), with_redis=False),
-        "no lock": _short(150, _REPUBLISHED, slow=False),
+        "no lock": _hunt(150, slow=False, **_REPUBLISHED),
         "lockf": _hunt(**_REPUBLISHED),
         "unlinked lock file": _hunt(**_REPUBLISHED),
         "deadline frees the lock": _hunt(**_REPUBLISHED),
         "unconditional publish": _hunt(**_REPUBLISHED),
         "token read after the input": _hunt(variants=("input changed",), with_redis=False),
-        'version "differs"': _short(150, _REPUBLISHED),
+        'version "differs"': _hunt(150, **_REPUBLISHED),
         "set-aside without re-check": _hunt(variants=("damage repaired",), with_redis=False),
         "deep set-aside without re-check": _hunt(variants=("deep check stopped",), with_redis=False),
         "temporary file not exclusive": _hunt(),
         "marker overwritten": _hunt(variants=("first runs at once",), with_redis=False),
         "no second decision under the lease": _hunt(),
         "lease released without token": _hunt(variants=("input changed",)),
-        "hanging holder waited for": _short(1, _HANGING),
-        "renewal without progress": _short(1, _HANGING),
+        "hanging holder waited for": _hunt(1, **_HANGING),
+        "renewal without progress": _hunt(1, **_HANGING),
         "index set without compare": _hunt(),
     },
     waits=True,
