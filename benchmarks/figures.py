@@ -100,7 +100,7 @@ SMALL = Sizes(days=20, peer_days=20, flights=5, commits=(5, 20, 60), rows=(100_0
 class Bench:
     """What every benchmark is given: the work folder, how often to run, how much there is, and how many threads.
 
-    Without ``api_url``, each run of Noonmark starts a temporary Prefect server.
+    Without ``api_url``, each run of Noonmark that computes starts a temporary Prefect server.
     """
 
     work: Path

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import state.clock  # noqa: F401 first of all: it notes when the command began
 from flows.cli.streams import open_closed_streams
 
 open_closed_streams()

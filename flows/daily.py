@@ -5,18 +5,28 @@
 
 from __future__ import annotations
 
-import argparse
-from contextlib import nullcontext
+import sys
+
+if __name__ == "__main__" and not __package__:  # started as a file, it finds none of the modules below
+    step = "in the project's folder: python -m flows.daily"
+    step = "in the project's folder: python -m flows.daily"
+    print(f"noonmark: flows/daily.py is not a script\n  → {step}", file=sys.stderr)
+    sys.exit(2)
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
 
 from prefect import flow
-from pydantic import Field
 
-from flows.cli.command import Parser, run_command
+from flows.cli.arguments import CommandLine, FromOne, Hidden
+from flows.cli.command import run_command
 from flows.cli.garbage import collecting
-from flows.cli.options import add_selection, selection_of
-from flows.cli.prefect_server import prefect_server
+from flows.cli.options import selection_of
+from flows.cli.prefect_server import is_configured, temporary_server
 from flows.opening import opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
 from flows.report.log import log, log_blocked, log_plan
@@ -24,42 +34,54 @@ from flows.report.models import DailyReport, PlanReport
 from flows.report.progress import shown_progress
 from flows.report.terminal import show_daily
 from state import clock
-from state.errors import ConfigurationError
+from state.index.best_effort import BestEffortIndex
 from state.inputs.root import InputRoot
 from state.planner.plan import Selection
 from state.result.schemas import Schemas
 from state.settings import Settings, read_settings
 from state.store.accepted import revoke_accepted
+from state.store.base import Store
 from tasks.catalog.load import Catalog, load
 from tasks.compute.context import AdaptiveBatchSize, RunContext
 from tasks.compute.failing import forget_recovered, record_deaths, show_failures
+from tasks.compute.outcomes import Outcome
 from tasks.compute.runner import compute_all
-from tasks.survey import remember_digests, remember_footers, survey
+from tasks.survey import Survey, remember_digests, remember_footers, survey
+
+_planned: ContextVar[PlannedRun | None] = ContextVar("planned", default=None)
+"""The run that a command has planned before it called the flow."""
 
 
 @flow(name="daily", description="Compute and commit the days whose aggregates are missing, stale or damaged.")
 def daily(
+    *,
     days: list[str] | None = None,
     only: list[str] | None = None,
     force: bool = False,
-    limit: Annotated[int, Field(ge=1)] | None = None,
+    limit: FromOne | None = None,
     newest_first: bool = False,
-    workers: Annotated[int, Field(ge=1)] | None = None,
-    retry_quarantined: bool = False,  # noqa: ARG001 accepted, and without effect yet
+    workers: FromOne | None = None,
+    retry_quarantined: Annotated[bool, Hidden] = False,  # noqa: ARG001 accepted, and without effect yet
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Find the days to compute, compute them, commit each. Returns what `--json` prints.
+    """Find the days whose aggregates are missing, stale or damaged, compute them, and commit each.
 
     Args:
-        days: Narrow the run to ranges such as 2013-01-01..2013-01-31, 2013-01-01, 2013-06-01.. or ..12.
-        only: Narrow the run to these aggregations.
+        days: Only these days: 2013-01-31, 2013-01-01..2013-01-31, 2013-06-01.. or ..2012-12-31. Repeat it, or separate
+            several by commas.
+        only: Only these aggregations. Repeat it, or separate several by commas.
         force: Compute the selected days even where nothing changed; needs days or only.
-        limit: At most this many days.
+        limit: Compute at most this many days.
         newest_first: Begin with the newest day.
-        workers: Days computed at once; by default NOONMARK_WORKERS.
+        workers: How many days are computed at once; by default NOONMARK_WORKERS.
         retry_quarantined: Has no effect yet.
         dry_run: Return the plan and do nothing.
+
+    Returns:
+        What `--json` prints.
     """
+    if ready := _planned.get():
+        return finish(ready.compute())
     settings = read_settings()
     catalog = load(settings.aggregations)
     selection = selection_of(catalog, days=days, only=only, force=force, limit=limit, newest_first=newest_first)
@@ -70,6 +92,53 @@ def daily(
 
 def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int) -> DailyReport:
     """One whole run, inside a flow run. Raises Refused, StorageError."""
+    with planned(settings, catalog, selection, workers) as ready:
+        return ready.compute()
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run whose plan is made and whose index is repaired. It is computed once, as long as what it opened is open."""
+
+    settings: Settings
+    catalog: Catalog
+    root: Store
+    raw: InputRoot
+    index: BestEffortIndex
+    found: Survey
+    workers: int
+    planning_seconds: float
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is to be computed."""
+        return bool(self.found.plan.items)
+
+    def compute(self) -> DailyReport:
+        """Compute and commit what is planned, inside a flow run where that is anything. Raises StorageError."""
+        began = clock.monotonic()
+        plan, root = self.found.plan, self.root
+        outcomes: list[Outcome] = []
+        if self.has_work:
+            with shown_progress(plan.items) as observer, root.run_note() as note, collecting():
+                context = RunContext(
+                    *(self.catalog, self.raw, root, AdaptiveBatchSize(self.workers), observer),
+                    schemas=Schemas(self.found.output.days),
+                    broken_links=self.found.broken,
+                    note=note,
+                    module=self.settings.aggregations,
+                )
+                outcomes = compute_all(context, self.index, plan.items, self.workers)
+        show_failures(root, self.index, plan.items, plan.recovered)
+        # What others renamed they may not have lived to flush, and this run is about to call it done.
+        root.sync()
+        seconds = self.planning_seconds + clock.monotonic() - began
+        return DailyReport.of(plan, outcomes, seconds, self.found.unmatched)
+
+
+@contextmanager
+def planned(settings: Settings, catalog: Catalog, selection: Selection, workers: int) -> Iterator[PlannedRun]:
+    """Survey input and output, plan, and repair the index. Raises Refused, StorageError."""
     began = clock.monotonic()
     with (
         opened_index(settings) as index,
@@ -85,19 +154,7 @@ def run(settings: Settings, catalog: Catalog, selection: Selection, workers: int
         revoke_accepted(root, found.outdated)
         root.remove_stale()
         forget_recovered(root, found.plan.recovered)
-        with shown_progress(found.plan.items) as observer, root.run_note() as note, collecting():
-            context = RunContext(
-                *(catalog, raw, root, AdaptiveBatchSize(workers), observer),
-                schemas=Schemas(found.output.days),
-                broken_links=found.broken,
-                note=note,
-                module=settings.aggregations,
-            )
-            outcomes = compute_all(context, index, found.plan.items, workers)
-        show_failures(root, index, found.plan.items, found.plan.recovered)
-        # What others renamed they may not have lived to flush, and this run is about to call it done.
-        root.sync()
-    return DailyReport.of(found.plan, outcomes, clock.monotonic() - began, found.unmatched)
+        yield PlannedRun(settings, catalog, root, raw, index, found, workers, clock.monotonic() - began)
 
 
 def preview(settings: Settings, catalog: Catalog, selection: Selection) -> PlanReport:
@@ -112,26 +169,34 @@ def preview(settings: Settings, catalog: Catalog, selection: Selection) -> PlanR
         return PlanReport(found.plan, bool(index.unavailable_reason), found.unmatched)
 
 
-def _act(options: argparse.Namespace, settings: Settings) -> DailyReport | PlanReport:
+def _act(given: Mapping[str, Any], settings: Settings) -> DailyReport | PlanReport:
+    asked = dict(given)
+    dry_run = asked.pop("dry_run", False)
+    narrowed = {name: asked[name] for name in ("days", "only", "force", "limit", "newest_first") if name in asked}
     catalog = load(settings.aggregations)
-    asked = {name: getattr(options, name) for name in ("days", "only", "force", "limit", "newest_first")}
-    selection = selection_of(catalog, **asked)
-    if options.workers is not None and options.workers < 1:
-        raise ConfigurationError(f"--workers {options.workers}: expected a number from 1")
-    if options.dry_run:
+    selection = selection_of(catalog, **narrowed)
+    if dry_run:
         return preview(settings, catalog, selection)
-    with prefect_server():
-        return report_of(partial(daily, **asked, workers=options.workers), DailyReport)
+    if is_configured():
+        return report_of(partial(daily, **asked), DailyReport)
+    with planned(settings, catalog, selection, asked.get("workers") or settings.workers) as ready:
+        if not ready.has_work:
+            return ready.compute()
+        began = clock.monotonic()
+        token = _planned.set(ready)
+        try:
+            with temporary_server():
+                report = report_of(partial(daily, **asked), DailyReport)
+        finally:
+            _planned.reset(token)
+        waited = clock.monotonic() - began - (report.seconds - ready.planning_seconds)
+        return replace(report, server_seconds=waited)
 
 
 def main() -> None:
     """The command line."""
-    parser = Parser(prog="python -m flows.daily", description="Compute and commit the days that need it.")
-    add_selection(parser)
-    parser.add_argument("--workers", type=int, metavar="N", help="days computed at once (default: NOONMARK_WORKERS)")
-    parser.add_argument("--retry-quarantined", action="store_true", help=argparse.SUPPRESS)  # accepted, without effect
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
-    run_command(parser, _act, show_daily)
+    examples = ("", "--dry-run", "--limit 3 --newest-first", "--days 2013-01-01..2013-01-31 --only NAME --force")
+    run_command(CommandLine("python -m flows.daily", daily.fn, examples), _act, show_daily)
 
 
 if __name__ == "__main__":

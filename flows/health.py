@@ -5,14 +5,22 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
+
+if __name__ == "__main__" and not __package__:  # started as a file, it finds none of the modules below
+    step = "in the project's folder: python -m flows.health"
+    print(f"noonmark: flows/health.py is not a script\n  → {step}", file=sys.stderr)
+    sys.exit(2)
+
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
 from prefect import flow
 
-from flows.cli.command import Parser, run_command
-from flows.cli.prefect_server import prefect_server
+from flows.cli.arguments import CommandLine
+from flows.cli.command import run_command
+from flows.cli.prefect_server import is_configured
 from flows.opening import opened_index, seen_root
 from flows.report.finish import finish, report_of
 from flows.report.models import HealthReport, RedisReport
@@ -44,7 +52,11 @@ from tasks.survey import survey
 
 @flow(name="health", description="Compare input, output and index, and name what is wrong. Writes nothing.")
 def health() -> dict[str, Any]:
-    """Compare everything and change nothing. Returns what `--json` prints."""
+    """Compare input, output and index, and name what is wrong with the command that fixes it. Writes nothing.
+
+    Returns:
+        What `--json` prints.
+    """
     settings = read_settings()
     return finish(check_health(settings, load(settings.aggregations)))
 
@@ -89,15 +101,15 @@ def _compare(
     return found.plan, problems, list(warnings_of(found.plan, found.broken, found.output.foreign))
 
 
-def _act(_: argparse.Namespace, __: Settings) -> HealthReport:
-    with prefect_server():
+def _act(_: Mapping[str, Any], settings: Settings) -> HealthReport:
+    if is_configured():
         return report_of(health, HealthReport)
+    return check_health(settings, load(settings.aggregations))
 
 
 def main() -> None:
     """The command line."""
-    parser = Parser(prog="python -m flows.health", description="Name what is wrong, and the command that fixes it.")
-    run_command(parser, _act, show_health)
+    run_command(CommandLine("python -m flows.health", health.fn, ("", "--json")), _act, show_health)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,23 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
+
+if __name__ == "__main__" and not __package__:  # started as a file, it finds none of the modules below
+    step = "in the project's folder: python -m flows.repair"
+    print(f"noonmark: flows/repair.py is not a script\n  → {step}", file=sys.stderr)
+    sys.exit(2)
+
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from prefect import flow
 
-from flows.cli.command import Parser, run_command
+from flows.cli.arguments import CommandLine
+from flows.cli.command import run_command
 from flows.cli.garbage import collecting
-from flows.cli.prefect_server import prefect_server
+from flows.cli.prefect_server import is_configured
 from flows.opening import opened_index, opened_root, seen_root
 from flows.report.finish import finish, report_of
 from flows.report.log import log
@@ -35,13 +43,16 @@ from tasks.survey import remember_footers
 
 
 @flow(name="repair", description="Make the index equal to the output; with deep, check every byte of every result.")
-def repair(deep: bool = False, accept_output: bool = False, dry_run: bool = False) -> dict[str, Any]:
-    """Repair the index from the output. Returns what `--json` prints.
+def repair(*, deep: bool = False, accept_output: bool = False, dry_run: bool = False) -> dict[str, Any]:
+    """Make the Redis index equal to the output; with deep, check every byte of every result.
 
     Args:
         deep: Check every byte of every result and of every input, and set damaged results aside.
         accept_output: Accept the output and the input as they are now, and bind the index to this output.
         dry_run: Report what would be done and do nothing.
+
+    Returns:
+        What `--json` prints.
     """
     settings = read_settings()
     return finish(
@@ -101,21 +112,17 @@ def _accept(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> Acc
     return accepted
 
 
-def _act(options: argparse.Namespace, _: Settings) -> RepairReport:
-    asked = {"deep": options.deep, "accept_output": options.accept_output, "dry_run": options.dry_run}
-    with prefect_server():
-        return report_of(partial(repair, **asked), RepairReport)
+def _act(given: Mapping[str, Any], settings: Settings) -> RepairReport:
+    if is_configured():
+        return report_of(partial(repair, **given), RepairReport)
+    deep, accept, dry_run = (bool(given.get(name)) for name in ("deep", "accept_output", "dry_run"))
+    return repair_output(settings, load(settings.aggregations), deep=deep, accept=accept, dry_run=dry_run)
 
 
 def main() -> None:
     """The command line."""
-    parser = Parser(prog="python -m flows.repair", description="Make the index equal to the output.")
-    parser.add_argument("--deep", action="store_true", help="check every byte of every result and input")
-    parser.add_argument(
-        "--accept-output", action="store_true", help="accept output and input as they are, and bind the index to them"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="report what would be done and do nothing")
-    run_command(parser, _act, show_repair)
+    examples = ("", "--deep", "--accept-output --dry-run")
+    run_command(CommandLine("python -m flows.repair", repair.fn, examples), _act, show_repair)
 
 
 if __name__ == "__main__":

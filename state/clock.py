@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 import time
 
+_started = time.monotonic()
+
 
 def monotonic() -> float:
     """Seconds since some fixed moment. It never goes back."""
@@ -22,6 +24,11 @@ def time_ns() -> int:
 def utc_now() -> dt.datetime:
     """The moment, in UTC."""
     return dt.datetime.fromtimestamp(time.time_ns() / 1e9, dt.UTC)
+
+
+def waited() -> float:
+    """Seconds since this process began, but for the start of Python itself: a command imports this first."""
+    return monotonic() - _started
 
 
 def sleep(seconds: float) -> None:

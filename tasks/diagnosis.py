@@ -14,6 +14,7 @@ from state.days import order
 from state.errors import ACCEPT, CHECK, DAILY, HEALTH, REPAIR, Refused
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
+from state.partition import Partition
 from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
 from state.status import Reason
@@ -81,10 +82,10 @@ def _common_command(problems: Sequence[Problem]) -> str:
     commands = dict.fromkeys(one.command for one in problems)
     if len(commands) == 1:
         return problems[0].command
+    days = sorted({one.day for one in problems}, key=order)
     if problems[0].kind == "schema":
-        days = ",".join(sorted({one.day for one in problems}, key=order))
-        return command_for(problems[0].aggregation, days, force=True)
-    return DAILY
+        return command_for(problems[0].aggregation, ",".join(days), force=True)
+    return command_for_all([(one.aggregation, one.day) for one in problems])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,14 @@ class HealthWarning:
 def command_for(aggregation: str, day: str, *, force: bool = False) -> str:
     """The command that computes one result."""
     return f"{DAILY}{' --force' * force} --days {day} --only {aggregation}"
+
+
+def command_for_all(results: Sequence[Partition]) -> str:
+    """The command that computes what needs it of these results, and as little else as it can say."""
+    names, days = {aggregation for aggregation, _ in results}, {day for _, day in results}
+    if len(days) > 1:
+        return DAILY
+    return command_for(*results[0]) if len(names) == 1 else f"{DAILY} --days {results[0][1]}"
 
 
 def problems_of(plan: Plan) -> Iterator[Problem]:

@@ -1,8 +1,7 @@
-"""Runs a command: parse, act, report as text or JSON, exit with a code that tells."""
+"""Runs a command: reads its line, acts, reports as text or JSON, and exits with a code that tells."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import faulthandler
 import gc
@@ -12,15 +11,18 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TextIO, TypeVar
 
+from flows.cli.arguments import Arguments, CommandLine
 from flows.cli.signals import Termination, exit_with, install_handlers, requested_termination
 from flows.cli.streams import STDERR, print_to_stderr, redirect_to_null, reserve_stdout
 from flows.report.finish import ProblemsRemain
+from flows.report.log import set_detail
 from flows.report.models import Report
-from state.errors import ConfigurationError, NoonmarkError, StorageError, nearest, next_steps
+from state.errors import ConfigurationError, NoonmarkError, StorageError, next_steps
 from state.settings import Settings, read_settings
+from tasks.compute.outcomes import traceback_log
 
 BROKEN = 4
 
@@ -30,48 +32,21 @@ _PREFECTS_OWN = ("prefect.flow_runs", "prefect.task_runs", "EventsWorker", "APIL
 Shown = TypeVar("Shown", bound=Report)
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that raises its errors, so that ``--json`` can print them. Options cannot be abbreviated."""
-
-    def __init__(self, *, prog: str, description: str) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
-
-    def parse_args(self, *arguments: Any, **options: Any) -> Any:
-        """As every parser's; a word that is no option is an error that names the nearest one."""
-        found, unknown = self.parse_known_args(*arguments, **options)
-        if unknown:
-            word = unknown[0].partition("=")[0]
-            if not word.startswith("-"):
-                self.error(f"found {word!r}, expected an option before it; a list is written with commas: --days A,B")
-            known = [
-                name for action in self._actions if action.help != argparse.SUPPRESS for name in action.option_strings
-            ]
-            near = nearest(word, known)
-            suggestion = f"did you mean {near}?" if near else f"expected one of {', '.join(known)}"
-            self.error(f"there is no option {word}; {suggestion}")
-        return found
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ConfigurationError instead of exiting."""
-        raise ConfigurationError(message, command=f"{self.prog} --help")
-
-
 def run_command(
-    parser: Parser,
-    act: Callable[[argparse.Namespace, Settings], Shown],
+    line: CommandLine,
+    act: Callable[[Mapping[str, Any], Settings], Shown],
     show: Callable[[Shown, Settings], None],
 ) -> NoReturn:
-    """Parse, act, report, and exit. ``show`` prints the report of ``act`` for a person."""
+    """Read the command line, act, report, and exit. ``show`` prints the report of ``act`` for a person."""
     gc.disable()  # until ``garbage.collecting``
-    arguments = sys.argv[1:]
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    stdout = _Stdout(reserve_stdout(), as_json="--json" in arguments)
+    words = sys.argv[1:]
+    stdout = _Stdout(reserve_stdout(), as_json="--json" in words)  # errors of the command line too
     _log_to_stderr()
     install_handlers(stdout.print_termination)
     try:
-        code = _run(parser, act, show, arguments, stdout)
+        code = _run(line, act, show, words, stdout)
     except BaseException as error:  # noqa: BLE001 any error ends with a documented exit code
-        code = _report_error(error, parser.prog, stdout)
+        code = _report_error(error, line.prog, stdout)
     stdout.flush()
     # After a KeyboardInterrupt inside exec(), Python would exit by SIGINT. Another exec() resets that.
     exec("pass")  # noqa: S102
@@ -80,23 +55,23 @@ def run_command(
 
 
 def _run(
-    parser: Parser,
-    act: Callable[[argparse.Namespace, Settings], Shown],
+    line: CommandLine,
+    act: Callable[[Mapping[str, Any], Settings], Shown],
     show: Callable[[Shown, Settings], None],
-    arguments: list[str],
+    words: list[str],
     stdout: _Stdout,
 ) -> int:
-    try:
-        with stdout.shown():
-            options = parser.parse_args(arguments)
-    except SystemExit as error:  # --help; Parser.error raises something else
-        return int(error.code or 0)
+    arguments = line.parse(words)
+    if not isinstance(arguments, Arguments):
+        return stdout.print_report(arguments, 0)
+    printing = arguments.printing
+    set_detail(quiet=printing.quiet, verbose=printing.verbose, tracebacks=printing.traceback)
     settings = read_settings()
     with contextlib.redirect_stdout(sys.stderr):  # what an aggregation prints is not part of the report
-        report = act(options, settings)
+        report = act(arguments.given, settings)
     code = ProblemsRemain.exit_code if report.failure() else 0
     return stdout.print_report(
-        lambda: print(json.dumps(report.to_json())) if options.json else show(report, settings), code
+        lambda: print(json.dumps(report.to_json())) if printing.json else show(report, settings), code
     )
 
 
@@ -110,6 +85,8 @@ def _report_error(error: BaseException, prog: str, stdout: _Stdout) -> int:
         if not (command or hint):
             command, hint = _usual_step(error, prog)
         stdout.print_error(error.kind, error.message, command, hint)
+        if error.__cause__:
+            traceback_log.debug("raised by:", exc_info=error.__cause__)
         return error.exit_code
     if _raised_by_prefect(error):
         hint = (
@@ -142,7 +119,7 @@ class _Stdout:
         """A context in which ``print`` and rich write to stdout."""
         return contextlib.redirect_stdout(self._stream)
 
-    def print_report(self, show: Callable[[], None], code: int) -> int:
+    def print_report(self, show: Callable[[], object], code: int) -> int:
         """Print the report. Returns the exit code, which a reader that stops reading (``| head``) does not change."""
         if not self._first.acquire(blocking=False):
             return code

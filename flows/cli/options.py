@@ -1,8 +1,7 @@
-"""The options that narrow or widen a run: the same for a command line and for a deployment's parameters."""
+"""Checks the options that narrow or widen a run: those of a command line, and a deployment's parameters."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection, Sequence
 
 from state.days import parse_range
@@ -56,19 +55,3 @@ def _split(option: str, texts: Sequence[str]) -> list[str]:
             f"{option} {found!r} {'lacks a value between commas or at an end' if found else 'is empty'}"
         )
     return parts
-
-
-def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options of ``selection_of``."""
-    parser.add_argument(
-        "--days",
-        action="append",
-        metavar="A..B",
-        help="these days only: A, A..B, A.. or ..B (repeatable, or with commas)",
-    )
-    parser.add_argument(
-        "--only", action="append", metavar="NAME", help="this aggregation only (repeatable, or with commas)"
-    )
-    parser.add_argument("--force", action="store_true", help="compute them even where nothing changed")
-    parser.add_argument("--limit", type=int, metavar="N", help="at most N days")
-    parser.add_argument("--newest-first", action="store_true", help="begin with the newest day")

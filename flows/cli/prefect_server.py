@@ -1,4 +1,4 @@
-"""Runs a command's flow with the configured Prefect server, or with a temporary one under a supervisor.
+"""Tells whether a Prefect server is configured, and runs a command's flow with a temporary one under a supervisor.
 
 Prefect would start the temporary server as a plain child: a SIGKILL of the command left it running, and a command whose
 server died waited for it for many minutes. The supervisor ends the server when the command is gone, and the command
@@ -26,6 +26,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from flows.cli import server_supervisor
 from flows.cli.command import BROKEN
 from flows.cli.signals import Termination, terminate_run
+from flows.report.log import log
 from state.errors import ConfigurationError
 
 SILENCE_SECONDS = 6.0
@@ -37,25 +38,28 @@ _reserved: dict[int, socket.socket] = {}
 """The sockets of ports that were chosen for a server which has not been started yet."""
 
 
-@contextlib.contextmanager
-def prefect_server() -> Iterator[None]:
-    """A context for a command's flow run. Where no server is configured, Prefect starts a temporary one.
+def is_configured() -> bool:
+    """Whether PREFECT_API_URL names a server, which then sees every run.
 
-    Raises ConfigurationError where PREFECT_API_URL is no URL, or a temporary server could not keep its database.
+    Raises ConfigurationError where it is not a URL.
     """
     url = PREFECT_API_URL.value()
-    if url:
-        if not url.startswith(("http://", "https://")):
-            found = url.rpartition("@")[2]  # what stands before may be a password
-            raise ConfigurationError(
-                f"PREFECT_API_URL={found} is not a URL; expected http://HOST:4200/api", hint=_UNSET
-            )
-        yield
-        return
+    if url and not url.startswith(("http://", "https://")):
+        found = url.rpartition("@")[2]  # what stands before may be a password
+        raise ConfigurationError(f"PREFECT_API_URL={found} is not a URL; expected http://HOST:4200/api", hint=_UNSET)
+    return bool(url)
+
+
+@contextlib.contextmanager
+def temporary_server() -> Iterator[None]:
+    """A context for a flow run without a configured server: Prefect starts a temporary one when the flow is called.
+
+    Raises ConfigurationError where it could not keep its database.
+    """
     _require_home()
     _supervise()
     if sys.stderr.isatty():
-        print("starting a temporary Prefect server, which takes some seconds …", file=sys.stderr)
+        log.info("starting a temporary Prefect server, which takes some seconds …")
     # Nothing reads heartbeats there, and stopping their sender takes up to a second.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield

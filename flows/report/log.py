@@ -7,8 +7,15 @@ import logging
 from flows.report.words import counted
 from state.errors import HEALTH
 from state.planner.plan import Plan
+from tasks.compute.outcomes import traceback_log
 
 log = logging.getLogger("noonmark")
+
+
+def set_detail(*, quiet: bool, verbose: bool, tracebacks: bool) -> None:
+    """Set how much is logged: warnings only, or a line for each result too; and the tracebacks of what failed."""
+    log.setLevel(logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO)
+    traceback_log.setLevel(logging.DEBUG if tracebacks else logging.WARNING)
 
 
 def log_plan(plan: Plan) -> None:

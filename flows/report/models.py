@@ -44,7 +44,8 @@ class DailyReport:
     """What a run did. ``seconds`` is the time from the beginning of the survey to the last commit.
 
     ``unmatched`` says of each source that no file matches where its template stops matching. ``gaps`` are the days
-    without input of each aggregation, and ``left`` is how many days a limit left to later runs.
+    without input of each aggregation, and ``left`` is how many days a limit left to later runs. ``server_seconds`` is
+    the time for which it waited for a temporary Prefect server; ``seconds`` does not have it.
     """
 
     committed: tuple[Committed, ...] = ()
@@ -54,6 +55,7 @@ class DailyReport:
     unmatched: Mapping[str, str] = field(default_factory=dict)
     gaps: Gaps = field(default_factory=dict)
     left: int = 0
+    server_seconds: float = 0.0
 
     @classmethod
     def of(cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float, unmatched: Mapping[str, str]) -> DailyReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import threading
@@ -18,8 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from flows.report.log import log
+from flows.report.words import counted
 from state.planner.decide import Item
-from tasks.compute.outcomes import Observer, Outcome
+from tasks.compute.outcomes import Committed, Failed, Observer, Outcome
 
 PATIENCE_SECONDS = 3.0
 """A run that ends sooner needs no artifact; a longer one updates it this often. Each call takes some 20 ms."""
@@ -31,7 +33,21 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f} a second" if task.speed else "", style="dim")
 
 
-class Counted(Observer):
+class Logged(Observer):
+    """Logs a line for each result, for ``--verbose``."""
+
+    def on(self, outcome: Outcome) -> None:
+        """Log what became of a result."""
+        if isinstance(outcome, Committed):
+            what = f"committed, {counted(outcome.rows, 'row')} ({outcome.reason})"
+        elif isinstance(outcome, Failed):
+            what = f"failed ({outcome.kind}): {outcome.error}"
+        else:
+            what = f"skipped: {outcome.status}"
+        log.debug("%s %s: %s", *outcome.partition, what)
+
+
+class Counted(Logged):
     """Counts days: ``days`` of ``total`` have all their outcomes."""
 
     def __init__(self, items: Sequence[Item]) -> None:
@@ -41,7 +57,8 @@ class Counted(Observer):
         self.days = 0
 
     def on(self, outcome: Outcome) -> None:
-        """Count a result."""
+        """Log and count a result."""
+        super().on(outcome)
         with self._lock:
             self._left[outcome.day] -= 1
             self.days += not self._left[outcome.day]
@@ -95,7 +112,7 @@ class _Artifact(Counted):
 @contextmanager
 def shown_progress(items: Sequence[Item]) -> Iterator[Observer]:
     """Show how many days of a plan are done."""
-    if items and sys.stderr.isatty():
+    if items and sys.stderr.isatty() and log.isEnabledFor(logging.INFO):
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), _Rate())
         console = Console(file=sys.stderr)
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, refresh_per_second=4) as line:
@@ -107,4 +124,4 @@ def shown_progress(items: Sequence[Item]) -> Iterator[Observer]:
         finally:
             artifact.finish()
     else:
-        yield Observer()
+        yield Logged()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,15 +13,16 @@ from rich.text import Text
 
 from flows.report.models import DailyReport, Gaps, HealthReport, PlanReport, RepairReport, told_unmatched
 from flows.report.words import SHOWN, counted, enumerated
+from state import clock
 from state.acceptance import Accepted
 from state.days import order
 from state.errors import CHECK, DAILY, HEALTH, REPAIR
 from state.planner.decide import Item
 from state.settings import PROJECT, Settings
 from state.status import UP_TO_DATE
-from tasks.compute.outcomes import Committed, Failed
+from tasks.compute.outcomes import Committed, Failed, traceback_log
 from tasks.deep_check import DeepCheck
-from tasks.diagnosis import causes_of, command_for
+from tasks.diagnosis import causes_of, command_for, command_for_all
 
 SHOWN_ITEMS = 40
 """A plan of more results is shown as one line for each aggregation and reason."""
@@ -41,7 +43,7 @@ def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
         _show_committed(console, report)
     elif not (report.failed or report.unmatched):
         done = sum(report.skipped.get(status, 0) for status in UP_TO_DATE)
-        console.print(f"[bold]Nothing to do[/]: {counted(done, 'result')} up to date ({report.seconds:.1f} s)")
+        console.print(f"[bold]Nothing to do[/]: {counted(done, 'result')} up to date ({_waited()})")
     if report.failed:
         _show_failed(console, report.failed)
     _show_unmatched(console, report.unmatched)
@@ -159,21 +161,34 @@ def _show_committed(console: Console, report: DailyReport) -> None:
     rows = sum(one.rows for one in report.committed)
     console.print(
         f"[bold]{counted(len(report.committed), 'result')}[/] of {counted(number_of_days, 'day')} committed, "
-        f"{counted(rows, 'row')}, in {report.seconds:.1f} s"
+        f"{counted(rows, 'row')}, in {_waited(report.server_seconds)}"
     )
 
 
+def _waited(for_server: float = 0.0) -> str:
+    """For how long a person has waited for this command, and how much of that for Prefect's temporary server."""
+    server = f", {for_server:.1f} s of them for Prefect's temporary server" if for_server else ""
+    return f"{clock.waited():.1f} s{server}"
+
+
 def _show_failed(console: Console, failed: Sequence[Failed]) -> None:
+    """Print what failed, results of one day that have one cause as one."""
     console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; any earlier result of theirs is kept:")
-    for one in failed[:SHOWN]:
-        console.print(Text(f"  {one.aggregation} {one.day} ({one.kind}): {one.error}"))
-    if len(failed) > SHOWN:
-        console.print(f"  … and {len(failed) - SHOWN:,} more; --json lists all")
-    retryable = [one for one in failed if one.kind not in ("unrecoverable", "unreadable")]
+    causes: dict[tuple[str, str, str], list[str]] = {}
+    for one in failed:
+        causes.setdefault((one.day, one.kind, one.error), []).append(one.aggregation)
+    for (day, kind, error), names in list(causes.items())[:SHOWN]:
+        console.print(Text(f"  {enumerated(names, ', ')} {day} ({kind}): {error}"))
+    if len(causes) > SHOWN:
+        console.print(f"  … and {len(causes) - SHOWN:,} more; --json lists all")
+    retryable = {cause: names for cause, names in causes.items() if cause[1] not in ("unrecoverable", "unreadable")}
     if retryable:
-        again = command_for(retryable[0].aggregation, retryable[0].day)
+        (day, *_), names = next(iter(retryable.items()))
+        again = command_for_all([(name, day) for name in names])
         console.print(f"Fix the cause and run again. To retry the first alone: {again}")
-    if len(retryable) < len(failed):
+        if any(one.kind == "aggregation" for one in failed) and not traceback_log.isEnabledFor(logging.DEBUG):
+            console.print("With --traceback, a run prints the whole of what was raised", style="dim")
+    if len(retryable) < len(causes):
         console.print(f"For the command that fixes each unrecoverable or unreadable result: {HEALTH}")
 
 

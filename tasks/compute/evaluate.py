@@ -18,6 +18,7 @@ from state.errors import error_text
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
 from tasks.catalog.formats import File
+from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
@@ -107,9 +108,11 @@ class _Day:
 
     def results(self) -> Results:
         """What came of it."""
-        return {one.name: self._result(one) for one in self._aggregations}
+        lacked = LackedColumns(self._inputs, self._frames)
+        lacking = {one.name: lacked.note(one, self.collected[one.name]) for one in self._aggregations}
+        return {one.name: self._result(one, lacked, lacking[one.name]) for one in self._aggregations}
 
-    def _result(self, aggregation: Aggregation) -> Evaluated | JobFailed:
+    def _result(self, aggregation: Aggregation, lacked: LackedColumns, lacking: Source | None) -> Evaluated | JobFailed:
         frame = self.collected[aggregation.name]
         if isinstance(frame, JobFailed):
             return frame
@@ -120,8 +123,10 @@ class _Day:
             if failed and (fault := self._fault(source)):
                 return _both(fault, frame, aggregation)
             if isinstance(counted, BaseException):  # it could be read a moment later: a disk's whim
-                return JobFailed("input", f"{source} cannot be read: {error_text(counted)}")
+                return JobFailed("input", f"{source} cannot be read: {error_text(counted)}", cause=counted)
             rows[name] = int(counted.item())
+        if lacking and isinstance(frame, BaseException):
+            return JobFailed("aggregation", lacked.told(lacking), cause=frame)
         if isinstance(frame, BaseException):
             return _raised(aggregation, frame, rows)
         if wrong := misnamed(frame.schema):
@@ -168,10 +173,10 @@ def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
         alone = guarded_call(partial(_read_file, read.source, content))
         if isinstance(alone, Raised):
             where = f"(in {file.path!r}, {file.size:,} bytes)"
-            return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}")
+            return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}", cause=alone.error)
     number = len(read.files.files)
     together = f", its {number:,} files together" if number > 1 else ""
-    return JobFailed("input", f"{unreadable}{together}: {error_text(error)}")
+    return JobFailed("input", f"{unreadable}{together}: {error_text(error)}", cause=error)
 
 
 def _read_file(source: Source, file: File) -> None:
@@ -183,12 +188,16 @@ def _read_through(frame: pl.LazyFrame) -> None:
 
 
 def _both(fault: JobFailed, answer: pl.DataFrame | BaseException, aggregation: Aggregation) -> JobFailed:
-    if isinstance(answer, BaseException) and (text := error_text(answer)) not in fault.error:
-        return JobFailed(fault.kind, f"{fault.error}; the aggregation raised {text} ({aggregation.place_of(answer)})")
+    """The input's fault, and what the aggregation raised where that need not come of it."""
+    if isinstance(answer, BaseException) and not isinstance(answer, PolarsError):
+        text = error_text(answer)
+        also = f"the aggregation raised {text} ({aggregation.place_of(answer)})"
+        return JobFailed(fault.kind, f"{fault.error}; {also}", cause=answer)
     return fault
 
 
 def _raised(aggregation: Aggregation, error: BaseException, rows: Mapping[str, int]) -> JobFailed:
     empty = [name for name, number in rows.items() if not number and isinstance(error, PolarsError)]
     hint = f"; {empty[0]} has no row, and a column without values is text unless its type is declared" if empty else ""
-    return JobFailed("aggregation", f"it failed: {error_text(error)} ({aggregation.place_of(error)}){hint}")
+    text = f"it failed: {error_text(error)} ({aggregation.place_of(error)}){hint}"
+    return JobFailed("aggregation", text, cause=error)

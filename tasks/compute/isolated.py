@@ -6,6 +6,7 @@ It ends as soon as its parent is gone, however that one ended: the pipe to its s
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 from state.filesystem.durable import write_whole
 from state.planner.decide import Item
-from tasks.compute.outcomes import Committed, Failed, Outcome
+from tasks.compute.outcomes import Committed, Failed, Outcome, traceback_log
 from tasks.user_code import exit_process
 
 
@@ -29,6 +30,9 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     first = json.loads(requests.readline())
     sys.path[:] = first["path"]
+    if first["tracebacks"]:
+        logging.basicConfig(format="%(message)s")
+        traceback_log.setLevel(logging.DEBUG)
     asked: queue.SimpleQueue[list[Item]] = queue.SimpleQueue()
     # Not in the main thread: there, what the user's code raises could not be distinguished from a signal.
     threading.Thread(target=_serve, args=(first, asked), name="compute", daemon=True).start()

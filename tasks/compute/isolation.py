@@ -8,6 +8,7 @@ of both roots, and nothing else of the run.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import select
 import signal
@@ -26,7 +27,7 @@ from state.partition import Partition
 from state.planner.decide import Item
 from state.result.classify import Commit
 from tasks.compute.context import RunContext
-from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
+from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped, traceback_log
 
 TOGETHER = 64
 """How many results are asked for at once."""
@@ -91,7 +92,8 @@ class _Child:
         self._unread = b""
         self._peak = 0
         path = [os.path.abspath(one) for one in sys.path]
-        self._send({"path": path, "run": spec._asdict(), "answers": write})
+        tracebacks = traceback_log.isEnabledFor(logging.DEBUG)
+        self._send({"path": path, "run": spec._asdict(), "answers": write, "tracebacks": tracebacks})
 
     def __enter__(self) -> Self:
         return self

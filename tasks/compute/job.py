@@ -30,7 +30,7 @@ from tasks.catalog.declare import Source
 from tasks.compute.context import RunContext
 from tasks.compute.day_inputs import DayInputs
 from tasks.compute.evaluate import Evaluated
-from tasks.compute.outcomes import Committed, Failed, JobFailed, JobSkipped, Outcome, Skipped
+from tasks.compute.outcomes import Committed, Failed, JobFailed, JobSkipped, Outcome, Skipped, traceback_log
 from tasks.inputs.reading import DayInput
 
 UNSETTLED = "its input or its commit changed each time that it was computed; the next run tries again"
@@ -74,6 +74,8 @@ class Job:
             self.fail("unsettled", UNSETTLED, transient=True)
         except JobFailed as failed:
             self.fail(failed.kind, failed.error, transient=failed.transient)
+            if failed.__cause__:
+                traceback_log.debug("%s %s failed:", *self.partition, exc_info=failed.__cause__)
         except (StorageError, OSError) as error:
             self.fail("storage", f"{doing}{error}", transient=True)
         except Exception as error:
@@ -166,7 +168,7 @@ class Job:
 
     def _written(self, result: Evaluated | JobFailed, scope: ExitStack) -> Staged:
         if isinstance(result, JobFailed):
-            raise JobFailed(result.kind, result.error)
+            raise JobFailed(result.kind, result.error, cause=result.__cause__)
         run, aggregation = self._run, self.aggregation
         try:
             table = arrow_table(result.frame)

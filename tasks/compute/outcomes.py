@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from state.index.index import IndexUpdate
 from state.partition import Partition
 from state.status import Reason, Status
+
+traceback_log = logging.getLogger("noonmark.tracebacks")
+"""Gets the traceback of each failure that an exception caused, at DEBUG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,14 @@ class Failed(_OfResult):
 
 
 class JobFailed(Exception):
-    """A result cannot be committed. ``transient``: another attempt may succeed without any change."""
+    """A result cannot be committed. ``transient``: another attempt may succeed without any change.
 
-    def __init__(self, kind: str, error: str, *, transient: bool = False) -> None:
+    ``cause`` is the exception that the message tells of, for ``--traceback``.
+    """
+
+    def __init__(self, kind: str, error: str, *, transient: bool = False, cause: BaseException | None = None) -> None:
         super().__init__(error)
+        self.__cause__ = cause
         self.kind = kind
         self.error = error
         self.transient = transient

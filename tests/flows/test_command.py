@@ -26,15 +26,21 @@ def collects(sales: pl.LazyFrame) -> pl.LazyFrame:
 """
 
 
-@pytest.mark.parametrize("api_url", [None, "http://127.0.0.1:1/api"])
-def test_a_server_that_stays_hears_that_a_run_is_alive(monkeypatch: pytest.MonkeyPatch, api_url: str | None) -> None:
+def test_a_temporary_server_hears_no_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     """An automation tells a crashed run by its silence. On a temporary server nobody listens, so none is sent."""
     monkeypatch.setattr(prefect_server, "_supervise", lambda: None)
+    usual = get_current_settings().flows.heartbeat_frequency
+    assert usual
+    with prefect_server.temporary_server():
+        assert get_current_settings().flows.heartbeat_frequency is None
+    assert get_current_settings().flows.heartbeat_frequency == usual
+
+
+@pytest.mark.parametrize("api_url", [None, "", "http://127.0.0.1:1/api"])
+def test_a_server_is_configured_by_its_url(api_url: str | None) -> None:
+    """It then sees every run, with work or without; without one, only what computes needs a temporary server."""
     with temporary_settings({PREFECT_API_URL: api_url}):
-        usual = get_current_settings().flows.heartbeat_frequency
-        assert usual
-        with prefect_server.prefect_server():
-            assert get_current_settings().flows.heartbeat_frequency == (usual if api_url else None)
+        assert prefect_server.is_configured() == bool(api_url)
 
 
 def test_garbage_is_collected_while_days_are_computed(api_url: str, tmp_path: Path) -> None:

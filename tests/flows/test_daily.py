@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from flows.cli.command import Parser
-from flows.cli.options import add_selection, selection_of
-from flows.daily import preview
+from flows.cli.arguments import Arguments, CommandLine
+from flows.cli.options import selection_of
+from flows.daily import daily, preview
 from flows.report.terminal import show_daily
 from state.errors import ACCEPT
 from state.settings import read_settings
@@ -393,11 +393,11 @@ def test_options_narrow_the_plan(
         if name.startswith("NOONMARK_"):
             monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(finished.code))
-    parser = Parser(prog="daily", description="")
-    add_selection(parser)
+    arguments = CommandLine("python -m flows.daily", daily.fn, ()).parse(["--force", *options])
+    assert isinstance(arguments, Arguments)
     settings = read_settings()
     catalog = load(settings.aggregations)
-    selection = selection_of(catalog, **vars(parser.parse_args(["--force", *options])))
+    selection = selection_of(catalog, **arguments.given)
     plan = preview(settings, catalog, selection).to_json()["plan"]
     assert set(reasons(plan).values()) <= {"forced"}
     assert list(dict.fromkeys(one["day"] for one in plan)) == days

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from flows.cli.command import Parser
-from flows.cli.options import add_selection, selection_of
+from flows.cli.arguments import Arguments, CommandLine
+from flows.cli.options import selection_of
+from flows.daily import daily
 from state.days import DayRange
 from state.errors import ConfigurationError
 from state.planner.plan import Selection
@@ -15,9 +16,9 @@ CATALOG = {"departures_by_carrier", "delays_by_hour"}
 
 def parsed(*words: str) -> Selection:
     """What a command line with these words selects."""
-    parser = Parser(prog="python -m flows.daily", description="")
-    add_selection(parser)
-    return selection_of(CATALOG, **vars(parser.parse_args(words)))
+    arguments = CommandLine("python -m flows.daily", daily.fn, ()).parse(words)
+    assert isinstance(arguments, Arguments)
+    return selection_of(CATALOG, **arguments.given)
 
 
 def test_no_option_selects_everything() -> None:
@@ -67,15 +68,15 @@ def test_every_option_reaches_the_planner() -> None:
         (["--force", "--limit", "5"], "--force would recompute"),
         (["--days", "tomorrow"], "'tomorrow' is not a day"),
         (["--days", "2013-02-01..2013-01-01"], "holds no day"),
-        (["--limit", "0"], "--limit 0: expected a number of days from 1"),
+        (["--limit", "0"], "--limit: found '0', expected a whole number from 1"),
         (["--limit", "-1"], "--limit"),
-        (["--limit", "many"], "invalid int value: 'many'"),
+        (["--limit", "many"], "--limit: found 'many', expected a whole number from 1"),
         (["--dayz", "2013-01-01"], "there is no option --dayz; did you mean --days?"),
         (["--day=2013-01-01"], "there is no option --day; did you mean --days?"),
         (["--newest"], "there is no option --newest; did you mean --newest-first?"),
         (
             ["--xyz"],
-            "there is no option --xyz; expected one of -h, --help, --days, --only, --force, --limit, --newest-f",
+            "there is no option --xyz; expected one of --days, --dry-run, --force, --help, --json, --limit",
         ),
         (["2013-01-01"], "found '2013-01-01', expected an option before it; a list is written with commas: --days A,B"),
         (["--days", "2013-01-01,"], "--days '2013-01-01,' lacks a value between commas or at an end"),

@@ -115,9 +115,9 @@ def test_a_run_that_loses_its_own_server_ends_soon_and_tells(losses: dict[str, F
 def test_the_port_of_a_temporary_server_is_nobody_elses_from_the_moment_it_is_chosen() -> None:
     """Of two runs that chose the same one, the first to start would answer the other, and take its runs with it."""
     code = """
-from flows.cli.prefect_server import prefect_server
+from flows.cli.prefect_server import temporary_server
 from prefect.server.api.server import SubprocessASGIServer
-with prefect_server():
+with temporary_server():
     server = SubprocessASGIServer()
     print(server.is_port_available(server.find_available_port()))
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,127 @@ def test_what_prefect_cannot_work_with_is_said_before_it_tries(project: Project,
         "command": None,
         "hint": "set PREFECT_HOME to a folder that can be written, or PREFECT_API_URL to a server that runs",
     }
+
+
+def test_where_nothing_is_to_be_computed_no_prefect_server_is_started(tmp_path: Path) -> None:
+    """A temporary one takes seconds. Work needs it; a look, a repair and a run without work do not."""
+    project = Project.create(tmp_path / "project", None, ["2024-01-01"])
+    database = project.home / ".prefect/prefect.db"
+    worked = command(project, "daily").finish()
+    assert worked.code == 0, worked.stderr
+    assert database.exists()
+    assert re.search(r", in \d+\.\d s, \d+\.\d s of them for Prefect's temporary server\n", worked.stdout)
+    database.unlink()
+    for flow, told in (
+        ("daily", "Nothing to do: 2 results up to date ("),
+        ("health", "Healthy: "),
+        ("repair", "Index: nothing to repair"),
+    ):
+        ended = command(project, flow).finish()
+        assert ended.code == 0, ended.stderr
+        assert told in ended.stdout
+        assert not database.exists(), flow
+
+
+def test_a_flow_module_started_as_a_file_says_what_to_type(project: Project) -> None:
+    """Python would say that there is no module of this name."""
+    done = subprocess.run([sys.executable, "flows/daily.py"], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "noonmark: flows/daily.py is not a script\n  → in the project's folder: python -m flows.daily\n"
+    )
+
+
+WIDE = (
+    SHOPS
+    + '''
+
+@aggregation(sales)
+def by_shop(sales):
+    """Two columns that a file may lack."""
+    return sales.group_by("shop").agg(pl.col("items").sum())
+
+
+@aggregation(sales)
+def items(sales):
+    """One of them."""
+    return sales.select("items")
+'''
+)
+
+
+def test_a_wrong_header_is_one_finding_for_its_file(project: Project) -> None:
+    """Whichever aggregations read it: the file, what each did not find and where, and what the file has."""
+    project.declare(WIDE)
+    assert command(project, "daily").finish().code == 0
+    project.sales_file("2024-01-02").write_text("shap,count\nnorth,1\n", encoding="utf-8")
+    ended = command(project, "daily").finish()
+    assert ended.code == 1
+    error = (
+        r"sales/2024-01-02/\S+ has no column 'items' \(shops\.py:\d+(, shops\.py:\d+)*\), "
+        r"'shop' \(shops\.py:\d+(, shops\.py:\d+)*, did you mean 'shap'\?\); its columns are shap, count"
+    )
+    names = "by_shop, items, items_by_shop, totals"
+    assert re.search(rf"^  {names} 2024-01-02 \(aggregation\): {error}$", ended.stdout, re.M), ended.stdout
+    assert "To retry the first alone: python -m flows.daily --days 2024-01-02\n" in ended.stdout
+    health = command(project, "health").finish()
+    assert "4 problems\n" in health.stdout
+    assert health.stdout.count("→ python -m flows.daily") == 1
+    assert re.search(rf"  changed: 4 results of 2024-01-02: .*{error}; nothing changed since", health.stdout)
+
+
+def test_a_file_that_is_no_text_is_one_finding(project: Project) -> None:
+    """Not one for each aggregation, and without the garbage that polars takes for a header."""
+    project.sales_file("2024-01-02").write_bytes(bytes(range(128, 256)) * 20)
+    ended = command(project, "daily").finish()
+    assert ended.code == 1
+    [line] = [line for line in ended.stdout.splitlines() if "2024-01-02 (input): " in line]
+    assert line.startswith(
+        "  items_by_shop, totals 2024-01-02 (input): sales/2024-01-02/*.csv cannot be read as declared"
+    )
+    assert line.endswith(", 2,560 bytes)")
+
+
+BROKEN = '''
+
+def helper():
+    """What the aggregation calls."""
+    return {}["key"]
+
+
+@aggregation(sales)
+def broken(sales):
+    """Raises."""
+    return helper()
+'''
+
+
+def test_the_whole_traceback_of_an_aggregation_is_shown_where_it_is_asked_for(project: Project) -> None:
+    """Without, the line of the user's own file, and that there is more."""
+    project.declare(SHOPS + BROKEN)
+    words = ("--only", "broken", "--limit", "1")
+    short = command(project, "daily", *words).finish()
+    line = SHOPS.count("\n") + BROKEN[: BROKEN.index('return {}["key"]')].count("\n") + 1
+    assert f"  broken 2024-01-01 (aggregation): it failed: KeyError: 'key' (shops.py:{line})\n" in short.stdout
+    assert "With --traceback, a run prints the whole of what was raised\n" in short.stdout
+    assert "Traceback" not in short.stderr
+    whole = command(project, "daily", *words, "--traceback").finish()
+    assert "broken 2024-01-01 failed:\nTraceback (most recent call last):\n" in whole.stderr
+    assert f'shops.py", line {line}, in helper\n' in whole.stderr
+    assert whole.stderr.count("KeyError: 'key'") == 1
+    assert "--traceback" not in whole.stdout
+
+
+def test_a_run_says_as_much_as_it_is_asked_to(project: Project) -> None:
+    """Quiet: the report. Verbose: a line for each result, too."""
+    words = ("--force", "--days", "2024-01-01")
+    quiet = command(project, "daily", *words, "--quiet").finish()
+    assert (quiet.code, quiet.stderr) == (0, "")
+    assert "2 results of 1 day committed" in quiet.stdout
+    verbose = command(project, "daily", *words, "-v").finish()
+    first, *lines = verbose.stderr.splitlines()
+    assert first == "planned 2 results of 1 day: 2 forced"
+    assert sorted(lines) == [
+        "items_by_shop 2024-01-01: committed, 2 rows (forced)",
+        "totals 2024-01-01: committed, 1 row (forced)",
+    ]
