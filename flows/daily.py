@@ -27,7 +27,7 @@ from flows.cli.command import run_command
 from flows.cli.garbage import collecting
 from flows.cli.options import selection_of
 from flows.cli.prefect_server import is_configured, temporary_server
-from flows.opening import opened_index, opened_root, seen_root
+from flows.opening import opened_index, opened_root, seen_root, used_index
 from flows.report.finish import finish, report_of
 from flows.report.log import log, log_blocked, log_plan
 from flows.report.models import DailyReport, PlanReport
@@ -163,7 +163,8 @@ def preview(settings: Settings, catalog: Catalog, selection: Selection) -> PlanR
         with seen_root(settings, catalog, index) or nullcontext() as root:
             found = survey(catalog, raw, root, index, selection, settings.workers)
             if root is None:
-                log.warning("there is no output at %s yet", settings.output)
+                known = "; earlier runs left an index, and where it has commits, a run is refused"
+                log.warning("there is no output at %s yet%s", settings.output, known * bool(used_index(settings)))
         log_plan(found.plan)
         log_blocked(found.plan)
         return PlanReport(found.plan, bool(index.unavailable_reason), found.unmatched)

@@ -21,7 +21,7 @@ from prefect import flow
 from flows.cli.arguments import CommandLine
 from flows.cli.command import run_command
 from flows.cli.prefect_server import is_configured
-from flows.opening import opened_index, seen_root
+from flows.opening import opened_index, seen_root, used_index
 from flows.report.finish import finish, report_of
 from flows.report.models import HealthReport, RedisReport
 from flows.report.terminal import show_health
@@ -90,10 +90,12 @@ def _compare(
         with seen_root(settings, catalog, index) or nullcontext() as root, InputRoot(settings.input) as raw:
             found = survey(catalog, raw, root, index, Selection(), settings.workers)
             own = root.visible_own_files() if root else []
-            absent = [] if root else [problem_of_output(settings.output)]
+            absent = [] if root else [problem_of_output(settings.output, was_used=used_index(settings))]
     except Refused as error:
         return Plan(), [problem_of_refusal(error)], []
-    problems = [*absent, *problems_of_sources(found.unmatched), *problems_of(found.plan), *problems_of_own(own)]
+    # Without an output all days are new, which is no problem of theirs.
+    problems = absent or [*problems_of(found.plan), *problems_of_own(own)]
+    problems = [*problems, *problems_of_sources(found.unmatched)]
     undeclared = index.read(sorted(index.aggregations() - found.remembered.keys()))
     remembered = found.output.reachable({**found.remembered, **undeclared})
     if problem := problem_of_index(index.reconcile(remembered, found.output.days, dry_run=True)):

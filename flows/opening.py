@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 
-from state.embedded.server import EmbeddedServer, running
+from state.embedded.server import EmbeddedServer, running, was_used
 from state.errors import IndexUnavailable
 from state.index.best_effort import BestEffortIndex
 from state.settings import WITHOUT_REDIS, Settings
@@ -40,6 +41,12 @@ def opened_index(settings: Settings, *, start: bool = True) -> Iterator[BestEffo
                 lease_seconds = settings.lease_seconds if start else None
                 index = stack.enter_context(BestEffortIndex.open(url, settings.namespace, lease_seconds))
         yield index
+
+
+def used_index(settings: Settings) -> Path | None:
+    """Where the embedded server's file lies, if it is used and earlier runs left one: it may remember commits."""
+    embedded = not settings.redis_url.get_secret_value()
+    return settings.redis_dir if embedded and was_used(settings.redis_dir) else None
 
 
 def opened_root(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> LocalStore:

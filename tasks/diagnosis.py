@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from state.days import order
-from state.errors import ACCEPT, CHECK, DAILY, HEALTH, REPAIR, Refused
+from state.errors import ACCEPT, CHECK, DAILY, HEALTH, REPAIR, Refused, next_steps
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.partition import Partition
@@ -32,7 +32,7 @@ _DETAILS: dict[Reason, str] = {
 class Problem:
     """One thing that is wrong. ``aggregation`` and ``day`` are empty where it concerns no single result.
 
-    ``command`` can be typed as it stands.
+    ``command`` can be typed as it stands; ``hint`` says what a person has to do or decide before.
     """
 
     kind: str
@@ -40,6 +40,7 @@ class Problem:
     day: str
     detail: str
     command: str
+    hint: str = ""
 
     def __str__(self) -> str:
         place = " ".join(part for part in (self.aggregation, self.day) if part)
@@ -58,6 +59,11 @@ class Cause:
     problems: tuple[Problem, ...]
     command: str
 
+    @property
+    def steps(self) -> list[str]:
+        """What to do, a line each."""
+        return next_steps(self.command, self.problems[0].hint)
+
     def __str__(self) -> str:
         first = self.problems[0]
         if len(self.problems) == 1:
@@ -70,9 +76,10 @@ class Cause:
 
 def causes_of(problems: Iterable[Problem]) -> list[Cause]:
     """The problems by their cause, what is to be settled first before all others."""
-    groups: dict[tuple[str, str], list[Problem]] = {}
+    groups: dict[tuple[str, ...], list[Problem]] = {}
     for one in problems:
-        groups.setdefault((one.kind, one.aggregation if one.kind == "schema" else one.detail), []).append(one)
+        what = (one.aggregation,) if one.kind == "schema" else (one.detail, one.hint)
+        groups.setdefault((one.kind, *what), []).append(one)
     found = [Cause(tuple(some), _common_command(some)) for some in groups.values()]
     first = {kind: at for at, kind in enumerate(_FIRST)}
     return sorted(found, key=lambda cause: first.get(cause.problems[0].kind, len(first)))
@@ -90,10 +97,11 @@ def _common_command(problems: Sequence[Problem]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HealthWarning:
-    """What a person should know and no run would change, with what to do about it."""
+    """What a person should know and no run would change. ``hint`` says what to do about it, before ``command``."""
 
     detail: str
     command: str
+    hint: str = ""
 
 
 def command_for(aggregation: str, day: str, *, force: bool = False) -> str:
@@ -122,33 +130,38 @@ def problems_of(plan: Plan) -> Iterator[Problem]:
 def problems_of_sources(unmatched: Mapping[str, str]) -> Iterator[Problem]:
     """Sources that no file matches, by their template, and where it stops matching."""
     for source, why in unmatched.items():
-        yield Problem("unmatched", "", "", f"no file matches source {source!r}: {why}", CHECK)
+        hint = "correct the template, or bring the files"
+        yield Problem("unmatched", "", "", f"no file matches source {source!r}: {why}", CHECK, hint)
 
 
 def _problem_of_item(item: Item) -> Problem:
-    detail = _DETAILS[item.reason]
+    detail, hint = _DETAILS[item.reason], ""
     if item.failure and item.repeats_failure:
-        error = f"it failed ({item.failure.kind}): {item.failure.error}"
-        detail += f"; when it was last computed {error}; nothing changed since, so correct that first"
-    return Problem(item.reason, item.aggregation, item.day, detail, command_for(item.aggregation, item.day))
+        detail += f"; when it was last computed it failed ({item.failure.kind}): {item.failure.error}"
+        hint = "correct that first: neither the input nor the code changed since"
+    return Problem(item.reason, item.aggregation, item.day, detail, command_for(item.aggregation, item.day), hint)
 
 
 def _problem_of_blocked(blocked: Blocked, *, declared: bool) -> Problem:
-    detail = blocked.why
+    hint = ""
     if blocked.regressed:
         command = ACCEPT
     elif blocked.kind == "unrecoverable":
         command = f"{REPAIR} --deep"  # sets a damaged result aside, and removes a lost one from the index
     else:
-        detail += "; fix that, then run"
+        hint = "fix that first"
         command = command_for(blocked.aggregation, blocked.day) if declared else HEALTH  # --only takes declared names
-    return Problem(blocked.kind, blocked.aggregation, blocked.day, detail, command)
+    return Problem(blocked.kind, blocked.aggregation, blocked.day, blocked.why, command, hint)
 
 
-def problem_of_output(output: Path) -> Problem:
-    """There is no output, though it may only be unmounted or moved: then no day is new."""
-    detail = f"no output of Noonmark is at {output}: mount it or correct NOONMARK_OUTPUT, or let a run create a new one"
-    return Problem("output", "", "", detail, DAILY)
+def problem_of_output(output: Path, *, was_used: Path | None) -> Problem:
+    """There is no output. It may be unmounted or moved where earlier runs left their index, in ``was_used``."""
+    detail = f"no output of Noonmark is at {output}"
+    if was_used is None:
+        return Problem("output", "", "", detail, DAILY, "mount it or correct NOONMARK_OUTPUT, or let a run create it")
+    detail += f", though earlier runs left an index in {was_used}: it looks unmounted, moved or wrong"
+    hint = f"mount it or correct NOONMARK_OUTPUT, then look again; if a new, empty output is meant: {ACCEPT}"
+    return Problem("output", "", "", detail, HEALTH, hint)
 
 
 def problem_of_index(differences: ReconcileStats) -> Problem | None:
@@ -169,7 +182,7 @@ def problem_of_refusal(error: Refused) -> Problem:
     """What every run refuses, as a problem. Raises the error again where no command of ours fixes it (newer code's)."""
     if error.hint is None:
         raise error
-    return Problem("refused", "", "", f"{error.message}; {error.hint}", error.command or HEALTH)
+    return Problem("refused", "", "", error.message, error.command or HEALTH, error.hint)
 
 
 def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) -> Problem | None:
@@ -177,7 +190,7 @@ def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) ->
     if foreign:
         return Problem("foreign_index", "", "", "the index belongs to another output", ACCEPT)
     if absence and configured:
-        return Problem("redis", "", "", f"{absence}; start it, or correct NOONMARK_REDIS_URL", HEALTH)
+        return Problem("redis", "", "", absence, HEALTH, "start it, or correct NOONMARK_REDIS_URL")
     return None
 
 
@@ -189,18 +202,21 @@ def warnings_of(
         days = f"{commits:,} day{'s' * (commits != 1)}"
         yield HealthWarning(
             f"{name}: its code changed since {days} of it were computed, and its version did not",
-            f"raise version= of {name}, then: {DAILY}",
+            DAILY,
+            f"raise version= of {name} where its results differ now",
         )
     for name, paths in broken_links.items():
         for path in paths:
             yield HealthWarning(
                 f"source {name!r}: {path} is a broken link, and the files behind it are not seen",
-                f"fix or remove it, then: {DAILY}",
+                DAILY,
+                "fix or remove it",
             )
     for path in foreign:
         yield HealthWarning(
             f"{path} in the output is not Noonmark's, and readers of all Parquet files may count it",
-            f"move it away, then: {HEALTH}",
+            HEALTH,
+            "move it away",
         )
 
 

@@ -87,10 +87,9 @@ def survey(
         if name not in accepted.empty_sources:
             place = why_unmatched(input_root, sources[name][0].template)
             raise Refused(
-                f"no file matches source {name!r}: {place}; but {one.name} has {committed} committed days: the input "
-                "looks unmounted, moved or wrong",
+                f"no file matches source {name!r}, of which {one.name} has {committed} committed days: {place}",
                 command=ACCEPT,
-                hint="mount it, or correct NOONMARK_INPUT or the template; "
+                hint="the input looks unmounted, moved or wrong: mount it, or correct NOONMARK_INPUT or the template; "
                 f"if the raw files are gone for good: {ACCEPT}",
             )
     if not input_root.is_open:

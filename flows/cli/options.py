@@ -36,8 +36,6 @@ def selection_of(
         raise ConfigurationError(
             "--force would recompute every day of every aggregation; say which with --days or --only"
         )
-    if limit is not None and limit < 1:
-        raise ConfigurationError(f"--limit {limit}: expected a number of days from 1")
     return Selection(
         days=tuple(map(parse_range, days)),
         only=frozenset(only),

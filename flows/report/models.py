@@ -206,7 +206,7 @@ class HealthReport:
         """What was found, with the commands that fix it."""
         if not self.problems:
             return None
-        named = [f"{one} ({one.command})" for one in causes_of(self.problems)]
+        named = [f"{one} ({'; '.join(one.steps)})" for one in causes_of(self.problems)]
         return f"{counted(len(self.problems), 'problem')} found: {enumerated(named)}"
 
     def to_json(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from flows.report.words import SHOWN, counted, enumerated
 from state import clock
 from state.acceptance import Accepted
 from state.days import order
-from state.errors import CHECK, DAILY, HEALTH, REPAIR
+from state.errors import CHECK, DAILY, HEALTH, REPAIR, next_steps
 from state.planner.decide import Item
 from state.settings import PROJECT, Settings
 from state.status import UP_TO_DATE
@@ -86,7 +86,8 @@ def show_health(report: HealthReport, _: Settings) -> None:
     table = _table("aggregation", *(_WORDS.get(status, status) for status in statuses))
     for name, counts in sorted(report.counts.items()):
         table.add_row(name, *(f"{counts[status]:,}" if status in counts else "" for status in statuses))
-    console.print(table)
+    if report.counts:
+        console.print(table)
     if report.gaps:
         console.print(f"Without input: {_enumerated_gaps(report.gaps)}", style="dim")
     problems = report.problems
@@ -94,18 +95,22 @@ def show_health(report: HealthReport, _: Settings) -> None:
         console.print(f"[bold red]{counted(len(problems), 'problem')}[/]")
     causes = causes_of(problems)
     for one in causes[:SHOWN]:
-        console.print(Text(f"  {one}\n    → {one.command}"))
+        console.print(Text("\n    → ".join([f"  {one}", *one.steps])))
     if len(causes) > SHOWN:
         console.print(f"  … and {len(causes) - SHOWN:,} more; --json lists all, and {DAILY} fixes most")
     for warning in report.warnings:
-        console.print(Text(f"Warning: {warning.detail}\n    → {warning.command}"))
+        steps = next_steps(warning.command, warning.hint)
+        console.print(Text("\n    → ".join([f"Warning: {warning.detail}", *steps])))
     redis = report.redis
     server = redis.durability
     status = f"version {server.version}, append-only file: {server.append_only}" if server else redis.absence
-    console.print(Text(f"Redis: {status}; {redis.cost}"), style="dim")
+    cost = f"; {redis.cost}" if redis.commits else ""
+    console.print(Text(f"Redis: {status}{cost}"), style="dim")
     if not problems:
         agrees = " and the index" if server else "; no index was compared"
         console.print(f"[bold]Healthy[/]: the output agrees with the input{agrees}")
+    if not report.counts:
+        return
     console.print(
         "Compared: names, sizes and times of the input, and the footer of each result. Not read: the bytes of both, "
         f"and other files in the days' folders; {REPAIR} --deep reads them",

@@ -43,6 +43,11 @@ def running(directory: Path) -> str | None:
     return f"unix://{quote(path)}" if path and supervisor.answers(path) else None
 
 
+def was_used(directory: Path) -> bool:
+    """Whether a server ever ran for ``directory``: its file may remember what was committed."""
+    return (directory / supervisor.USERS_LOCK).exists()
+
+
 class EmbeddedServer:
     """One use of the server of ``directory``, from entering to ``close()``; ``url`` is its address.
 
