@@ -14,6 +14,8 @@ from tests.chaos.campaigns import CAMPAIGNS
 from tests.chaos.history import FOUND, LATER
 
 PLACE = Path(__file__).resolve().parents[2] / "docs/reliability.md"
+DAMAGE = "damaged-bytes"
+"""The campaign whose details say which damage is found by what."""
 _HEAD = """\
 # Reliability
 
@@ -59,11 +61,35 @@ def _page(figures: Figures) -> Iterator[str]:
             f"| {len(report.violations)} | {report.seconds:.0f} |\n"
         )
     yield "\n" + _HOW.format(seed=figures.seed)
-    yield from _met(figures)
-    yield from _mutants(figures)
+    yield from _detection(figures)
     yield "## Faults that the campaigns found\n\n"
     yield "| campaign | what was wrong | fixed by the commit |\n|---|---|---|\n"
     yield from (f"| {campaign} | {what} | {commit} |\n" for campaign, what, commit in FOUND)
+    yield "\n"
+    yield from _met(figures)
+    yield from _mutants(figures)
+
+
+def _detection(figures: Figures) -> Iterator[str]:
+    """Which damage every run finds, and which only a look at every byte."""
+    details = figures.reports[DAMAGE].details if DAMAGE in figures.reports else {}
+    kinds = sorted({kind for kind, found, _ in map(_found_by, details) if found})
+    if not kinds:
+        return
+    yield "## Which damage is found by what\n\n"
+    yield (
+        "Results that were damaged on purpose. Every run reads the end of each result, where its record lies; "
+        "`repair --deep` reads\nevery byte, and found all of them.\n\n"
+        "| damage | results | found by every run | by `repair --deep` alone |\n|---|---|---|---|\n"
+    )
+    for kind in kinds:
+        every, deep = (details.get(f"{kind}, found by {by}", 0) for by in ("every run", "--deep alone"))
+        yield f"| {kind} | {every + deep:,} | {every / (every + deep):.1%} | {deep / (every + deep):.1%} |\n"
+    yield "\n"
+
+
+def _found_by(detail: str) -> tuple[str, str, str]:
+    return detail.partition(", found by ")
 
 
 def _met(figures: Figures) -> Iterator[str]:
@@ -87,7 +113,7 @@ def _mutants(figures: Figures) -> Iterator[str]:
         for campaign, caught in by.items():
             told = f"{caught.trials:,}" if caught.trials else f"not in {caught.of:,}"
             yield f"| {mutant} | {campaign} | {told} |\n"
-    yield "\n" + "".join(f"- Not removed: {mutant}. {why}.\n" for mutant, why in LATER.items()) + "\n"
+    yield "\n" + "".join(f"- Not removed: {mutant}. {why}.\n" for mutant, why in LATER.items())
 
 
 def _machine() -> str:
