@@ -18,6 +18,7 @@ from state.partition import Partition
 from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
 from state.status import Reason
+from state.words import counted, enumerated
 
 _DETAILS: dict[Reason, str] = {
     "new": "its input has no result yet",
@@ -69,9 +70,7 @@ class Cause:
         if len(self.problems) == 1:
             return str(first)
         days = sorted({one.day for one in self.problems}, key=order)
-        more = f" and {len(days) - _DAYS_SHOWN:,} more days" if len(days) > _DAYS_SHOWN else ""
-        shown = ", ".join(days[:_DAYS_SHOWN])
-        return f"{first.kind}: {len(self.problems):,} results of {shown}{more}: {first.detail}"
+        return f"{first.kind}: {len(self.problems):,} results of {enumerated(days, shown=_DAYS_SHOWN)}: {first.detail}"
 
 
 def causes_of(problems: Iterable[Problem]) -> list[Cause]:
@@ -199,9 +198,8 @@ def warnings_of(
 ) -> Iterator[HealthWarning]:
     """Code that changed without its version, broken links (by their source's template), and foreign files."""
     for name, commits in plan.changed_code.items():
-        days = f"{commits:,} day{'s' * (commits != 1)}"
         yield HealthWarning(
-            f"{name}: its code changed since {days} of it were computed, and its version did not",
+            f"{name}: its code changed since {counted(commits, 'day')} of it were computed, and its version did not",
             DAILY,
             f"raise version= of {name} where its results differ now",
         )

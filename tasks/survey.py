@@ -31,6 +31,7 @@ from state.store.digest_cache import DigestCache
 from state.store.failures import read_failures
 from state.store.footer_cache import FooterCache
 from state.threads import map_in_threads
+from state.words import enumerated
 from tasks import older_results as older
 from tasks.catalog.declare import Source
 from tasks.catalog.load import Catalog
@@ -275,11 +276,9 @@ def _warn(name: str, listing: Listing) -> None:
     for link in listing.broken:
         log.warning("source %r: %s is a broken link, and the files behind it are not seen", name, link.path)
     if listing.strays:
-        shown = ", ".join(repr(path) for path in listing.strays[:3])
         log.warning(
-            "source %r: %s ignored (not a valid day, not a regular file, or a name that only almost matches): %s%s",
+            "source %r: %s ignored (not a valid day, not a regular file, or a name that only almost matches): %s",
             name,
             "1 path is" if len(listing.strays) == 1 else f"{len(listing.strays):,} paths are",
-            shown,
-            ", …" * (len(listing.strays) > 3),
+            enumerated([repr(path) for path in listing.strays], shown=3),
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from flows.report.words import counted
 from state.errors import HEALTH
 from state.planner.plan import Plan
+from state.words import counted
 from tasks.compute.outcomes import traceback_log
 
 log = logging.getLogger("noonmark")

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from flows.report.words import counted, enumerated
 from state.acceptance import Accepted
 from state.days import DayRange
 from state.errors import HEALTH
@@ -18,6 +17,7 @@ from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.planner.plan import Plan
 from state.store.base import Broken, Unread
+from state.words import counted, enumerated
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HealthWarning, Problem, causes_of
@@ -79,7 +79,7 @@ class DailyReport:
         if self.failed:
             named = [f"{one.aggregation} {one.day} ({one.kind}): {one.error}" for one in self.failed]
             found.append(
-                f"{counted(len(named), 'result')} failed, {len(self.committed)} committed: {enumerated(named)}"
+                f"{counted(len(named), 'result')} failed, {len(self.committed)} committed: {enumerated(named, '; ')}"
             )
         return "; ".join([*found, *map(told_unmatched, self.unmatched.items())]) or None
 
@@ -149,10 +149,10 @@ class RepairReport:
             found.append(f"the index was not repaired; {HEALTH} says why")
         bad: list[Broken | Edited | Unread] = [*deep.set_aside, *deep.edited, *self.unreadable]
         if bad:
-            names = enumerated([f"{one.aggregation} {one.day}".strip() for one in bad], ", ")
+            names = enumerated([f"{one.aggregation} {one.day}".strip() for one in bad])
             found.append(f"{counted(len(bad), 'result')} damaged, unreadable or computed from other bytes: {names}")
         if deep.foreign:
-            paths = enumerated(deep.foreign, ", ")
+            paths = enumerated(deep.foreign)
             found.append(f"{counted(len(deep.foreign), 'foreign file')} beside results: {paths}")
         return "; ".join(found) or None
 
@@ -207,7 +207,7 @@ class HealthReport:
         if not self.problems:
             return None
         named = [f"{one} ({'; '.join(one.steps)})" for one in causes_of(self.problems)]
-        return f"{counted(len(self.problems), 'problem')} found: {enumerated(named)}"
+        return f"{counted(len(self.problems), 'problem')} found: {enumerated(named, '; ')}"
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""

@@ -19,8 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from flows.report.log import log
-from flows.report.words import counted
 from state.planner.decide import Item
+from state.words import counted
 from tasks.compute.outcomes import Committed, Failed, Observer, Outcome
 
 PATIENCE_SECONDS = 3.0

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.report.models import DailyReport, Gaps, HealthReport, PlanReport, RepairReport, told_unmatched
-from flows.report.words import SHOWN, counted, enumerated
 from state import clock
 from state.acceptance import Accepted
 from state.days import order
@@ -20,6 +19,7 @@ from state.errors import CHECK, DAILY, HEALTH, REPAIR, next_steps
 from state.planner.decide import Item
 from state.settings import PROJECT, Settings
 from state.status import UP_TO_DATE
+from state.words import SHOWN, counted, enumerated
 from tasks.compute.outcomes import Committed, Failed, traceback_log
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import causes_of, command_for, command_for_all
@@ -183,7 +183,7 @@ def _show_failed(console: Console, failed: Sequence[Failed]) -> None:
     for one in failed:
         causes.setdefault((one.day, one.kind, one.error), []).append(one.aggregation)
     for (day, kind, error), names in list(causes.items())[:SHOWN]:
-        console.print(Text(f"  {enumerated(names, ', ')} {day} ({kind}): {error}"))
+        console.print(Text(f"  {enumerated(names)} {day} ({kind}): {error}"))
     if len(causes) > SHOWN:
         console.print(f"  … and {len(causes) - SHOWN:,} more; --json lists all")
     retryable = {cause: names for cause, names in causes.items() if cause[1] not in ("unrecoverable", "unreadable")}
@@ -212,7 +212,7 @@ def _show_left(console: Console, left: int) -> None:
 def _enumerated_gaps(gaps: Gaps) -> str:
     """The days without input of any aggregation, each once."""
     ranges = sorted({gap for some in gaps.values() for gap in some}, key=lambda gap: order(str(gap.first)))
-    return enumerated([str(gap) for gap in ranges], ", ")
+    return enumerated([str(gap) for gap in ranges])
 
 
 def _show_skipped(console: Console, skipped: Mapping[str, int], gaps: Gaps) -> None:

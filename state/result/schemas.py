@@ -19,6 +19,7 @@ from polars.exceptions import PanicException, PolarsError
 from state.days import order
 from state.partition import Partition
 from state.result.classify import Commit, Found
+from state.words import enumerated
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -192,8 +193,7 @@ def _difference(found: Columns, expected: Columns) -> tuple[str, str]:
     if not messages:
         at = next(at for at, (one, other) in enumerate(zip(found, expected, strict=True)) if one != other)
         messages, remedy = [f"column {at + 1} is {found[at][0]!r}, expected {expected[at][0]!r}"], "order them"
-    more = f" and {len(messages) - _SHOWN} more" if len(messages) > _SHOWN else ""
-    return ", ".join(messages[:_SHOWN]) + more, remedy
+    return enumerated(messages, shown=_SHOWN), remedy
 
 
 def _shown(dtype: pl.DataType) -> str:

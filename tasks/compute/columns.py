@@ -9,14 +9,13 @@ import polars as pl
 from polars.exceptions import ColumnNotFoundError
 
 from state.errors import nearest
+from state.words import enumerated
 from tasks.catalog.declare import Aggregation, Source
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, guarded_call
 
 _LACKS = re.compile(r'unable to find column "(.+?)"; valid columns: \[(.*)\]')
 """What polars says; the columns are those of the frame on which it failed."""
-SHOWN = 10
-"""How many of a file's columns are named."""
 
 
 class LackedColumns:
@@ -52,8 +51,7 @@ class LackedColumns:
             near = nearest(name, columns)
             suggestion = f", did you mean {near!r}?" if near else ""
             lacked.append(f"{name!r} ({', '.join(dict.fromkeys(places))}{suggestion})")
-        more = f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else ""
-        return f"{files} has no column {', '.join(lacked)}; its columns are {', '.join(columns[:SHOWN])}{more}"
+        return f"{files} has no column {', '.join(lacked)}; its columns are {enumerated(columns)}"
 
     def _columns(self, source: Source) -> Sequence[str]:
         if source not in self._names:

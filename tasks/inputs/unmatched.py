@@ -7,6 +7,7 @@ from pathlib import Path
 
 from state.errors import nearest
 from state.inputs.root import InputRoot
+from state.words import enumerated
 from tasks.catalog.matcher import States
 from tasks.catalog.template import Template
 
@@ -67,5 +68,5 @@ def _told(folder: Path, part: str, names: list[str]) -> str:
         return f"{folder} is empty, expected {part!r} there"
     if near := nearest(part, names):
         return f"nothing in {folder} matches {part!r}; did you mean {near!r}?"
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return f"nothing in {folder} matches {part!r}; it holds {', '.join(map(repr, names[:_SHOWN]))}{more}"
+    held = enumerated([repr(name) for name in names], shown=_SHOWN)
+    return f"nothing in {folder} matches {part!r}; it holds {held}"

@@ -236,7 +236,7 @@ def test_problems_of_one_cause_are_told_together_with_one_command() -> None:
         ("schema: 2 results of 9, 10: it lacks 9", "python -m flows.daily --force --days 9,10 --only a"),
         ("changed: 3 results of 2024-01-02: its input changed", "python -m flows.daily"),
         (
-            f"new: 12 results of {', '.join(dates(5))} and 7 more days: its input has no result yet",
+            f"new: 12 results of {', '.join(dates(5))} and 7 more: its input has no result yet",
             "python -m flows.daily",
         ),
     ]

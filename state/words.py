@@ -13,7 +13,7 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
-def enumerated(names: Sequence[str], separator: str = "; ") -> str:
+def enumerated(names: Sequence[str], separator: str = ", ", shown: int = SHOWN) -> str:
     """The first names in one line, and how many more there are."""
-    more = [f"and {len(names) - SHOWN:,} more"] if len(names) > SHOWN else []
-    return separator.join([*names[:SHOWN], *more])
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return separator.join(names[:shown]) + more
