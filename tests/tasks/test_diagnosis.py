@@ -234,7 +234,7 @@ def test_problems_of_one_cause_are_told_together_with_one_command() -> None:
     assert [(str(one), one.command) for one in causes_of(problems)] == [
         ("unmatched: no file matches source 's'", "daily --dry-run"),
         ("schema: 2 results of 9, 10: it lacks 9", "python -m flows.daily --force --days 9,10 --only a"),
-        ("changed: 3 results of 2024-01-02: its input changed", "python -m flows.daily"),
+        ("changed: 3 results of 2024-01-02: its input changed", "python -m flows.daily --days 2024-01-02"),
         (
             f"new: 12 results of {', '.join(dates(5))} and 7 more: its input has no result yet",
             "python -m flows.daily",

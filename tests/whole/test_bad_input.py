@@ -412,10 +412,10 @@ FAILURES: list[tuple[str, str, str, tuple[str, ...]]] = [
     ("unpacked", DAYS[0], "input", (f"packed/{DAYS[0]}.csv.gz cannot be read", "unexpected end of file")),
     ("unpacked", DAYS[1], "input", (f"packed/{DAYS[1]}.csv.gz cannot be read", "gzip header")),
     ("columned", DAYS[0], "input", (f"column/{DAYS[0]}.parquet cannot be read", "parquet")),
-    ("columned", DAYS[1], "aggregation", ('"items"', 'valid columns: ["things"]', f"(shops.py:{_COLUMN})")),
+    ("columned", DAYS[1], "aggregation", ("has no column 'items'", "its columns are things", f"(shops.py:{_COLUMN})")),
     ("raises", DAYS[3], "aggregation", ("LookupError: no such luck", f"(shops.py:{_line('raise LookupError')})")),
     ("no_frame", DAYS[3], "aggregation", ("returned DataFrame", "expected a polars LazyFrame", "(shops.py:")),
-    ("no_column", DAYS[3], "aggregation", ('"itmes"', 'valid columns: ["shop", "items"]', "(shops.py:")),
+    ("no_column", DAYS[3], "aggregation", ("no column 'itmes' (shops.py:", "mean 'items'?", "are shop, items")),
 ]  # fmt: skip
 
 
