@@ -40,7 +40,7 @@ class Target:
 
 @dataclass
 class Findings:
-    """What one benchmark found; ``when``, ``commit`` and ``runs`` say where the figures come from."""
+    """What one benchmark found; ``when``, ``commit``, ``runs`` and ``machine`` say where the figures come from."""
 
     lines: list[Line] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
@@ -49,6 +49,7 @@ class Findings:
     when: str = ""
     commit: str = ""
     runs: int = 0
+    machine: str = ""
     failed: bool = False
 
     def walls(self, title: str, timed: Rounds, commands: Mapping[str, Command], bench: Bench) -> None:
@@ -69,7 +70,7 @@ class Findings:
     def save(self, path: Path) -> None:
         """Keep the figures, in place of those of an earlier run."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Findings:

@@ -56,7 +56,7 @@ def versions() -> Iterator[tuple[str, str]]:
 
 def commit() -> str:
     """The commit that is checked out, and whether anything differs from it but the pages that name it."""
-    pages = (":!docs/measurements.md", ":!docs/reliability.md")
+    pages = (":!docs/measurements.md", ":!docs/reliability.md", ":!benchmarks/results")
     asked = ("rev-parse", "--short=10", "HEAD"), ("status", "--porcelain", "--", ".", *pages)
     head, changed = (
         subprocess.run(("git", *words), cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()

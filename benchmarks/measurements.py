@@ -1,23 +1,27 @@
-"""Writes docs/measurements.md from the figures that were kept. Nobody else does: all of them were measured."""
+"""Writes docs/measurements.md, and the tables of benchmarks/results, from the figures that were kept there.
+
+Nobody else does: every figure in them was measured.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.entries import ENTRIES
-from benchmarks.figures import Findings, Line, Target
-from benchmarks.machine import machine, versions
+from benchmarks.figures import Benchmark, Findings, Line, Target
+from benchmarks.headlines import CHART, HEADLINES, LOST, STARTS, Headline
+from benchmarks.machine import versions
 from benchmarks.timing import CHECKOUT, Spread
 from benchmarks.tried import TRIED
 
 PLACE = CHECKOUT / "docs/measurements.md"
+RESULTS = CHECKOUT / "benchmarks/results"
 _HEAD = """\
 # Measurements
 
 What Noonmark costs, beside plain polars and beside other tools. `make bench` measured it and wrote this page; no figure
-here was typed by a person.
+here was typed by a person. Each ratio is Noonmark's cost over the other's: below 1, Noonmark costs less.
 
 """
 _HOW = """\
@@ -31,17 +35,21 @@ _HOW = """\
 - The plain loop publishes as atomically and durably as Noonmark, on as many threads, and keeps no books.
 - Outputs of earlier rounds are moved aside, and removed after the last one: on some file systems what was removed
   lately slows the creation of files down, and nobody removes ten thousand results before a run.
-- Runs report to one Prefect server that is running all the time, unless it says "temporary server".
+- Runs report to one Prefect server that is running all the time, unless it says "no server configured".
 - `benchmarks.unrounded` runs Noonmark and the empty flow without Prefect's heartbeats, with which every flow run takes
   whole seconds, and half a second of work looks like none.
-- `$WORK` is the work folder, and every other path is one of this checkout.
 
 """
 
 
-def page(found: Mapping[str, Findings], work: Path) -> str:
-    """The whole page."""
-    return "".join(_page(found, work))
+def page(found: Mapping[str, Findings]) -> str:
+    """The page."""
+    return "".join(_page(found))
+
+
+def tables(entry: Benchmark, found: Findings) -> str:
+    """All that a benchmark found, with the commands that were timed. ``$WORK`` in them is the work folder."""
+    return f"# {entry.name}: {entry.asks}\n\n" + "".join(_benchmark(found))
 
 
 def shown(found: Findings) -> Iterator[str]:
@@ -51,18 +59,60 @@ def shown(found: Findings) -> Iterator[str]:
     yield from found.notes
 
 
-def _page(found: Mapping[str, Findings], work: Path) -> Iterator[str]:
+def _page(found: Mapping[str, Findings]) -> Iterator[str]:
     yield _HEAD
+    yield from _ratios("In short", found, HEADLINES)
+    yield from _ratios("What it loses", found, LOST)
+    yield from _starts(found)
+    yield from _chart(found)
     yield from _targets(found)
     yield _HOW
-    yield f"## Machine and versions\n\n{machine(work)}.\n\n| tool | versions |\n|---|---|\n"
-    yield from (f"| {tool} | {told} |\n" for tool, told in versions())
+    yield "## Runs\n\n| benchmark | question | run | tables and commands |\n|---|---|---|---|\n"
     for entry in ENTRIES:
-        yield f"\n## {entry.name}: {entry.asks}\n\n"
-        yield from _benchmark(found[entry.name]) if entry.name in found else ["It was not run.\n"]
+        one = found.get(entry.name)
+        run = f"{one.when}, commit {one.commit}, {one.runs} rounds" if one else "not run"
+        where = f"[results/{entry.name}.md](../benchmarks/results/{entry.name}.md)" if one else ""
+        yield f"| {entry.name} | {entry.asks} | {run} | {where} |\n"
+    machines = dict.fromkeys(one.machine for one in found.values())
+    yield f"\n## Machine and versions\n\n{'; '.join(machines)}.\n\n| tool | versions |\n|---|---|\n"
+    yield from (f"| {tool} | {told} |\n" for tool, told in versions())
     if TRIED:
         yield "\n## Tried and left\n\n| what | effect | why it was left |\n|---|---|---|\n"
         yield from (f"| {what} | {effect} | {why} |\n" for what, effect, why in TRIED)
+
+
+def _ratios(title: str, found: Mapping[str, Findings], headlines: Sequence[Headline]) -> Iterator[str]:
+    yield f"## {title}\n\n| | ratio |\n|---|---|\n"
+    for one in headlines:
+        targets = found[one.benchmark].targets if one.benchmark in found else []
+        measured = next((_spread(target.found, "") for target in targets if target.what == one.what), "not measured")
+        yield f"| {one.sentence} | {measured} |\n"
+    yield "\n"
+
+
+def _starts(found: Mapping[str, Findings]) -> Iterator[str]:
+    starts = sorted(_by_tool(found, *STARTS), key=lambda one: one[1].median)
+    if starts:
+        told = ", ".join(f"{tool} {_number(took.median)} s" for tool, took in starts)
+        yield f"A run that finds nothing to compute, from start to end: {told}.\n\n"
+
+
+def _chart(found: Mapping[str, Findings]) -> Iterator[str]:
+    costs = sorted(_by_tool(found, *CHART), key=lambda one: one[1].median)
+    if costs:
+        names = ", ".join(f'"{tool}"' for tool, _ in costs)
+        bars = ", ".join(_number(cost.median) for _, cost in costs)
+        yield "## A small day in each tool\n\n365 days of one aggregation. No peer flushes its files.\n\n"
+        yield f'```mermaid\nxychart-beta\n  title "Cost of a day, in ms"\n  x-axis [{names}]\n'
+        yield f'  y-axis "ms"\n  bar [{bars}]\n```\n\n'
+
+
+def _by_tool(found: Mapping[str, Findings], benchmark: str, before: str, after: str) -> Iterator[tuple[str, Spread]]:
+    for line in found[benchmark].lines if benchmark in found else ():
+        if line.what.startswith(before) and line.what.endswith(after):
+            tool = line.what.removeprefix(before).removesuffix(after)
+            if "," not in tool:
+                yield tool, line.found
 
 
 def _targets(found: Mapping[str, Findings]) -> Iterator[str]:
@@ -80,7 +130,7 @@ def _targets(found: Mapping[str, Findings]) -> Iterator[str]:
 
 
 def _benchmark(found: Findings) -> Iterator[str]:
-    yield f"{found.when}, commit {found.commit}, {found.runs} rounds.\n\n"
+    yield f"{found.when}, commit {found.commit}, {found.runs} rounds, on {found.machine}.\n\n"
     yield from (f"- {note}\n" for note in found.notes)
     yield "\n" if found.notes else ""
     if found.targets:

@@ -17,11 +17,12 @@ from benchmarks.comparison import Differs, Pair, compare, require_equal
 from benchmarks.entries import ENTRIES
 from benchmarks.environments import requirements
 from benchmarks.figures import SMALL, Bench, Findings, Line, Target
+from benchmarks.headlines import HEADLINES, LOST
 from benchmarks.machine import PEERS
 from benchmarks.many_days import FOUR, LINEITEM
-from benchmarks.measurements import page
+from benchmarks.measurements import RESULTS, page, tables
 from benchmarks.project import Project
-from benchmarks.timing import Command, ItFailed, Spread, ratio, run
+from benchmarks.timing import CHECKOUT, Command, ItFailed, Spread, ratio, run
 
 DAYS = 3
 
@@ -147,15 +148,29 @@ def test_the_page_shows_what_was_kept(tmp_path: Path) -> None:
     found.save(tmp_path / "found.json")
     again = Findings.read(tmp_path / "found.json")
     assert again == found
-    text = page({"days": again, "huge": Findings(failed=True, notes=["It failed"])}, tmp_path)
+    text = page({"days": again, "huge": Findings(failed=True, notes=["It failed"])})
     assert "| days | quick | 1.2 (1.1 to 1.4) | ≤ 1.3 | yes |" in text
     assert "| days | quicker | 1.2 (1.1 to 1.4) | ≤ 1 | **no** |" in text
     assert "| huge | it failed | | | no |" in text
     assert "| peers | not run | | | no |" in text
-    assert "| run | 1,234 s (1 to 2,000) | 5 MB |" in text
-    assert "python -m x $WORK/out" in text
-    assert str(tmp_path) not in text
-    assert all(f"## {entry.name}: {entry.asks}" in text for entry in ENTRIES)
+    assert (
+        "| days | What does a small day cost, beside a plain polars loop? | 2026-01-01 00:00 UTC, commit abc, 3" in text
+    )
+    assert f"| {HEADLINES[0].sentence} | not measured |" in text
+    told = tables(ENTRIES[0], again)
+    assert "| run | 1,234 s (1 to 2,000) | 5 MB |" in told
+    assert "python -m x $WORK/out" in told
+    assert str(tmp_path) not in told
+
+
+def test_what_is_told_first_was_measured() -> None:
+    """Each headline is a ratio of the kept figures, what is lost as much as what is won."""
+    text = (CHECKOUT / "docs/measurements.md").read_text(encoding="utf-8")
+    for one in (*HEADLINES, *LOST):
+        kept = Findings.read(RESULTS / f"{one.benchmark}.json")
+        [found] = {target.found for target in kept.targets if target.what == one.what}
+        assert f"| {one.sentence} | {found.median:.3g} (" in text
+    assert "xychart-beta" in text
 
 
 @pytest.mark.parametrize("peer", ALL, ids=[one.name for one in ALL])
