@@ -79,6 +79,7 @@ def check_health(settings: Settings, catalog: Catalog) -> HealthReport:
         (*warnings, *warnings_of_redis(durability)),
         RedisReport(durability, index.unavailable_reason, commits, clock.monotonic() - began),
         plan.gaps,
+        plan.orphaned,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import AnyStr
 
@@ -70,6 +71,17 @@ class DayRange:
         return (self.first is None or order(self.first) <= order(day)) and (
             self.last is None or order(day) <= order(self.last)
         )
+
+
+def ranges_of(days: Iterable[str]) -> list[DayRange]:
+    """Days as ranges, in their order. They are all dates or all numbers."""
+    found: list[list[str]] = []
+    for day in sorted(days, key=order):
+        if found and ordinal(day) == ordinal(found[-1][-1]) + 1:
+            found[-1].append(day)
+        else:
+            found.append([day])
+    return [DayRange(some[0], some[-1]) for some in found]
 
 
 def parse_range(text: str) -> DayRange:

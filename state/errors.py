@@ -6,6 +6,7 @@ Each has its exit code, so a command line only has to print it and exit.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 DAILY = "python -m flows.daily"
@@ -77,7 +78,8 @@ class Interrupted(KeyboardInterrupt):
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was meant, as far as anybody can tell."""
-    return next(iter(difflib.get_close_matches(word, list(known), 1)), None)
+    bare = {one.lstrip("-"): one for one in known}  # dashes alone make two options alike
+    return next((bare[one] for one in difflib.get_close_matches(word.lstrip("-"), bare, 1)), None)
 
 
 def next_steps(command: str | None, hint: str | None) -> list[str]:
@@ -86,6 +88,8 @@ def next_steps(command: str | None, hint: str | None) -> list[str]:
     return [*steps, command] if command and command not in (hint or "") else steps
 
 
+_UNREADABLE = re.compile("\N{REPLACEMENT CHARACTER}{3,}")
+"""Bytes that are no text, where they were read as text."""
 MAX_CHARACTERS = 240
 """How much of a foreign error is shown: garbage that is read as a header makes long ones."""
 
@@ -98,6 +102,7 @@ def error_text(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001 the user's code makes this text
         lines = ["its text cannot be read"]
     text = f"{kind}: {lines[0]}" if lines else kind
+    text = _UNREADABLE.sub("\N{REPLACEMENT CHARACTER}…", text)
     shown = "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:MAX_CHARACTERS]
     )

@@ -41,7 +41,7 @@ def scan(
         output = read_settings().output
     store = find_store(Path(output))
     if store is None:
-        raise StorageError(f"{output} is no output of Noonmark: it has no marker", command=DAILY)
+        raise StorageError(f"{output} is not an output of Noonmark: it has no marker", command=DAILY)
     with store:
         return scan_store(store, aggregation, days, version)
 

@@ -22,7 +22,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
 PREFIX = "NOONMARK_"
 WITHOUT_REDIS = "none"
-_CORRECT = "correct it in the environment or in .env; README.md has the settings"
+_CORRECT = "correct it in the environment or in .env; docs/reference.md has the settings"
 
 
 def _root(value: object) -> Path:
@@ -167,6 +167,6 @@ def _message(error: ValidationError) -> str:
         found = "" if name == "redis_url" else f"={scheme}{'://…' if separator else ''}"
         expected = _EXPECTED.get(name)
         why = f"expected {expected}" if expected else one["msg"].removeprefix("Value error, ")
-        why = why.removeprefix(f"{PREFIX}{name.upper()} ")
-        wrong.append(f"{PREFIX}{name.upper()}{found}: {why}")
+        variable = PREFIX + name.upper()
+        wrong.append(why if why.startswith(f"{variable} ") else f"{variable}{found}: {why}")
     return "; ".join(wrong)

@@ -23,7 +23,7 @@ from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HealthWarning, Problem, causes_of
 from tasks.inputs.edited import Edited
 
-Gaps = Mapping[str, Sequence[DayRange]]
+DayRanges = Mapping[str, Sequence[DayRange]]
 """Aggregation to ranges of days."""
 _COMMITTED = ("aggregation", "day", "generation", "rows", "reason")
 """What ``--json`` shows of a commit."""
@@ -44,8 +44,8 @@ class DailyReport:
     """What a run did. ``seconds`` is the time from the beginning of the survey to the last commit.
 
     ``unmatched`` says of each source that no file matches where its template stops matching. ``gaps`` are the days
-    without input of each aggregation, and ``left`` is how many days a limit left to later runs. ``server_seconds`` is
-    the time for which it waited for a temporary Prefect server; ``seconds`` does not have it.
+    without input of each aggregation, ``orphaned`` those whose raw files are gone; ``left`` is how many days a limit
+    left to later runs. ``server_seconds`` is how long it waited for a temporary Prefect server, beside ``seconds``.
     """
 
     committed: tuple[Committed, ...] = ()
@@ -53,7 +53,8 @@ class DailyReport:
     skipped: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     unmatched: Mapping[str, str] = field(default_factory=dict)
-    gaps: Gaps = field(default_factory=dict)
+    gaps: DayRanges = field(default_factory=dict)
+    orphaned: DayRanges = field(default_factory=dict)
     left: int = 0
     server_seconds: float = 0.0
 
@@ -71,7 +72,8 @@ class DailyReport:
                     failed.append(outcome)
                 case Skipped():
                     skipped[outcome.status] += 1
-        return cls(tuple(committed), tuple(failed), skipped, seconds, unmatched, plan.gaps, plan.left)
+        ranges = plan.gaps, plan.orphaned
+        return cls(tuple(committed), tuple(failed), skipped, seconds, unmatched, *ranges, plan.left)
 
     def failure(self) -> str | None:
         """Which results failed, and which sources match no file."""
@@ -90,7 +92,8 @@ class DailyReport:
             "failed": [asdict(one) for one in self.failed],
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
-            **_if_any(unmatched=_unmatched(self.unmatched), without_input=_ranges(self.gaps), left=self.left),
+            **_if_any(unmatched=_unmatched(self.unmatched), left=self.left),
+            **_if_any(without_input=_ranges(self.gaps), orphaned=_ranges(self.orphaned)),
         }
 
 
@@ -116,7 +119,7 @@ class PlanReport:
             "plan": items,
             "counts": dict(self.plan.counts()),
             **_if_any(index="unread" if self.unread else "", unmatched=_unmatched(self.unmatched)),
-            **_if_any(without_input=_ranges(self.plan.gaps), left=self.plan.left),
+            **_if_any(without_input=_ranges(self.plan.gaps), orphaned=_ranges(self.plan.orphaned), left=self.plan.left),
         }
 
 
@@ -193,14 +196,15 @@ class RedisReport:
 class HealthReport:
     """What is wrong, and what could be better. ``counts`` maps an aggregation to its days of each status or reason.
 
-    ``gaps`` are the days without input of each aggregation.
+    ``gaps`` are the days without input of each aggregation, ``orphaned`` those whose raw files are gone.
     """
 
     problems: tuple[Problem, ...]
     counts: Mapping[str, Mapping[str, int]]
     warnings: tuple[HealthWarning, ...]
     redis: RedisReport
-    gaps: Gaps = field(default_factory=dict)
+    gaps: DayRanges = field(default_factory=dict)
+    orphaned: DayRanges = field(default_factory=dict)
 
     def failure(self) -> str | None:
         """What was found, with the commands that fix it."""
@@ -217,7 +221,7 @@ class HealthReport:
             "counts": {name: dict(counts) for name, counts in self.counts.items()},
             "warnings": [asdict(one) for one in self.warnings],
             "redis": self.redis.to_json(),
-            **_if_any(without_input=_ranges(self.gaps)),
+            **_if_any(without_input=_ranges(self.gaps), orphaned=_ranges(self.orphaned)),
         }
 
 
@@ -236,7 +240,7 @@ def _unmatched(unmatched: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"source": source, "why": why} for source, why in unmatched.items()]
 
 
-def _ranges(gaps: Gaps) -> dict[str, list[str]]:
+def _ranges(gaps: DayRanges) -> dict[str, list[str]]:
     return {name: [str(gap) for gap in some] for name, some in gaps.items()}
 
 

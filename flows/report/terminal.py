@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from flows.report.models import DailyReport, Gaps, HealthReport, PlanReport, RepairReport, told_unmatched
+from flows.report.models import DailyReport, DayRanges, HealthReport, PlanReport, RepairReport, told_unmatched
 from state import clock
 from state.acceptance import Accepted
 from state.days import order
@@ -36,7 +36,7 @@ def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
     if isinstance(report, PlanReport):
         _show_plan(console, report)
         _show_unmatched(console, report.unmatched)
-        _show_skipped(console, report.plan.skipped(), report.plan.gaps)
+        _show_skipped(console, report.plan.skipped(), report.plan.gaps, report.plan.orphaned)
         _show_left(console, report.plan.left)
         return
     if report.committed:
@@ -47,7 +47,7 @@ def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
     if report.failed:
         _show_failed(console, report.failed)
     _show_unmatched(console, report.unmatched)
-    _show_skipped(console, report.skipped, report.gaps)
+    _show_skipped(console, report.skipped, report.gaps, report.orphaned)
     _show_left(console, report.left)
     if report.committed:
         where = _shown(settings.output)
@@ -89,7 +89,10 @@ def show_health(report: HealthReport, _: Settings) -> None:
     if report.counts:
         console.print(table)
     if report.gaps:
-        console.print(f"Without input: {_enumerated_gaps(report.gaps)}", style="dim")
+        console.print(f"Without input: {_enumerated_days(report.gaps)}", style="dim")
+    if report.orphaned:
+        told = "Orphaned, for their raw files are gone; the results are kept"
+        console.print(f"{told}: {_enumerated_days(report.orphaned)}", style="dim")
     problems = report.problems
     if problems:
         console.print(f"[bold red]{counted(len(problems), 'problem')}[/]")
@@ -209,16 +212,17 @@ def _show_left(console: Console, left: int) -> None:
         console.print(f"--limit left {counted(left, 'day')} to later runs", style="dim")
 
 
-def _enumerated_gaps(gaps: Gaps) -> str:
-    """The days without input of any aggregation, each once."""
-    ranges = sorted({gap for some in gaps.values() for gap in some}, key=lambda gap: order(str(gap.first)))
-    return enumerated([str(gap) for gap in ranges])
+def _enumerated_days(ranges: DayRanges) -> str:
+    """The days of any aggregation, each range once."""
+    found = sorted({one for some in ranges.values() for one in some}, key=lambda one: order(str(one.first)))
+    return enumerated([str(one) for one in found])
 
 
-def _show_skipped(console: Console, skipped: Mapping[str, int], gaps: Gaps) -> None:
+def _show_skipped(console: Console, skipped: Mapping[str, int], gaps: DayRanges, orphaned: DayRanges) -> None:
+    days = {"missing": gaps, "orphaned": orphaned}
     other = [
         f"{number:,} {_WORDS.get(status, status)}"
-        + f" ({_enumerated_gaps(gaps)})" * (status == "missing" and bool(gaps))
+        + (f" ({_enumerated_days(days[status])})" if days.get(status) else "")
         for status, number in sorted(skipped.items())
         if status not in UP_TO_DATE
     ]

@@ -147,7 +147,7 @@ def connect(url: str) -> redis.Redis:
     scheme = url.partition("://")[0]
     if scheme not in _FORMS:
         raise ConfigurationError(
-            f"NOONMARK_REDIS_URL is no Redis URL: expected one of {', '.join(f'{known}://' for known in _FORMS)}, "
+            f"NOONMARK_REDIS_URL is not a Redis URL: expected one of {', '.join(f'{known}://' for known in _FORMS)}, "
             "none, or nothing for the embedded server"
         )
     try:
@@ -160,7 +160,7 @@ def connect(url: str) -> redis.Redis:
         pool.make_connection()  # sends nothing, and fails for unknown options
     except (ValueError, TypeError, redis.RedisError) as error:
         raise ConfigurationError(
-            f"NOONMARK_REDIS_URL is no Redis URL ({reason(error)}): expected {_FORMS[scheme]}, "
+            f"NOONMARK_REDIS_URL is not a Redis URL ({reason(error)}): expected {_FORMS[scheme]}, "
             "user and password percent-encoded"
         ) from None
     return client

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 
-from state.days import DayRange, day_at, order, ordinal
+from state.days import DayRange, day_at, order, ordinal, ranges_of
 from state.partition import Partition
 from state.planner.current import Declared
 from state.planner.decide import Blocked, Facts, Item, decide, decide_retired, unread
@@ -52,6 +52,8 @@ class Plan:
     declared: frozenset[str] = frozenset()
     gaps: dict[str, list[DayRange]] = field(default_factory=dict)
     """Aggregation to the days without input that its status ``missing`` counts, in their order."""
+    orphaned: dict[str, list[DayRange]] = field(default_factory=dict)
+    """Aggregation to the days of its status ``orphaned``."""
     left: int = 0
     """How many days would be planned without a limit, and are not."""
     changed_code: dict[str, int] = field(default_factory=dict)
@@ -85,7 +87,7 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
     suspected = {name for (name, _), failure in facts.failures.items() if failure.is_suspicion}
     for aggregation in declared:
         statuses = result.statuses[aggregation.name] = Counter()
-        blocked = []
+        blocked, orphaned = [], []
         for day in selection.among(_known_days(aggregation, facts)):
             found = decide(aggregation, day, facts, force=selection.force)
             if isinstance(found, Item):
@@ -96,9 +98,12 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
                 blocked.append(found)
             else:
                 statuses[found] += 1
+                if found == "orphaned":
+                    orphaned.append(day)
                 if facts.failures and found in WITH_COMMIT and (aggregation.name, day) in facts.failures:
                     result.recovered.append((aggregation.name, day))
         result.blocked += sorted(blocked, key=lambda one: order(one.day))
+        result.orphaned |= {aggregation.name: ranges_of(orphaned)} if orphaned else {}
         if not selection.days and (gaps := _gaps(aggregation, facts)):
             result.gaps[aggregation.name] = gaps
             statuses["missing"] = sum(gap.length for gap in gaps)

@@ -77,7 +77,7 @@ def classify(fd: int, aggregation: str, day: str) -> Found:
     """What an open file is, for this partition; ``verify.verify`` also checks its bytes. Raises OSError."""
     status = status_of(fd)
     if not stat.S_ISREG(status.st_mode):
-        return Damaged("it is a folder, not a file" if stat.S_ISDIR(status.st_mode) else "it is no regular file")
+        return Damaged("it is a folder, not a file" if stat.S_ISDIR(status.st_mode) else "it is not a regular file")
     try:
         record, schema = _record(read_footer(fd, status.st_size))
     except (Torn, Unfit) as error:
@@ -102,7 +102,7 @@ def _record(footer: bytes) -> tuple[CommitRecord, str]:
     try:
         metadata = pq.read_metadata(pa.BufferReader(footer))
     except (pa.ArrowException, OSError, ValueError) as error:  # a flipped bit can make text that is no UTF-8
-        raise Torn("its footer is no Parquet footer") from error
+        raise Torn("its footer is not a Parquet footer") from error
     named = metadata.metadata or {}
     text = named.get(KEY)
     if text is None:

@@ -89,7 +89,7 @@ def load(text: bytes) -> CommitRecord:
     try:
         found = _DECODER.decode(text.decode())
     except (ValueError, RecursionError) as error:
-        raise Unfit("its commit record is no JSON") from error
+        raise Unfit("its commit record is not JSON") from error
     number = found.get("format") if isinstance(found, dict) else None
     if type(number) is not int or not 0 < number <= LARGEST:
         raise Unfit("its commit record has no format")
@@ -140,7 +140,7 @@ def _is_within_bounds(record: CommitRecord) -> bool:
 
 
 def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no number of JSON's")
+    raise ValueError(f"{name} is not a number of JSON")
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -120,7 +120,7 @@ def _add_placeholder(text: str, inner: str, segments: list[list[Token]]) -> None
     placeholder = f"{{{inner}}}"
     name, colon, form = inner.partition(":")
     if name != "day" or (colon and not form):
-        refuse(text, f"{placeholder} is no placeholder", _EXAMPLES)
+        refuse(text, f"{placeholder} is not a placeholder", _EXAMPLES)
     if form == INTEGER:
         segments[-1].append(Field(INTEGER, placeholder))
         return
@@ -163,7 +163,7 @@ def _check_integers(text: str, segment: Tokens) -> None:
                 refuse(
                     text,
                     f"a path can be read as two days, since {neighbour!r} next to {{day:int}} runs into its digits",
-                    "something between them that is no digit, such as 'v1_{day:int}.csv'",
+                    "something between them that is not a digit, such as 'v1_{day:int}.csv'",
                 )
 
 

@@ -22,7 +22,8 @@ def daily_report(found: Mapping[str, Any]) -> DailyReport:
     failed = tuple(Failed(one["aggregation"], one["day"], one["kind"], one["error"]) for one in found["failed"])
     gaps = {name: [parse_range(text) for text in some] for name, some in found.get("without_input", {}).items()}
     unmatched = {one["source"]: one["why"] for one in found.get("unmatched", ())}
+    orphaned = {name: [parse_range(text) for text in some] for name, some in found.get("orphaned", {}).items()}
     left = found.get("left", 0)
-    report = DailyReport(committed, failed, found["skipped"], found["seconds"], unmatched, gaps, left)
+    report = DailyReport(committed, failed, found["skipped"], found["seconds"], unmatched, gaps, orphaned, left)
     assert report.to_json() == found
     return report

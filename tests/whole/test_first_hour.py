@@ -79,6 +79,20 @@ def test_days_without_input_and_days_that_a_limit_left_are_named(project: Projec
     assert f"Without input: {gap}\n" in health.stdout
 
 
+def test_days_whose_raw_files_are_gone_are_named(project: Project) -> None:
+    """A run keeps their results and health calls them healthy, so that both say which days they are."""
+    for day in ("2024-01-04", "2024-01-05", "2024-01-08"):
+        project.sales_file(day).unlink()
+    days = "2024-01-04..2024-01-05, 2024-01-08"
+    ended = command(project, "daily").finish()
+    assert ended.code == 0, ended.stderr
+    assert f"Not computed: 6 orphaned ({days})\n" in ended.stdout
+    health = command(project, "health").finish()
+    assert f"Orphaned, for their raw files are gone; the results are kept: {days}\n" in health.stdout
+    found = command(project, "health", "--json").finish().json
+    assert found["orphaned"] == dict.fromkeys(("items_by_shop", "totals"), days.split(", "))
+
+
 def test_healthy_says_what_was_looked_at_and_what_was_not(project: Project) -> None:
     """Bytes that nobody read, an index that was not compared, and a file that readers may count."""
     (project.output / "copy.parquet").touch()

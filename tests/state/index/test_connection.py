@@ -325,7 +325,7 @@ UNQUOTED_URLS = [
 @pytest.mark.parametrize("url", [*BAD_URLS, *UNQUOTED_URLS])
 def test_a_url_that_is_none_is_an_error_without_its_secrets(url: str) -> None:
     """What is wrong is told, and never what may be a password."""
-    with suppress(IndexUnavailable), pytest.raises(ConfigurationError, match="is no Redis URL") as caught:
+    with suppress(IndexUnavailable), pytest.raises(ConfigurationError, match="is not a Redis URL") as caught:
         Index(Connection(url), NAMESPACE).root()
     said = str(caught.value) + "".join(traceback.format_exception(caught.value))
     assert SECRET not in said
@@ -406,7 +406,7 @@ def test_no_option_of_a_url_goes_before_ours(option: str) -> None:
 @pytest.mark.parametrize("url", ["redis://h/main", "redis://h?sesame=1", "rediss://h?ssl_cert_reqs=sesame"])
 def test_a_url_that_would_be_read_otherwise_is_refused(url: str) -> None:
     """redis-py takes the first database for a name, and finds wrong options only as it connects, quoting them."""
-    with pytest.raises(ConfigurationError, match="is no Redis URL") as caught:
+    with pytest.raises(ConfigurationError, match="is not a Redis URL") as caught:
         connect(url)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 

@@ -294,7 +294,7 @@ def test_no_entry_keeps_a_day_from_its_commit_for_good(client: redis.Redis, inde
 
 
 def test_an_unreadable_entry_gives_way_at_once(client: redis.Redis, index: Index) -> None:
-    """What is no JSON, or nested beyond measure, counts as no entry."""
+    """What is not JSON, or nested beyond measure, counts as no entry."""
     for value in (b"", b"{", DEEP, b"[]", b'{"generation":"7"}'):
         client.hset(COMMITS, "9", value)
         index.record_commits([news("9")])
