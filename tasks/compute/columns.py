@@ -51,7 +51,9 @@ class LackedColumns:
             near = nearest(name, columns)
             suggestion = f", did you mean {near!r}?" if near else ""
             lacked.append(f"{name!r} ({', '.join(dict.fromkeys(places))}{suggestion})")
-        return f"{files} has no column {', '.join(lacked)}; its columns are {enumerated(columns)}"
+        is_text = all(name.isprintable() and "\N{REPLACEMENT CHARACTER}" not in name for name in columns)
+        has = f"its columns are {enumerated(columns)}" if is_text else "what stands for its header is not text"
+        return f"{files} has no column {', '.join(lacked)}; {has}"
 
     def _columns(self, source: Source) -> Sequence[str]:
         if source not in self._names:

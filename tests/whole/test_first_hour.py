@@ -37,7 +37,7 @@ def test_a_template_that_matches_nothing_is_named_with_the_nearest_name(
     assert told["unmatched"] == [{"source": "return/{day}/*.csv", "why": reason}]
     health = command(project, "health").finish()
     assert health.code == 1
-    assert f"  unmatched: {why}\n    → {CHECK}\n" in health.stdout
+    assert f"  unmatched: {why}\n    → correct the template, or bring the files\n    → {CHECK}\n" in health.stdout
 
 
 def test_days_that_nobody_knows_are_no_success(project: Project) -> None:
@@ -105,7 +105,7 @@ def test_healthy_says_what_was_looked_at_and_what_was_not(project: Project) -> N
     assert f"; {REPAIR} --deep reads them\n" in told
     assert (
         "Warning: copy.parquet in the output is not Noonmark's, and readers of all Parquet files may count it\n"
-        f"    → move it away, then: {HEALTH}\n"
+        f"    → move it away\n    → {HEALTH}\n"
     ) in told
     deep = command(project, "repair", "--deep").finish()
     assert "Read every byte of 20 results and of the input that is there for them\n" in deep.stdout
@@ -155,7 +155,7 @@ def test_what_prefect_cannot_work_with_is_said_before_it_tries(project: Project,
     )
     (tmp_path / "file").touch()
     env = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "file/prefect")}
-    ended = command(project, "daily", "--json", env=env).finish()
+    ended = command(project, "daily", "--json", "--force", "--days", "2024-01-01", env=env).finish()
     assert ended.code == 2
     assert ended.json["error"] == {
         "kind": "configuration",
@@ -224,25 +224,29 @@ def test_a_wrong_header_is_one_finding_for_its_file(project: Project) -> None:
         r"sales/2024-01-02/\S+ has no column 'items' \(shops\.py:\d+(, shops\.py:\d+)*\), "
         r"'shop' \(shops\.py:\d+(, shops\.py:\d+)*, did you mean 'shap'\?\); its columns are shap, count"
     )
+    step = "correct that first: neither the input nor the code changed since"
     names = "by_shop, items, items_by_shop, totals"
     assert re.search(rf"^  {names} 2024-01-02 \(aggregation\): {error}$", ended.stdout, re.M), ended.stdout
     assert "To retry the first alone: python -m flows.daily --days 2024-01-02\n" in ended.stdout
     health = command(project, "health").finish()
     assert "4 problems\n" in health.stdout
     assert health.stdout.count("→ python -m flows.daily") == 1
-    assert re.search(rf"  changed: 4 results of 2024-01-02: .*{error}; nothing changed since", health.stdout)
+    assert re.search(rf"  changed: 4 results of 2024-01-02: .*{error}\n    → {step}\n", health.stdout)
 
 
 def test_a_file_that_is_no_text_is_one_finding(project: Project) -> None:
     """Not one for each aggregation, and without the garbage that polars takes for a header."""
-    project.sales_file("2024-01-02").write_bytes(bytes(range(128, 256)) * 20)
+    garbage = bytes(range(128, 256)) * 20
+    project.sales_file("2024-01-02").write_bytes(garbage)
+    project.sales_file("2024-01-03").write_bytes(b"shop,items\n" + garbage)
     ended = command(project, "daily").finish()
     assert ended.code == 1
-    [line] = [line for line in ended.stdout.splitlines() if "2024-01-02 (input): " in line]
-    assert line.startswith(
-        "  items_by_shop, totals 2024-01-02 (input): sales/2024-01-02/*.csv cannot be read as declared"
-    )
-    assert line.endswith(", 2,560 bytes)")
+    [header] = [line for line in ended.stdout.splitlines() if "2024-01-02 (" in line]
+    assert header.startswith("  items_by_shop, totals 2024-01-02 (aggregation): sales/2024-01-02/")
+    assert header.endswith("; what stands for its header is not text")
+    [rows] = [line for line in ended.stdout.splitlines() if "2024-01-03 (" in line]
+    assert rows.startswith("  items_by_shop, totals 2024-01-03 (input): sales/2024-01-03/*.csv cannot be read as ")
+    assert rows.endswith(", 2,571 bytes)")
 
 
 BROKEN = '''
@@ -262,7 +266,7 @@ def broken(sales):
 def test_the_whole_traceback_of_an_aggregation_is_shown_where_it_is_asked_for(project: Project) -> None:
     """Without, the line of the user's own file, and that there is more."""
     project.declare(SHOPS + BROKEN)
-    words = ("--only", "broken", "--limit", "1")
+    words = ("--only", "broken", "--days", "2024-01-01")
     short = command(project, "daily", *words).finish()
     line = SHOPS.count("\n") + BROKEN[: BROKEN.index('return {}["key"]')].count("\n") + 1
     assert f"  broken 2024-01-01 (aggregation): it failed: KeyError: 'key' (shops.py:{line})\n" in short.stdout
