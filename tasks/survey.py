@@ -118,11 +118,13 @@ def survey(
         )
     outdated = _outdated(declared, listings, facts, accepted, selection)
     broken = {name: tuple(link.path for link in one.broken) for name, one in listings.items() if one.broken}
-    unmatched = {
-        name: why_unmatched(input_root, sources[name][0].template)
-        for name, listing in listings.items()
-        if listing.is_empty and name not in accepted.empty_sources
-    }
+    unmatched = {}
+    for name in (name for name, listing in listings.items() if listing.is_empty):
+        why = why_unmatched(input_root, sources[name][0].template)
+        if name in accepted.empty_sources:
+            log.warning("source %r: still no file, as was accepted with --accept-output: %s", name, why)
+        else:
+            unmatched[name] = why
     return Survey(made, remembered, output, outdated, broken, unmatched, digests)
 
 

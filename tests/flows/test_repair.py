@@ -330,7 +330,7 @@ def test_a_foreign_index_is_left_alone_until_it_is_bound_anew(indexed: Project, 
 
 
 def test_the_absence_of_an_input_is_accepted_until_it_comes_back(indexed: Project) -> None:
-    """Raw files expire. But the next time that they vanish, it is a question again."""
+    """Raw files expire. Every run says what was accepted, and the next time that they vanish it is a question again."""
     files = indexed.raw / "sales"
     files.rename(indexed.raw / "elsewhere")
     files.mkdir()
@@ -340,6 +340,9 @@ def test_the_absence_of_an_input_is_accepted_until_it_comes_back(indexed: Projec
     mended(indexed, accept=True)
     report = examined(indexed)
     assert report["healthy"]
+    told = command(indexed, "daily").finish()
+    accepted = "source 'sales/{day}/*.csv': still no file, as was accepted with --accept-output"
+    assert (told.code, told.stderr) == (0, f"{accepted}: {files} is empty, expected '{{day}}' there\n")
     assert report["counts"] == {"items_by_shop": {"orphaned": 10}, "totals": {"orphaned": 10}}
     assert len(indexed.results()) == 20
 
