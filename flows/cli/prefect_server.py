@@ -25,7 +25,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 
 from flows.cli import server_supervisor
 from flows.cli.command import BROKEN
-from flows.cli.signals import Termination, terminate_run
+from flows.cli.signals import Termination, terminate_run, what_stays
 from flows.report.log import log
 from state.errors import ConfigurationError
 
@@ -154,5 +154,5 @@ class _Supervised(subprocess.Popen[bytes]):
             self.kill()
         end = "was killed or stopped" if code in _BY_FORCE else f"ended with exit code {code}"
         again = shlex.join(["python", *sys.orig_argv[1:]])
-        message = f"Prefect's temporary server {end}; every committed day is safe, and the next run goes on from here"
+        message = f"Prefect's temporary server {end}; {what_stays()}"
         terminate_run(Termination(BROKEN, message, kind="prefect", command=again))

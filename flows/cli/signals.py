@@ -36,7 +36,7 @@ class Termination:
     """Why a run ends early. ``kind`` and ``command`` are those of an error, and None for a signal."""
 
     code: int
-    message: str = "interrupted; every committed day is safe, and the next run goes on from here"
+    message: str
     kind: str | None = None
     command: str | None = None
 
@@ -102,12 +102,22 @@ def requested_termination() -> Termination | None:
     return _state.termination
 
 
+def what_stays() -> str:
+    """What an early end leaves, and how the rest is computed. Days that were forced count as current afterwards."""
+    rest = "the same command computes all of them again" if "--force" in sys.argv else "the next run computes the rest"
+    return f"every committed day is safe, and {rest}"
+
+
+def _of_signal(number: int) -> Termination:
+    return Termination(128 + number, f"interrupted; {what_stays()}")
+
+
 def _watch(read: int) -> None:
     while True:
         number = os.read(read, 1)[0]
         if number == _BARRIER:
             _state.barrier_passed.set()
-        elif number in SIGNALS and _record(termination := Termination(128 + number)):
+        elif number in SIGNALS and _record(termination := _of_signal(number)):
             _exit_after_grace(termination)
 
 

@@ -65,7 +65,18 @@ def test_a_signal_ends_a_run_while_the_users_module_is_imported(project: Project
     run.process.send_signal(number)
     end = run.finish()
     assert (end.code, end.stdout) == (128 + number, "")
-    assert end.stderr == "noonmark: interrupted; every committed day is safe, and the next run goes on from here\n"
+    assert end.stderr == "noonmark: interrupted; every committed day is safe, and the next run computes the rest\n"
+
+
+def test_a_forced_run_that_is_interrupted_does_not_promise_to_go_on(project: Project) -> None:
+    """The days that it committed are current for the next run, and forced once more by the same command."""
+    project.declare(SHOPS + WAITS)
+    hangs = project.folder / "hangs"
+    run = project.start("--json", "--dry-run", "--force", "--only", "totals", env={"HANGS": str(hangs)})
+    run.until(hangs.exists)
+    run.press_ctrl_c()
+    told = "every committed day is safe, and the same command computes all of them again"
+    assert run.finish().stderr == f"noonmark: interrupted; {told}\n"
 
 
 def test_a_run_that_outlives_its_terminal_by_nohup_goes_on(project: Project) -> None:
