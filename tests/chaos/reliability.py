@@ -84,7 +84,7 @@ def _detection(figures: Figures) -> Iterator[str]:
     )
     for kind in kinds:
         every, deep = (details.get(f"{kind}, found by {by}", 0) for by in ("every run", "--deep alone"))
-        yield f"| {kind} | {every + deep:,} | {every / (every + deep):.1%} | {deep / (every + deep):.1%} |\n"
+        yield f"| {kind.replace('seal', 'checksum')} | {every + deep:,} | {every / (every + deep):.2%} | {deep / (every + deep):.2%} |\n"
     yield "\n"
 
 
