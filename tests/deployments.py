@@ -210,7 +210,7 @@ def working(server: Server, project: Project, **environment: str) -> Iterator[Wo
 
 @contextmanager
 def serving(home: Path, **environment: str) -> Iterator[Server]:
-    """A server with the deployments of ``prefect.yaml``, registered by the commands that the README shows."""
+    """A server with the deployments of ``prefect.yaml``, registered by the commands that docs/scheduling.md shows."""
     server = Server(home, **environment)
     try:
         for words in (["work-pool", "create", POOL, "--type", "process"], ["--no-prompt", "deploy", "--all"]):

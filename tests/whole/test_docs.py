@@ -1,4 +1,7 @@
-"""The documents say what is so: their commands, code, settings, names and links are tried or looked up."""
+"""The documents say what is so: their commands, code, names, figures and links are tried or looked up.
+
+What is only looked up in the code, table by table, is in ``test_reference.py``.
+"""
 
 from __future__ import annotations
 
@@ -11,61 +14,41 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+import duckdb
+import pandas as pd
 import polars as pl
 import pytest
-from dotenv import dotenv_values
-from pydantic.fields import FieldInfo
 
 from examples.nycflights import FLIGHT_DAYS, WEATHER_DAYS, lay_out
 from flows.__main__ import COMMANDS
-from flows.cli import command
-from flows.cli.signals import SIGNALS
-from state import errors
-from state.settings import PREFIX, Settings, is_shown
-from state.status import Reason, Status
+from state.outputs import scan
+from state.result.record import CommitRecord, SourceRecord
+from state.settings import PREFIX
+from tasks.catalog.formats import FORMATS
+from tests.documents import (
+    DOCUMENTS,
+    FOR_USERS,
+    OWN_DATA,
+    READING,
+    README,
+    RUNBOOK,
+    SCHEDULING,
+    all_blocks,
+    block,
+    blocks,
+    named,
+    table,
+    text_of,
+    tracked,
+)
 from tests.project import CHECKOUT, Project, dates
 
-DOCUMENTS = (
-    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
-    *("docs/design.md", "docs/origin.md", "docs/runbook.md", "docs/reliability.md", "docs/measurements.md"),
-)
 DAYS = ("2013-12-29", "2013-12-30", "2013-12-31")
-COMPUTED = "number of cores"
-"""What the settings table says of a default that is no constant."""
-
-
-def text_of(document: str) -> str:
-    """The text of a document."""
-    return (CHECKOUT / document).read_text(encoding="utf-8")
-
-
-def blocks(document: str, language: str) -> list[str]:
-    """The fenced blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text_of(document), re.M | re.S)
-
-
-def block(document: str, language: str, words: str) -> str:
-    """The one block of a language that holds these words."""
-    [found] = [one for one in blocks(document, language) if words in one]
-    return found
-
-
-@cache
-def tracked() -> tuple[str, ...]:
-    """What git has, or would add: paths with ``/``."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=CHECKOUT,
-        check=True,
-        capture_output=True,
-    ).stdout.decode()
-    return tuple(sorted(path for path in set(listed.split("\0")) if path and (CHECKOUT / path).is_file()))
 
 
 def shape(line: str) -> str:
@@ -77,6 +60,11 @@ def shape(line: str) -> str:
 def shapes(text: str) -> list[str]:
     """The shape of each line that says something."""
     return [shape(line) for line in text.splitlines() if line.strip()]
+
+
+def printed(text: str) -> list[str]:
+    """The lines of what a command printed, without seconds and without the spaces at their ends."""
+    return [re.sub(r"\b(in|about|in about) \d+\.\d s", r"\1 # s", line).rstrip() for line in text.splitlines()]
 
 
 def numbers(line: str) -> list[int]:
@@ -130,6 +118,12 @@ def clone(api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return Clone(folder, {name: value for name, value in environment.items() if name not in ours})
 
 
+def copy_of(clone: Clone, folder: Path) -> Clone:
+    """A copy of the copy, to be changed."""
+    shutil.copytree(clone.folder, folder, ignore=shutil.ignore_patterns("home"))
+    return Clone(folder, clone.environment)
+
+
 @pytest.fixture(scope="module")
 def first(clone: Clone) -> list[str]:
     """What the first run in the copy prints."""
@@ -138,11 +132,11 @@ def first(clone: Clone) -> list[str]:
 
 def test_the_readme_opens_with_what_it_is_and_the_two_commands() -> None:
     """One sentence, then the two commands, before anything else is explained."""
-    text = text_of("README.md")
+    text = text_of(README)
     opening = text.partition("```")[0].splitlines()
     assert opening[0] == "# Noonmark"
     assert opening[2].startswith("Noonmark finds the days")
-    assert [line.partition("#")[0].strip() for line in blocks("README.md", "sh")[0].splitlines()] == [
+    assert [line.partition("#")[0].strip() for line in blocks(README, "sh")[0].splitlines()] == [
         "make run",
         "make test",
     ]
@@ -159,16 +153,17 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 def test_the_readmes_output_is_what_a_run_prints(clone: Clone, first: list[str]) -> None:
     """Line by line: only numbers, dates and the width of columns may differ from a run over another sample."""
-    shown = block("README.md", "text", "planned 1,823 results")
+    shown = block(README, "text", "planned 1,823 results")
     of_the_run = shown[shown.index("planned") :]
     assert sorted(shapes(of_the_run)) == first
-    again = block("README.md", "text", "Nothing to do")
-    assert sorted(shapes(again)[1:]) == clone.daily()
+    [again] = re.findall(r"`(Nothing to do: [^`]*)`", text_of(README))
+    [gap] = [line for line in shown.splitlines() if line.startswith("Not computed")]
+    assert sorted([shape(again), shape(gap)]) == clone.daily()
 
 
 def test_the_readmes_numbers_add_up() -> None:
     """The table's days and rows are the sample's, and the line below it has their sums."""
-    lines = block("README.md", "text", "planned 1,823 results").splitlines()
+    lines = block(README, "text", "planned 1,823 results").splitlines()
     table = [line for line in lines if re.match(r"\w+ +\d", line) and "results" not in line]
     [total] = [line for line in lines if "committed" in line]
     assert [line.split()[0] for line in table] == sorted(line.split()[0] for line in table)
@@ -187,9 +182,17 @@ def test_the_readmes_numbers_add_up() -> None:
 def test_the_readmes_example_is_a_whole_aggregation(clone: Clone, first: list[str]) -> None:
     """The block, put where the README says, is computed for every day and nothing else is."""
     path = clone.folder / "aggregations/distances.py"
-    path.write_text(block("README.md", "python", "def miles_by_origin"), encoding="utf-8")
+    path.write_text(block(README, "python", "def miles_by_origin"), encoding="utf-8")
+    [planned] = re.findall(r"`(planned 365 results [^`]*)`", text_of(README))
+    shown = f"""{planned}
+aggregation      days   rows       first        last
+miles_by_origin   365  1,095  2013-01-01  2013-12-31
+365 results of 365 days committed, 1,095 rows, in 7.8 s
+Not computed: 1 without input (2013-12-31)
+Results lie in data/aggregates; in Python:
+  pl.read_parquet("data/aggregates/miles_by_origin")
+"""
     try:
-        shown = block("README.md", "text", "planned 365 results")
         assert sorted(shapes(shown)) == clone.daily()
     finally:
         path.unlink()
@@ -204,24 +207,79 @@ def test_the_readmes_example_is_a_whole_aggregation(clone: Clone, first: list[st
     shutil.rmtree(clone.folder / "data/aggregates/miles_by_origin")
 
 
-def test_the_readmes_way_to_own_data_leads_there(clone: Clone, tmp_path: Path) -> None:
-    """From the samples to one's own files, command by command."""
-    folder = tmp_path / "mine"
-    shutil.copytree(clone.folder, folder, ignore=shutil.ignore_patterns("home"))
-    mine = Clone(folder, clone.environment)
-    removes, sets, runs = (block("README.md", "sh", words) for words in ("rm -rf aggr", "echo NOON", "--newest-first"))
-    mine.run("sh", "-c", removes)
-    mine.run("sh", "-c", sets.replace("/data/shop", str(tmp_path / "shop")))
-    (folder / "aggregations/shop.py").write_text(block("README.md", "python", "def items_by_shop"), encoding="utf-8")
+def test_a_late_file_recomputes_its_day_and_prints_this(clone: Clone, first: list[str], tmp_path: Path) -> None:
+    """The README's day is one of the sample's, so every number but the seconds is the same."""
+    mine = copy_of(clone, tmp_path / "late")
+    arrives, runs = block(README, "sh", "late.csv").splitlines()
+    mine.run("sh", "-c", arrives)
+    told = printed(mine.run(sys.executable, *runs.split()[1:]).stdout)
+    shown = printed(block(README, "text", "4 changed"))
+    assert told[: len(shown)] == shown
+    assert [line for line in told[len(shown) :] if "Results lie" not in line and "pl.read_parquet" not in line] == [
+        "Not computed: 1 without input (2013-12-31)"
+    ]
+    (mine.folder / arrives.split()[-1]).unlink()
+    again = printed(mine.run(sys.executable, *runs.split()[1:]).stdout)
+    assert again[0] == shown[0], "and once more when it goes"
+
+
+def test_the_way_to_own_data_leads_there(clone: Clone, first: list[str], tmp_path: Path) -> None:
+    """From the samples to one's own files: each command of the page in its order, and exactly what it prints."""
+    mine = copy_of(clone, tmp_path / "mine")
+    raw = tmp_path / "shop"
     for day in dates(4):
-        (tmp_path / "shop/sales" / day).mkdir(parents=True)
-        (tmp_path / "shop/sales" / day / "a.csv").write_text("shop,items\nnorth,1\nnorth,2\n")
-    told = [mine.run(sys.executable, *line.split()[1:]).stdout for line in runs.splitlines()]
-    assert told[0].startswith("there is no output at ")
-    assert told[0].count("  new\n") == 4
-    assert "--limit left 1 day to later runs" in told[1]
-    assert "1 result of 1 day committed" in told[2]
-    assert pl.read_parquet(folder / "data/aggregates/items_by_shop")["items"].to_list() == [3] * 4
+        (raw / "sales" / day).mkdir(parents=True)
+        (raw / "sales" / day / "a.csv").write_text("shop,items\nnorth,1\nnorth,2\nsouth,5\n")
+    page = all_blocks(OWN_DATA)
+    ran = []
+    for (language, text), (after, shown) in zip(page, [*page[1:], ("", "")], strict=True):
+        if language == "python" and "def items_by_shop" in text:
+            (mine.folder / "aggregations/shop.py").write_text(text, encoding="utf-8")
+        if language != "sh":
+            continue
+        [line] = text.splitlines()
+        words = line.split()
+        if words[0] == "python":
+            told = mine.run(sys.executable, *words[1:]).stdout
+        else:
+            told = mine.run("sh", "-c", line.replace("/data/shop", str(raw))).stdout
+        ran.append(line)
+        if after == "text":
+            assert printed(told.replace(str(mine.folder.resolve()), "/srv/noonmark")) == printed(shown)
+    assert ran == [
+        "rm -rf aggregations/*.py data .noonmark",
+        "echo NOONMARK_INPUT=/data/shop > .env",
+        "python -m flows.daily --dry-run",
+        "python -m flows.daily --limit 3 --newest-first",
+        "python -m flows.daily --force --only items_by_shop --days 2024-01-02..2024-01-04",
+        "python -m flows.daily",
+        "python -m flows.health",
+    ]
+    assert pl.read_parquet(mine.folder / "data/aggregates/items_by_shop")["items"].to_list() == [3, 5] * 4
+    readmes = [line.partition(" #")[0].strip() for line in block(README, "sh", "rm -rf aggr").splitlines()]
+    assert readmes == ran[:2]
+
+
+def test_the_runbook_starts_over(clone: Clone, first: list[str], tmp_path: Path) -> None:
+    """Both ways, one after the other: each computes every result anew."""
+    mine = copy_of(clone, tmp_path / "over")
+    ways = [text for text in blocks(RUNBOOK, "sh") if text.startswith("rm -rf data/aggregates")]
+    assert len(ways) == 2
+    for way in ways:
+        deletes, *runs = way.splitlines()
+        mine.run("sh", "-c", deletes)
+        told = [mine.run(sys.executable, *line.split()[1:]).stdout for line in runs]
+        assert told[-1].startswith("planned 13 results of 3 days: 13 new\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "shows"),
+    [("tail -n 1", "day=2013-12-31\n"), ("ps -eo", "prefect server start")],
+    ids=["newest", "servers"],
+)
+def test_what_the_runbook_looks_at_is_there(clone: Clone, first: list[str], words: str, shows: str) -> None:
+    """The newest day of an aggregation, and the servers that run: here that of the tests."""
+    assert shows in clone.run("sh", "-c", block(RUNBOOK, "sh", words)).stdout
 
 
 def test_without_the_environment_one_line_says_what_to_type(clone: Clone) -> None:
@@ -240,26 +298,86 @@ def test_the_commands_are_listed() -> None:
     assert listed == sorted(path.stem for path in (CHECKOUT / "flows").glob("[!_]*.py") if "opening" not in path.name)
 
 
-def test_the_readmes_sources_are_declarations() -> None:
-    """Each form of a source that the README shows is one."""
+def test_the_sources_of_the_page_are_declarations(tmp_path: Path) -> None:
+    """Each form of a source is one, of the kind and with the paths that the page says."""
     names: dict[str, Any] = {}
-    exec(compile(block("README.md", "python", "events = Source"), "README.md", "exec"), names)
-    assert {names[name].template.kind for name in ("flights", "events")} == {"date"}
+    exec(compile(block(OWN_DATA, "python", "events = Source"), OWN_DATA, "exec"), names)
+    dated = ("flights", "events", "clicks", "returns")
+    assert {names[name].template.kind for name in dated} == {"date"}
+    assert {name: names[name].template.pattern("2013-01-31") for name in dated} == {
+        "flights": "flights/2013-01-31/*.csv",
+        "events": "2013/01/31/events-*.ndjson.gz",
+        "clicks": "clicks/2013/clicks-0131.parquet",
+        "returns": "/mnt/returns/**/20130131.csv.zst",
+    }
     assert names["orders"].template.kind == "int"
+    assert names["orders"].template.pattern("10") == "10/orders_10.csv"
+    assert names["returns"].name == "returned"
+
+
+def test_the_reader_function_of_the_page_reads(tmp_path: Path) -> None:
+    """The files that it was written for."""
+    names: dict[str, Any] = {}
+    exec(compile(block(OWN_DATA, "python", "def read_tills"), OWN_DATA, "exec"), names)
+    files = [tmp_path / "20240101-1.txt", tmp_path / "20240101-2.txt"]
+    for file in files:
+        file.write_bytes("shop;price\nSüd;2,5\n".encode("latin-1"))
+    assert names["tills"].scan(files).collect().rows() == [("Süd", 2.5)] * 2
+
+
+def test_the_suffixes_of_the_page_are_the_formats() -> None:
+    """All of them, plain and packed."""
+    [line] = re.findall(r"^- \*\*Format\.\*\* (.*?)^- ", text_of(OWN_DATA), re.M | re.S)
+    plain, packed = (re.findall(r"`(\.\w+)`", part) for part in line.split(";"))
+    text = [suffix for suffix in plain if suffix != ".parquet"]
+    assert {*plain, *(suffix + ending for suffix in text for ending in packed)} == set(FORMATS)
 
 
 @pytest.mark.parametrize(
-    ("words", "gives"), [("pl.read_parquet", "late"), ("import scan", "frame"), ("duckdb", "rows"), ("pandas", "frame")]
+    ("words", "gives"),
+    [
+        ("pl.read_parquet", "late"),
+        ("import scan", "frame"),
+        ("duckdb", "rows"),
+        ("pandas", "frame"),
+        ("read_metadata", "record"),
+    ],
 )
-def test_the_readmes_readers_read(clone: Clone, first: list[str], words: str, gives: str) -> None:
+def test_the_readers_of_the_page_read(clone: Clone, first: list[str], words: str, gives: str) -> None:
     """Each way to read results runs as it stands, in the project's folder, and gives rows."""
-    code = block("README.md", "python", words) + f"\nprint(len({gives}))\n"
+    code = block(READING, "python", words) + f"\nprint(len({gives}))\n"
     assert int(clone.run(sys.executable, "-c", code).stdout) > 0
 
 
+def test_the_readers_of_the_page_give_the_day_these_types(clone: Clone, first: list[str]) -> None:
+    """A Date, a DATE, and a category of texts."""
+    folder = clone.folder / "data/aggregates/departures_by_carrier"
+    assert pl.read_parquet(folder).schema["day"] == pl.Date
+    files = f"read_parquet('{folder}/**/*.parquet', hive_partitioning = true)"
+    assert duckdb.execute(f"SELECT DISTINCT typeof(day) FROM {files}").fetchall() == [("DATE",)]
+    days = pd.read_parquet(folder)["day"]
+    assert days.dtype == "category"
+    assert sorted(days.cat.categories) == list(DAYS)
+
+
+def test_the_arguments_of_scan_are_those_of_the_page() -> None:
+    """Every argument but the aggregation, and no other."""
+    shown = [named(cell)[0].partition("=")[0] for cell, _ in table(READING, "argument", "means")]
+    assert ["aggregation", *shown] == list(inspect.signature(scan).parameters)
+
+
+def test_the_fields_of_a_commit_record_are_those_of_the_page() -> None:
+    """Every field of the JSON, and each of a source's."""
+    rows = table(READING, "field", "holds")
+    shown = [name for cell, _ in rows for name in named(cell)]
+    assert sorted(shown) == sorted([*CommitRecord._fields, "check", "seal"])
+    [inputs] = [holds for cell, holds in rows if cell == "`inputs`"]
+    assert sorted(named(inputs)) == sorted(SourceRecord._fields)
+
+
 def test_the_deployment_is_registered_and_knows_its_folder(clone: Clone) -> None:
-    """The README's commands register ``daily``; it is loaded from the folder in which they were typed."""
-    commands = block("README.md", "sh", "prefect deploy --all").splitlines()
+    """The page's commands register ``daily``; it is loaded from the folder in which they ran."""
+    commands = block(SCHEDULING, "sh", "prefect deploy --all").splitlines()
     prefect = [sys.executable, "-m", "prefect"]
     for line in commands:
         if line.startswith(("prefect work-pool create", "prefect deploy ")):
@@ -274,130 +392,38 @@ def test_the_deployment_is_registered_and_knows_its_folder(clone: Clone) -> None
 
 
 def test_deployments_are_the_flows() -> None:
-    """Each deployment's entry point is a flow of its name, with a pool that the README makes and its parameters."""
+    """Each deployment's entry point is a flow of its name, with a pool that the page makes and its parameters."""
     # imported so, since it ships no types
     described = importlib.import_module("yaml").safe_load(text_of("prefect.yaml"))
+    flows = {}
     for deployment in described["deployments"]:
         path, _, function = deployment["entrypoint"].partition(":")
         flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), function)
         assert flow.name == deployment["name"] == function
-        assert f"prefect work-pool create {deployment['work_pool']['name']} " in text_of("README.md")
-        assert f"prefect worker start --pool {deployment['work_pool']['name']}\n" in text_of("README.md")
-    daily = importlib.import_module("flows.daily").daily
-    asked = re.findall(r"--param '?(\w+)=", text_of("README.md"))
-    assert asked
-    assert set(asked) <= set(inspect.signature(daily.fn).parameters)
+        assert f"prefect work-pool create {deployment['work_pool']['name']} " in text_of(SCHEDULING)
+        assert f"prefect worker start --pool {deployment['work_pool']['name']}\n" in text_of(SCHEDULING)
+        flows[f"{function}/{function}"] = flow
+    assert [named(cell) for cell, *_ in table(SCHEDULING, "deployment", "runs", "does")] == [[name] for name in flows]
+    lines = re.findall(r"^prefect deployment run (\S+)(.*)$", text_of(SCHEDULING), re.M)
+    asked = [(name, parameter) for name, rest in lines for parameter in re.findall(r"--param '?(\w+)=", rest)]
+    assert {name for name, _ in asked} == {"daily/daily", "repair/repair"}
+    for name, parameter in asked:
+        assert parameter in inspect.signature(flows[name].fn).parameters
 
 
-def settings_table() -> dict[str, tuple[str, str]]:
-    """Variable to (default, meaning) as the README's table has them."""
-    rows = re.findall(r"^\| `(NOONMARK_\w+)` \| (.*?)\| (.*?) \|$", text_of("README.md"), re.M)
-    return {name: (default.strip().strip("`"), meaning) for name, default, meaning in rows}
-
-
-def shown_settings() -> dict[str, FieldInfo]:
-    """The settings that do something. The others are accepted, and named in no document."""
-    shown = {name: field for name, field in Settings.model_fields.items() if is_shown(field)}
-    assert set(Settings.model_fields) - set(shown) == {"runner", "single_writer"}
-    return shown
-
-
-def defaults() -> dict[str, str | None]:
-    """Variable to its default as one writes it; None where it is computed."""
-    found: dict[str, str | None] = {}
-    for name, field in shown_settings().items():
-        value = field.default
-        if field.default_factory is not None:
-            found[PREFIX + name.upper()] = None
-        elif isinstance(value, bool):
-            found[PREFIX + name.upper()] = str(value).lower()
-        else:
-            found[PREFIX + name.upper()] = str(getattr(value, "get_secret_value", lambda value=value: value)())
-    return found
-
-
-def test_the_settings_table_is_the_settings_module() -> None:
-    """Names in order, defaults, and each meaning begins with the module's own description."""
-    table = settings_table()
-    assert list(table) == list(defaults())
-    assert {name: default for name, (default, _) in table.items()} == {
-        name: COMPUTED if value is None else value for name, value in defaults().items()
-    }
-    for name, field in shown_settings().items():
-        assert table[PREFIX + name.upper()][1].startswith(str(field.description)), name
-
-
-def test_the_example_of_an_env_file_sets_what_holds_anyway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every setting is in it, commented out; uncommented as it stands it changes nothing."""
-    assert not [line for line in text_of(".env.example").splitlines() if line and not line.startswith("#")]
-    for name in defaults():
-        monkeypatch.delenv(name, raising=False)
-    path = tmp_path / ".env"
-    path.write_text(re.sub(r"^# (NOONMARK_)", r"\1", text_of(".env.example"), flags=re.M))
-    assert dotenv_values(path) == {name: value or "" for name, value in defaults().items()}
-    assert Settings(_env_file=path) == Settings(_env_file=None)
-
-
-@cache
-def options_of(module: str) -> str:
-    """What ``--help`` of a command prints."""
-    return subprocess.run(
-        [sys.executable, "-m", module, "--help"], cwd=CHECKOUT, check=True, capture_output=True, text=True
-    ).stdout
-
-
-def commands() -> Iterator[tuple[str, str, list[str]]]:
-    """Each command of ours in a document: (document, module, options)."""
-    for document in DOCUMENTS:
-        for module, rest in re.findall(r"python -m ((?:flows|examples)\.\w+)([^`\n|]*)", text_of(document)):
-            yield document, module, re.findall(r"--[a-z-]+", rest.partition(" #")[0])
-
-
-def test_every_command_and_option_that_is_named_exists() -> None:
-    """What a document tells to type can be typed."""
-    found = list(commands())
-    assert {module for _, module, _ in found} >= {"flows.daily", "flows.repair", "flows.health"}
-    for document, module, options in found:
-        for option in options:
-            assert re.search(rf"{option}\b", options_of(module)), f"{document}: {module} has no {option}"
-    told = block_of_options()
-    assert told
-    for option in told:
-        assert re.search(rf"{option}\b", options_of("flows.daily")), option
-
-
-def test_what_has_no_effect_is_shown_nowhere() -> None:
-    """It is accepted for what comes later: neither help, nor settings in documents, nor the example of .env name it."""
-    for document in (*DOCUMENTS, ".env.example", "prefect.yaml"):
-        for name in ("NOONMARK_RUNNER", "NOONMARK_SINGLE_WRITER", "quarantined"):
-            assert name not in text_of(document), f"{document}: {name}"
-    assert "quarantined" not in options_of("flows.daily")
-
-
-def block_of_options() -> list[str]:
-    """The options in the README's paragraph on narrowing a run."""
-    [paragraph] = re.findall(r"^`daily` can be narrowed:.*?\n\n", text_of("README.md"), re.M | re.S)
-    return re.findall(r"--[a-z-]+", paragraph)
-
-
-def test_exit_codes_are_the_errors() -> None:
-    """The README's table has every exit code that an error or a command knows, and no other."""
-    known = {0, *(128 + number for number in SIGNALS), command.BROKEN} | {
-        one.exit_code
-        for module in (errors, command)
-        for one in vars(module).values()
-        if isinstance(one, type) and issubclass(one, errors.NoonmarkError)
-    }
-    rows = re.findall(r"^\| (\d+(?:, \d+)*) \| ", text_of("README.md"), re.M)
-    assert {int(number) for row in rows for number in row.split(", ")} == known
-
-
-def test_reasons_and_statuses_are_the_planners() -> None:
-    """The README's tables have every reason and every status of the planner, and no other."""
-    text = text_of("README.md")
-    tables = re.findall(r"^\| (?:reason|status) \| means \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.M)
-    reasons, statuses = (set(re.findall(r"`(\w+)`", re.sub(r"\| [^|]*\|$", "", table, flags=re.M))) for table in tables)
-    assert (reasons, statuses) == (set(get_args(Reason)), set(get_args(Status)))
+def test_the_crontab_of_the_page_runs(clone: Clone, first: list[str], tmp_path: Path) -> None:
+    """Each line, with the clone in the place of the folder that it names."""
+    mine = copy_of(clone, tmp_path / "srv")
+    (mine.folder / ".venv/bin").mkdir(parents=True)
+    python = mine.folder / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    lines = block(SCHEDULING, "text", "cd /srv/noonmark").splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        *when, command = line.split(" ", 5)
+        assert all(re.fullmatch(r"\*|\d+", one) for one in when)
+        assert mine.run("sh", "-c", command.replace("/srv/noonmark", str(mine.folder))).stdout
 
 
 def test_the_rooms_are_the_tree() -> None:
@@ -418,13 +444,56 @@ def test_the_rooms_are_the_tree() -> None:
     assert listed == found
 
 
-def test_the_folder_listing_is_the_tree() -> None:
-    """The README lists exactly what lies at the top: folders first, then files, in their order."""
-    listed = [line.split()[0] for line in block("README.md", "text", "your room:").splitlines()]
+def test_the_listings_are_the_tree() -> None:
+    """The README lists exactly the folders at the top, and CONTRIBUTING exactly the files, both in their order."""
     top = {path.partition("/")[0] + "/" * ("/" in path) for path in tracked()}
-    assert listed == sorted(name for name in top if name.endswith("/")) + sorted(
-        name for name in top if not name.endswith("/")
+    folders = [line.split()[0] for line in block(README, "text", "flows/ ").splitlines()]
+    assert folders == sorted(name for name in top if name.endswith("/"))
+    files = [line.split()[0] for line in block("CONTRIBUTING.md", "text", "pyproject.toml ").splitlines()]
+    assert files == sorted(name for name in top if not name.endswith("/"))
+
+
+TOOLS = {
+    "Noonmark": "noonmark",
+    "plain polars loop": "plain",
+    "DuckDB, partitioned write": "duckdb_partitions",
+    "Luigi": "luigi_range",
+    "Prefect, one task a day": "prefect_naive",
+    "Dagster": "dagster_partitions",
+    "SQLMesh on DuckDB": "sqlmesh_daily",
+}
+
+
+def test_the_readmes_figures_are_the_measured_ones() -> None:
+    """Of each tool the cost of a day and the whole run, and the figures of what Noonmark loses."""
+    measured = text_of("docs/measurements.md")
+    medians = dict(re.findall(r"^\| ([^|]+?) \| (-?[\d.,]+(?: \w+)*) \(", measured, re.M))
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+ ms) \| ([\d.]+ s) \| (yes|no) \|", text_of(README), re.M)
+    assert [name for name, *_ in rows] == list(TOOLS)
+    [remembering] = re.findall(r"^- These remember which days are done: (.*?)\.", measured, re.M)
+    for name, day, whole, remembers in rows:
+        tool = TOOLS[name]
+        assert medians[f"365 days: {tool}, cost"] == f"{day} a day"
+        assert medians[f"365 days: {tool}, whole process"] == whole
+        assert (remembers == "yes") == (tool == "noonmark" or tool in remembering.split(", "))
+    [loses] = re.findall(r"^What Noonmark loses: .*?\n\n", text_of(README), re.M | re.S)
+    against = "cost per day against duckdb_partitions"
+    assert 0.2 < 1 / float(medians[f"365 days: {against}"]) < 0.3
+    assert 0.35 < 1 / float(medians[f"2,526 days: {against}"]) < 0.45
+    assert f"starts in {medians['365 days: luigi_range, empty run, whole process']}, " in loses.replace("\n", " ")
+    assert f"Noonmark in {medians['365 days: noonmark, empty run, whole process']}." in loses.replace("\n", " ")
+    most, least = (
+        medians[f"a {groups} groups, 50 million rows: time against plain polars, streaming"]
+        for groups in ("hundred", "million")
     )
+    assert f"{least} to {most} times" in loses.replace("\n", " ")
+
+
+@pytest.mark.parametrize("document", FOR_USERS)
+def test_users_read_one_word_for_one_thing(document: str) -> None:
+    """A checksum, a temporary file and to fix; the JSON field ``seal`` keeps its name."""
+    text = text_of(document).replace("`seal`", "")
+    assert not re.findall(r"\b(?:mend\w*|drafts?|seal\w*)\b", text, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
