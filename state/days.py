@@ -98,5 +98,5 @@ def parse_range(text: str) -> DayRange:
             )
     start, end = (bound or None for bound in bounds)
     if start and end and (is_date(start) != is_date(end) or order(start) > order(end)):
-        raise ConfigurationError(f"--days {text!r} holds no day: {start} does not come before {end}")
+        raise ConfigurationError(f"--days {text!r} is empty: {start} is after {end}")
     return DayRange(start, end)

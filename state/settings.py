@@ -22,7 +22,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 ENV_FILE = PROJECT / ".env"
 PREFIX = "NOONMARK_"
 WITHOUT_REDIS = "none"
-_CORRECT = "correct it in the environment or in .env; docs/reference.md has the settings"
+_CORRECT = "correct it in the environment or in .env; docs/reference.md lists the settings"
 
 
 def _root(value: object) -> Path:

@@ -1,4 +1,7 @@
-"""The reasons to compute a result, and the statuses of those that are not computed. The README says what each means."""
+"""The reasons to compute a result, and the statuses of those that are not computed.
+
+docs/reference.md says what each means.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,5 @@ def _split(option: str, texts: Sequence[str]) -> list[str]:
     parts = [part.strip() for text in texts for part in text.split(",")]
     if not all(parts):
         found = ",".join(texts)
-        raise ConfigurationError(
-            f"{option} {found!r} {'lacks a value between commas or at an end' if found else 'is empty'}"
-        )
+        raise ConfigurationError(f"{option} {found!r} {'has an empty entry' if found else 'is empty'}")
     return parts

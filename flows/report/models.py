@@ -45,7 +45,7 @@ class DailyReport:
 
     ``unmatched`` says of each source that no file matches where its template stops matching. ``gaps`` are the days
     without input of each aggregation, ``orphaned`` those whose raw files are gone; ``left`` is how many days a limit
-    left to later runs. ``server_seconds`` is how long it waited for a temporary Prefect server, beside ``seconds``.
+    left for later runs. ``server_seconds`` is how long it waited for a temporary Prefect server, beside ``seconds``.
     """
 
     committed: tuple[Committed, ...] = ()

@@ -106,7 +106,7 @@ class _Artifact(Counted):
                 update_progress_artifact(self._id, done, description=text)
         except Exception as error:  # noqa: BLE001 whatever the server says of a picture, the work goes on
             self._id, self._next = None, math.inf
-            log.warning("Prefect takes no progress artifact, so none is shown: %s", error)
+            log.warning("Prefect's server refused the progress artifact, so no progress is shown: %s", error)
 
 
 @contextmanager

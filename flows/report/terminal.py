@@ -52,7 +52,7 @@ def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
     if report.committed:
         where = _shown(settings.output)
         console.print(
-            f"Results lie in {escape(str(where))}; in Python:",
+            f"Results are in {escape(str(where))}. In Python:",
             escape(f'  pl.read_parquet("{where}/{report.committed[0].aggregation}")'),
             sep="\n",
         )
@@ -67,7 +67,7 @@ def show_repair(report: RepairReport, _: Settings) -> None:
     else:
         numbers = {"added": index.added, "updated": index.updated, "removed": index.removed}
         changed = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
-        console.print(f"Index: [bold]{changed or 'nothing to repair'}[/], {index.unchanged:,} entries were right")
+        console.print(f"Index: [bold]{changed or 'nothing to repair'}[/], {index.unchanged:,} entries unchanged")
     if report.deep:
         _show_damaged(console, report.deep)
     if report.accepted:
@@ -181,7 +181,7 @@ def _waited(for_server: float = 0.0) -> str:
 
 def _show_failed(console: Console, failed: Sequence[Failed]) -> None:
     """Print what failed, results of one day that have one cause as one."""
-    console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; any earlier result of theirs is kept:")
+    console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; their earlier results are kept:")
     causes: dict[tuple[str, str, str], list[str]] = {}
     for one in failed:
         causes.setdefault((one.day, one.kind, one.error), []).append(one.aggregation)
@@ -209,7 +209,7 @@ def _show_unmatched(console: Console, unmatched: Mapping[str, str]) -> None:
 
 def _show_left(console: Console, left: int) -> None:
     if left:
-        console.print(f"--limit left {counted(left, 'day')} to later runs", style="dim")
+        console.print(f"--limit left {counted(left, 'day')} for later runs", style="dim")
 
 
 def _enumerated_days(ranges: DayRanges) -> str:

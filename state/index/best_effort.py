@@ -61,8 +61,8 @@ class BestEffortIndex:
                 return True
             self.foreign = True
             self.disable(
-                "the index belongs to another output; this run goes on without it. If it is to serve this output "
-                f"from now on: {ACCEPT}"
+                "the index belongs to another output, and this run goes on without it. To bind it to this output: "
+                f"{ACCEPT}"
             )
         except IndexUnavailable as error:
             self.disable(str(error))

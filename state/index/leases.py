@@ -20,6 +20,7 @@ from state.index.lease_owner import is_dead, new_token
 from state.index.limits import Limits
 from state.index.replies import Call, number, of_any_type, ok_or_nil, text
 from state.partition import Partition
+from state.words import enumerated
 
 STALLED_LIFETIMES = 10
 """For so many lifetimes a lease is renewed while no day acquired with it is finished: a long query is no hang."""
@@ -189,9 +190,9 @@ class Leases:
         with self._lock:
             taken = {one for one, ok in zip(void, replies, strict=True) if ok or self._wait.is_over(one)}
         if overruled := sorted(one for one in taken if found[one].alive):
-            named = ", ".join(" ".join(one) for one in overruled[:3]) + ", …" * (len(overruled) > 3)
             log.warning(
-                "computing what another run holds, which got no further for as long as a lease lasts: %s", named
+                "computing results that another run holds, for it finished none within NOONMARK_LEASE_SECONDS: %s",
+                enumerated([" ".join(one) for one in overruled], shown=3),
             )
         return theirs.union(void) - taken
 

@@ -51,7 +51,7 @@ def seal_position(footer: bytes, size: int) -> int:
     """
     at = footer.rfind(_LABEL)
     if at < 0:
-        raise Torn("its footer holds no seal")
+        raise Torn("its footer holds no checksum")
     return size - len(footer) + at + len(_LABEL)
 
 
@@ -77,4 +77,4 @@ def broken_seal(fd: int, size: int, footer: bytes | None = None) -> str | None:
     for piece in (footer[:at], OPEN_SEAL.encode("ascii"), footer[at + DIGITS :]):
         digest.update(piece)
     stated = footer[at : at + DIGITS]
-    return None if digest.hexdigest().encode("ascii") == stated else "its bytes do not match its seal"
+    return None if digest.hexdigest().encode("ascii") == stated else "its bytes do not match its checksum"

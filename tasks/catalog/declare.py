@@ -143,7 +143,7 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
         if earlier := _earlier(function):
             raise DeclarationError(
                 f"two aggregations are called {function.__name__} ({earlier.place} and {_place(function)}), and the "
-                "second would take the place of the first; expected names that differ"
+                "second would replace the first; expected different names"
             )
         if wrong := _wrong(function, sources, version):
             raise DeclarationError(f"aggregation {function.__name__} ({_place(function)}): {wrong}")

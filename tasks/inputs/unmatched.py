@@ -32,7 +32,7 @@ def why_unmatched(root: InputRoot, template: Template) -> str:
         if not deeper:
             return _told(folder, part, names)
         places = deeper
-    return f"{root.path / places[0][0]} matches, and is not of a valid day or not a regular file"
+    return f"{root.path / places[0][0]} matches, but its day is not valid or it is not a regular file"
 
 
 def _step(

@@ -84,7 +84,8 @@ def _detection(figures: Figures) -> Iterator[str]:
     )
     for kind in kinds:
         every, deep = (details.get(f"{kind}, found by {by}", 0) for by in ("every run", "--deep alone"))
-        yield f"| {kind.replace('seal', 'checksum')} | {every + deep:,} | {every / (every + deep):.2%} | {deep / (every + deep):.2%} |\n"
+        told, of = kind.replace("seal", "checksum"), every + deep
+        yield f"| {told} | {of:,} | {every / of:.2%} | {deep / of:.2%} |\n"
     yield "\n"
 
 

@@ -149,7 +149,7 @@ def test_a_day_that_kills_its_process_is_named_by_the_next_run_and_holds_nothing
     assert "killed by SIGSEGV (its peak memory was" in failed["2024-01-01"][1]
     assert "killed by SIGKILL, as the system does where memory runs out" in failed["2024-01-02"][1]
     assert committed(odd) == dates(20)[2:]
-    assert "a run died while it computed" in ended.stderr
+    assert "an earlier run died while it computed" in ended.stderr
     records = {path.name: json.loads(path.read_text()) for path in (odd.output / "_noonmark/failed").iterdir()}
     assert sorted(records) == ["totals.2024-01-01.json", "totals.2024-01-02.json"]
     shown = odd.index()["noonmark:{totals}:failures"]

@@ -189,7 +189,7 @@ aggregation      days   rows       first        last
 miles_by_origin   365  1,095  2013-01-01  2013-12-31
 365 results of 365 days committed, 1,095 rows, in 7.8 s
 Not computed: 1 without input (2013-12-31)
-Results lie in data/aggregates; in Python:
+Results are in data/aggregates. In Python:
   pl.read_parquet("data/aggregates/miles_by_origin")
 """
     try:

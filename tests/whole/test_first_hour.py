@@ -70,7 +70,7 @@ def test_days_without_input_and_days_that_a_limit_left_are_named(project: Projec
     ended = command(project, "daily", "--limit", "1").finish()
     assert ended.code == 0, ended.stderr
     gap = "2024-01-11..2024-01-12, 2024-01-14"
-    assert ended.stdout.count(f"Not computed: 6 without input ({gap})\n--limit left 1 day to later runs\n") == 1
+    assert ended.stdout.count(f"Not computed: 6 without input ({gap})\n--limit left 1 day for later runs\n") == 1
     found = command(project, "daily", "--limit", "1", "--json").finish().json
     assert found["without_input"] == dict.fromkeys(("items_by_shop", "totals"), gap.split(", "))
     assert "left" not in found
@@ -131,7 +131,7 @@ def test_two_aggregations_of_one_name_in_a_file_are_refused(project: Project) ->
     assert ended.code == 2
     first, step = ended.stderr.splitlines()
     assert first.startswith("noonmark: two aggregations are called totals (shops.py:")
-    assert first.endswith("and the second would take the place of the first; expected names that differ")
+    assert first.endswith("and the second would replace the first; expected different names")
     assert step == f"  → {CHECK}"
 
 

@@ -119,7 +119,7 @@ def _create(path: Path) -> LocalStore:
         raise StorageError(f"the output root {path} cannot be created: {error.strerror}", hint=_WRITABLE) from error
     store = find_store(path)
     if store is None:
-        raise StorageError(f"the output root {path} lost its {layout.MARKER} as soon as it had it")
+        raise StorageError(f"the output root {path} lost its {layout.MARKER} right after it was created")
     return _made_ready(store)
 
 

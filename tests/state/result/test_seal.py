@@ -146,7 +146,7 @@ def test_a_parquet_file_of_another_program_has_no_seal(tmp_path: Path) -> None:
     file = tmp_path / "foreign"
     rows_of(1).write_parquet(file)
     with file.open("rb") as opened:
-        assert broken_seal(opened.fileno(), file.stat().st_size) == "its footer holds no seal"
+        assert broken_seal(opened.fileno(), file.stat().st_size) == "its footer holds no checksum"
         found = classify(opened.fileno(), NAME, DAY)
     assert isinstance(found, Damaged)
     assert "another program" in found.why

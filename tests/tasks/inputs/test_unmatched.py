@@ -16,7 +16,10 @@ CASES = [
     ("sales/{day}/*.csv", "nothing in ROOT/sales matches '{day}'; it holds '2024-1-5', '2024-1-6', '2024-1-7'"),
     ("orders/{day}/*.csv", "nothing in ROOT/orders/2024-01-05 matches '*.csv'; it holds 'orders.CSV', 'orders.json'"),
     ("orders/{day}/order.json", "nothing in ROOT/orders/2024-01-05 matches 'order.json'; did you mean 'orders.json'?"),
-    ("returns/{day}/*.csv", "ROOT/returns/2024-02-30/a.csv matches, and is not of a valid day or not a regular file"),
+    (
+        "returns/{day}/*.csv",
+        "ROOT/returns/2024-02-30/a.csv matches, but its day is not valid or it is not a regular file",
+    ),
     ("empty/{day}.csv", "ROOT/empty is empty, expected '{day}.csv' there"),
     ("notes.txt/{day}.csv", "ROOT/notes.txt cannot be listed: Not a directory"),
     ("orders/**/{day}.csv", "no file below ROOT/orders matches '**/{day}.csv'"),
