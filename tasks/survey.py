@@ -88,9 +88,10 @@ def survey(
         if name not in accepted.empty_sources:
             place = why_unmatched(input_root, sources[name][0].template)
             raise Refused(
-                f"no file matches source {name!r}, of which {one.name} has {committed} committed days: {place}",
+                f"the input looks unmounted, moved or wrong: no file matches source {name!r}, of which {one.name} has "
+                f"{committed} committed days; {place}",
                 command=ACCEPT,
-                hint="the input looks unmounted, moved or wrong: mount it, or correct NOONMARK_INPUT or the template; "
+                hint="mount it, or correct NOONMARK_INPUT or the template; "
                 f"if the raw files are gone for good: {ACCEPT}",
             )
     if not input_root.is_open:

@@ -49,7 +49,7 @@ def _from_one(_: type, tokens: Sequence[Token]) -> int:
     """Read a number. The library's own reading would round a fraction."""
     text = tokens[0].value
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise ValueError(f"found {text!r}, expected a whole number from 1")
+        raise ValueError("expected a whole number from 1")
     return int(text)
 
 
@@ -117,7 +117,7 @@ class CommandLine:
             case RepeatArgumentError(token=token):
                 return f"{token.keyword} is given more than once"
             case CoercionError(token=token) if token:
-                return f"{token.keyword}: {error.msg}" if error.msg else f"{token.keyword} takes no value"
+                return f"{token.keyword} {token.value}: {error.msg}" if error.msg else f"{token.keyword} takes no value"
             case _ if error.unused_tokens and not error.unused_tokens[0].startswith("-"):
                 found = error.unused_tokens[0]
                 return f"found {found!r}, expected an option before it; a list is written with commas: --days A,B"

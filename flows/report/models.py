@@ -217,9 +217,9 @@ class HealthReport:
         """The JSON object that ``--json`` prints."""
         return {
             "healthy": not self.problems,
-            "problems": [asdict(one) for one in self.problems],
+            "problems": list(map(_without_empty_hint, self.problems)),
             "counts": {name: dict(counts) for name, counts in self.counts.items()},
-            "warnings": [asdict(one) for one in self.warnings],
+            "warnings": list(map(_without_empty_hint, self.warnings)),
             "redis": self.redis.to_json(),
             **_if_any(without_input=_ranges(self.gaps), orphaned=_ranges(self.orphaned)),
         }
@@ -229,6 +229,10 @@ def told_unmatched(one: tuple[str, str]) -> str:
     """A source that no file matches, and why, in one line."""
     source, why = one
     return f"no file matches source {source!r}: {why}"
+
+
+def _without_empty_hint(one: Problem | HealthWarning) -> dict[str, Any]:
+    return {name: value for name, value in asdict(one).items() if value or name != "hint"}
 
 
 def _if_any(**fields: Any) -> dict[str, Any]:

@@ -169,14 +169,15 @@ def _show_committed(console: Console, report: DailyReport) -> None:
     rows = sum(one.rows for one in report.committed)
     console.print(
         f"[bold]{counted(len(report.committed), 'result')}[/] of {counted(number_of_days, 'day')} committed, "
-        f"{counted(rows, 'row')}, in {_waited(report.server_seconds)}"
+        f"{counted(rows, 'row')}, in {_waited()}"
     )
+    if report.server_seconds:
+        console.print(f"Prefect's temporary server took {report.server_seconds:.1f} s of them", style="dim")
 
 
-def _waited(for_server: float = 0.0) -> str:
-    """For how long a person has waited for this command, and how much of that for Prefect's temporary server."""
-    server = f", {for_server:.1f} s of them for Prefect's temporary server" if for_server else ""
-    return f"{clock.waited():.1f} s{server}"
+def _waited() -> str:
+    """For how long a person has waited for this command."""
+    return f"{clock.waited():.1f} s"
 
 
 def _show_failed(console: Console, failed: Sequence[Failed]) -> None:

@@ -57,7 +57,7 @@ class Item:
 
     ``files`` says how many files each source had of the day, in the sources' order: with fewer it is not computed.
     ``basis`` is the digest of the input's listing and of the code that it is planned for, ``failure`` its last failure,
-    whatever it failed on. ``suspected`` says that an earlier run died while it computed results of this aggregation, and
+    whatever it failed on. ``suspected`` says that an earlier run died while it computed results of this aggregation:
     nobody knows yet of which.
     """
 

@@ -30,8 +30,8 @@ def record_deaths(root: Store) -> None:
             record_failure(root, Failure(*partition, DIED, error, basis="", times=1, failed_at=_now()))
         if partitions:
             log.warning(
-                "an earlier run died while it computed %s (the first is %s %s): this run computes their aggregations in "
-                "a child process, and these results last",
+                "an earlier run died while it computed %s (the first is %s %s): this run computes their aggregations "
+                "in a child process, and these results last",
                 "1 result" if len(partitions) == 1 else f"{len(partitions)} results",
                 *min(partitions),
             )

@@ -188,7 +188,8 @@ def test_changed_code_is_a_warning_with_its_name(project: Project) -> None:
     assert report["healthy"]
     [warning] = report["warnings"]
     assert warning["detail"].startswith("totals: its code changed since 10 days")
-    assert warning["command"] == "raise version= of totals, then: python -m flows.daily"
+    assert warning["hint"] == "raise version= of totals where its results differ now"
+    assert warning["command"] == "python -m flows.daily"
 
 
 def test_a_marker_of_newer_code_is_refused_and_not_offered_for_acceptance(project: Project) -> None:
@@ -210,10 +211,16 @@ def test_an_output_that_may_not_be_created_is_refused_before_its_days_are_called
     assert "NOONMARK_CREATE_OUTPUT is false" in report["problems"][0]["detail"]
     assert not project.output.exists()
     found = examined(project)
-    assert kinds(found) == {"output", "new"}
-    assert found["problems"][0]["detail"].startswith(
-        f"no output of Noonmark is at {project.output}: mount it or correct"
+    assert kinds(found) == {"output"}
+    [problem] = found["problems"]
+    assert problem["detail"].startswith(
+        f"no output of Noonmark is at {project.output}, though earlier runs left an index"
     )
+    assert problem["command"] == "python -m flows.health"
+    shutil.rmtree(project.redis)
+    [problem] = examined(project)["problems"]
+    assert problem["detail"] == f"no output of Noonmark is at {project.output}"
+    assert problem["command"] == "python -m flows.daily", "nothing says that there ever was one"
 
 
 def test_a_person_reads_the_problems_with_their_commands(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

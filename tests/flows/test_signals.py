@@ -95,5 +95,5 @@ def test_a_run_that_outlives_its_terminal_by_nohup_goes_on(project: Project) -> 
 def test_help_is_printed_on_stdout() -> None:
     """It may be piped into a pager."""
     end = subprocess.run([sys.executable, "-m", "flows.daily", "--help"], capture_output=True, text=True, check=True)
-    assert end.stdout.startswith("usage: python -m flows.daily")
+    assert end.stdout.startswith("Usage: python -m flows.daily")
     assert end.stderr == ""

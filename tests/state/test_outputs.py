@@ -162,7 +162,7 @@ def test_what_was_never_committed_is_an_error(root: LocalStore, name: str) -> No
 
 def test_a_folder_that_is_no_output_is_an_error(tmp_path: Path) -> None:
     """A wrong path is told, and nothing is made there."""
-    with pytest.raises(StorageError, match="is no output"):
+    with pytest.raises(StorageError, match="is not an output"):
         scan(NAME, output=tmp_path)
     assert os.listdir(tmp_path) == []
 

@@ -73,7 +73,9 @@ def _both(*harms: Harm) -> Harm:
 
 CASES = {
     "a value of the wrong type": Case(
-        ("NOONMARK_WORKERS=many", "expected a whole number from 1"), "README.md", env={"NOONMARK_WORKERS": "many"}
+        ("NOONMARK_WORKERS=many", "expected a whole number from 1"),
+        "docs/reference.md",
+        env={"NOONMARK_WORKERS": "many"},
     ),
     "a value out of range": Case(
         ("NOONMARK_LEASE_SECONDS=0", "expected a whole number of seconds from 1"),

@@ -191,12 +191,13 @@ def fields_of(words: str) -> tuple[set[str], set[str]]:
 def test_the_json_objects_have_the_fields_of_the_reference() -> None:
     """The least and the most that each report can hold."""
     plan = Plan()
-    full = Plan(gaps={"totals": [DayRange("1", "2")]}, left=1)
+    ranges = {"totals": [DayRange("1", "2")]}
+    full = Plan(gaps=ranges, orphaned=ranges, left=1)
     redis = RedisReport(None, "none", 0, 0.0)
     reports: dict[str, tuple[Report, Report]] = {
         "python -m flows.daily --json": (
             DailyReport(),
-            DailyReport(unmatched={"a": "b"}, gaps=full.gaps, left=1),
+            DailyReport(unmatched={"a": "b"}, gaps=ranges, orphaned=ranges, left=1),
         ),
         "python -m flows.daily --dry-run --json": (
             PlanReport(plan, unread=False),
@@ -208,7 +209,7 @@ def test_the_json_objects_have_the_fields_of_the_reference() -> None:
         ),
         "python -m flows.health --json": (
             HealthReport((), {}, (), redis),
-            HealthReport((), {}, (), redis, full.gaps),
+            HealthReport((), {}, (), redis, ranges, ranges),
         ),
     }
     for words, (least, most) in reports.items():

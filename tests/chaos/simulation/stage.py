@@ -117,7 +117,7 @@ class Stage:
     def work(self, process: Process, runs: int) -> None:
         """Run ``daily`` so many times."""
         for _ in range(runs):
-            seen = process.seen = {"foreign": self._foreign(), "tokens": {}}
+            seen = process.seen = {"foreign": self._foreign(), "tokens": {}, "outcomes": []}
             self.note("its run begins")
             try:
                 flows.daily.run(self.settings, self.catalogs[process.version], Selection(), 1)

@@ -215,7 +215,7 @@ def test_who_gets_on_is_waited_for_and_who_hangs_is_not(
     assert client.get("noonmark:{totals}:lease:2024-01-03") == holder._token
     assert one.acquire(places[2:]) == set()
     [line] = told.messages
-    assert line.endswith("got no further for as long as a lease lasts: totals 2024-01-03")
+    assert line.endswith("for it finished none within NOONMARK_LEASE_SECONDS: totals 2024-01-03")
     assert client.get("noonmark:{totals}:lease:2024-01-03") == one._token
     for _ in range(5):
         assert two.leased(places[2:]) == {places[2]}, "its heir has a lifetime of its own"
@@ -523,7 +523,7 @@ def test_a_holder_that_hangs_is_waited_for_a_lifetime_and_does_no_harm_when_it_w
             second = start(NOONMARK_LEASE_SECONDS="2").finish()
             assert set(second.committed) == set(project.expected())
             assert second.json["skipped"] == {}
-            assert "computing what another run holds, which got no further" in second.stderr
+            assert "computing results that another run holds, for it finished none" in second.stderr
             assert "totals 2024-01-01" in second.stderr
             assert not first.over
             before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.results()}
