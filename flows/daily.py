@@ -67,9 +67,8 @@ def daily(
     """Find the days whose aggregates are missing, stale or damaged, compute them, and commit each.
 
     Args:
-        days: Only these days: 2013-01-31, 2013-01-01..2013-01-31, 2013-06-01.. or ..2012-12-31. Repeat it, or separate
-            several by commas.
-        only: Only these aggregations. Repeat it, or separate several by commas.
+        days: Only these days: 2013-01-31, 2013-01-01..2013-01-31, 2013-06-01.. or ..2012-12-31; several with commas.
+        only: Only these aggregations; several with commas.
         force: Compute the selected days even where nothing changed; needs days or only.
         limit: Compute at most this many days.
         newest_first: Begin with the newest day.
