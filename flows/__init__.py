@@ -5,6 +5,7 @@ import importlib.util
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +14,12 @@ import state.clock  # noqa: F401 first of all: it notes when the command began
 from flows.cli.streams import open_closed_streams
 
 open_closed_streams()
+
+# Until a command handles signals, Ctrl-C would show a traceback through what it imports. While Python looks for the
+# module of -m, that is its first argument; a signal that is ignored stays so.
+_is_command = sys.argv[:1] == ["-m"] and not {"flows.daily", "flows.health", "flows.repair"}.isdisjoint(sys.orig_argv)
+if _is_command and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _refuse(message: str, hint: str) -> NoReturn:
@@ -40,6 +47,10 @@ except OSError:
 # Before Prefect is imported, and the only way that its client knows: on a terminal it would show a newcomer a notice
 # about its telemetry, and without a network it would wait for it. A person who set the variable keeps what was set.
 os.environ.setdefault("DO_NOT_TRACK", "1")
+
+# Set and empty it means none, as here; half of Prefect takes it for a URL and reports what it cannot send there.
+if not os.environ.get("PREFECT_API_URL", "none"):
+    del os.environ["PREFECT_API_URL"]
 
 # Before polars is imported: for how many groups each thread of its streaming engine has room. By default it is 4,096; a
 # day with more of them has its rows kept: fifty million rows in a million groups took 1.8 GB, and 0.65 GB with this.

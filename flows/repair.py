@@ -68,7 +68,7 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
         root = _seen(settings, catalog, index, accept) if dry_run else opened_root(settings, catalog, index)
         if root is None:
             nothing = DeepCheck() if deep else None
-            return RepairReport(ReconcileStats(), bool(index.unavailable_reason), required, nothing)
+            return RepairReport(ReconcileStats(), index.unavailable_reason, required, nothing)
         with root:
             names = sorted({*catalog, *root.aggregations(), *index.aggregations()})
             remembered = index.read(names)  # before the scan, so that no newer entry is set back
@@ -84,7 +84,7 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
                 remember_footers(output)
         blocked = [Unread(name, "", f"cannot be reached: {why}") for name, why in output.blocked_among(names)]
         return RepairReport(
-            stats, bool(index.unavailable_reason), required, checked, unreachable=tuple(blocked), accepted=accepted
+            stats, index.unavailable_reason, required, checked, unreachable=tuple(blocked), accepted=accepted
         )
 
 
@@ -121,7 +121,7 @@ def _act(given: Mapping[str, Any], settings: Settings) -> RepairReport:
 
 def main() -> None:
     """The command line."""
-    examples = ("", "--deep", "--accept-output --dry-run")
+    examples = ("", "--deep", "--accept-output")
     run_command(CommandLine("python -m flows.repair", repair.fn, examples), _act, show_repair)
 
 

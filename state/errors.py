@@ -88,6 +88,11 @@ def next_steps(command: str | None, hint: str | None) -> list[str]:
     return [*steps, command] if command and command not in (hint or "") else steps
 
 
+_ADVICE = re.compile(
+    r"[.,;]?\s*(Specify these names in the schema, )?(or )?(consider )?pass(ing)? "
+    r"['`](missing_columns|extra_columns|truncate_ragged_lines|ignore_errors)\b.*?(values|columns|lines)\b\.?"
+)
+"""What polars advises: an option with which a file that is wrong is read as if it were right."""
 _UNREADABLE = re.compile("\N{REPLACEMENT CHARACTER}{3,}")
 """Bytes that are no text, where they were read as text."""
 MAX_CHARACTERS = 240
@@ -102,6 +107,7 @@ def error_text(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001 the user's code makes this text
         lines = ["its text cannot be read"]
     text = f"{kind}: {lines[0]}" if lines else kind
+    text = _ADVICE.sub("", text)
     text = _UNREADABLE.sub("\N{REPLACEMENT CHARACTER}…", text)
     shown = "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in text[:MAX_CHARACTERS]

@@ -107,12 +107,20 @@ def read_settings() -> Settings:
         found = Settings()
     except ValidationError as error:
         raise ConfigurationError(_message(error), hint=_CORRECT) from None
-    if os.path.realpath(found.output) == os.path.realpath(found.input):
-        raise ConfigurationError(
-            f"NOONMARK_OUTPUT and NOONMARK_INPUT are both {found.output}; expected a folder for results alone",
-            hint=_CORRECT,
-        )
+    if overlap := _overlap(os.path.realpath(found.output), os.path.realpath(found.input)):
+        places = f"NOONMARK_OUTPUT={found.output} and NOONMARK_INPUT={found.input}"
+        raise ConfigurationError(f"{places}: {overlap}; expected a folder for results alone", hint=_CORRECT)
     return found
+
+
+def _overlap(output: str, root: str) -> str | None:
+    """How output and input overlap. A run would read its own results, or a reader of results the raw files."""
+    if output == root:
+        return "both are one folder"
+    common = os.path.commonpath([output, root])
+    if common == root:
+        return "the output is inside the input"
+    return "the input is inside the output" if common == output else None
 
 
 def is_shown(field: FieldInfo) -> bool:

@@ -196,13 +196,20 @@ def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) ->
 def warnings_of(
     plan: Plan, broken_links: Mapping[str, Sequence[str]], foreign: Sequence[str]
 ) -> Iterator[HealthWarning]:
-    """Code that changed without its version, broken links (by their source's template), and foreign files."""
+    """Code that changed without its version or lost it, broken links (by their source's template), foreign files."""
     for name, commits in plan.changed_code.items():
         yield HealthWarning(
             f"{name}: its code changed since {counted(commits, 'day')} of it were computed, and its version did not",
             DAILY,
             f"raise version= of {name} where its results differ now",
         )
+    for name, statuses in plan.statuses.items():
+        if ahead := statuses["ahead"]:
+            yield HealthWarning(
+                f"{name}: {counted(ahead, 'committed day')} of a higher version than this code, never overwritten",
+                DAILY,
+                f"check out the newer code, or raise version= of {name} above theirs",
+            )
     for name, paths in broken_links.items():
         for path in paths:
             yield HealthWarning(

@@ -136,7 +136,8 @@ def _require_known_day(declared: Sequence[Declared], facts: Facts, selection: Se
         return
     idle = [asked for asked in selection.days if not any(day in asked for day in known)]
     first, last = min(known, key=order), max(known, key=order)
-    told = f"--days {','.join(map(str, idle))} holds no known day; there are {len(known):,}, {first} to {last}"
+    text = ",".join(map(str, idle))
+    told = f"--days {text} has no day with input or a result; there are {len(known):,}, {first} to {last}"
     if len(idle) == len(selection.days):
         raise ConfigurationError(told, command=CHECK)
     if idle:

@@ -25,7 +25,7 @@ Exit codes:
   0    all committed, nothing to do, or healthy
   1    days failed, a source matches no file, or problems were found
   2    an option, a setting or a declaration is wrong; nothing was started
-  3    refused: input or output looks unmounted, moved or wrong; nothing was touched
+  3    refused: input or output looks unmounted, moved or wrong
   4    the run itself broke: storage or Prefect cannot be reached, or a bug
   130  ended by Ctrl-C (143: SIGTERM, 129: SIGHUP, 131: SIGQUIT)"""
 
@@ -85,6 +85,8 @@ class CommandLine:
         )
         self._app.default(function)
         self._app.meta.default(_split)
+        self._app["--version"].help = "Print the versions and exit."
+        self._app["--help"].help = "Print this and exit."
 
     def parse(self, words: Sequence[str]) -> Arguments | Callable[[], object]:
         """Read the words after the command. Where help or versions are asked for, that is a function that prints them.

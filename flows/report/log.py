@@ -27,6 +27,14 @@ def log_plan(plan: Plan) -> None:
             name,
             commits,
         )
+    for name, statuses in plan.statuses.items():
+        if ahead := statuses["ahead"]:
+            log.warning(
+                "%s: %s of a higher version than this code, and never overwritten; raise version= above theirs to "
+                "compute them anew",
+                name,
+                counted(ahead, "committed day") + (" is" if ahead == 1 else " are"),
+            )
     for name, differing in plan.differing.items():
         log.warning(
             "%s: committed days whose schema is not that of the others, so that readers of all days may fail: %d, "

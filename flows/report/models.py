@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from state.acceptance import Accepted
 from state.days import DayRange
-from state.errors import HEALTH
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.planner.plan import Plan
@@ -127,13 +126,13 @@ class PlanReport:
 class RepairReport:
     """What a repair did, or in a dry run would do.
 
-    ``index`` counts index entries. ``unread``: there was no index to repair; ``index_required``: that is a failure.
+    ``index`` counts index entries. ``absence`` says why there was no index; ``index_required``: that is a failure.
     ``deep`` is None where not every byte was checked, ``accepted`` where nothing was to be accepted. ``unreachable``
     are aggregations whose folder could not be entered.
     """
 
     index: ReconcileStats
-    unread: bool
+    absence: str | None
     index_required: bool
     deep: DeepCheck | None = None
     unreachable: tuple[Unread, ...] = ()
@@ -148,8 +147,8 @@ class RepairReport:
         """What is not in order after the repair."""
         deep = self.deep or DeepCheck()
         found = []
-        if self.index_required and self.unread:
-            found.append(f"the index was not repaired; {HEALTH} says why")
+        if self.index_required and self.absence:
+            found.append(f"the index was not repaired: {self.absence}")
         bad: list[Broken | Edited | Unread] = [*deep.set_aside, *deep.edited, *self.unreadable]
         if bad:
             names = enumerated([f"{one.aggregation} {one.day}".strip() for one in bad])
@@ -166,7 +165,7 @@ class RepairReport:
             found |= {name: some if isinstance(some, int) else list(some) for name, some in asdict(self.deep).items()}
         if self.deep or self.unreachable:
             found["unreadable"] = [asdict(one) for one in self.unreadable]
-        found |= _if_any(index="unread" if self.unread else "")
+        found |= _if_any(index="unread" if self.absence else "")
         return found | ({"accepted": _accepted(self.accepted)} if self.accepted else {})
 
 

@@ -62,8 +62,8 @@ def show_repair(report: RepairReport, _: Settings) -> None:
     """Print what a repair found and did."""
     console = _console()
     index = report.index
-    if report.unread:
-        console.print(f"Index: [bold]not available[/], so it was not repaired; {HEALTH} says why")
+    if report.absence:
+        console.print(f"Index: [bold]not available[/], so it was not repaired: {escape(report.absence)}")
     else:
         numbers = {"added": index.added, "updated": index.updated, "removed": index.removed}
         changed = ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number)
@@ -182,7 +182,7 @@ def _waited() -> str:
 
 def _show_failed(console: Console, failed: Sequence[Failed]) -> None:
     """Print what failed, results of one day that have one cause as one."""
-    console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; their earlier results are kept:")
+    console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; any earlier results are kept:")
     causes: dict[tuple[str, str, str], list[str]] = {}
     for one in failed:
         causes.setdefault((one.day, one.kind, one.error), []).append(one.aggregation)

@@ -60,8 +60,15 @@ def _modules(module: str) -> Iterator[ModuleType]:
 def _modules_below(folder: Path) -> Iterator[str]:
     """Every module of a package's folder, also in folders without ``__init__.py``: none is left out silently."""
     for entry in sorted(folder.iterdir()):
-        if entry.suffix == ".py" and entry.stem.isidentifier() and entry.stem != "__init__":
-            yield entry.stem
+        if entry.suffix == ".py" and not entry.name.startswith("."):  # an editor's own files begin so
+            if not entry.stem.isidentifier():
+                raise ConfigurationError(
+                    f"{entry} cannot be imported: {entry.stem!r} is not the name of a Python module; expected letters, "
+                    "digits and underscores",
+                    hint=f"rename it, or move it out of the folder, then: {CHECK}",
+                )
+            if entry.stem != "__init__":
+                yield entry.stem
         elif entry.name.isidentifier() and entry.name != "__pycache__" and entry.is_dir():
             below = list(_modules_below(entry))
             yield from ([entry.name] if (entry / "__init__.py").exists() else [])

@@ -261,7 +261,7 @@ def test_a_person_reads_what_to_do(finished: Project, capsys: pytest.CaptureFixt
     """What was found, where it is kept, and the command for it."""
     damaged = Broken("totals", DAYS[0], "torn", "_noonmark/set_aside/x")
     deep = DeepCheck(set_aside=(damaged,), edited=(Edited("totals", DAYS[1], "s"),))
-    report = RepairReport(ReconcileStats(1, 0, 1200, 3), unread=False, index_required=True, deep=deep)
+    report = RepairReport(ReconcileStats(1, 0, 1200, 3), absence=None, index_required=True, deep=deep)
     with inside(finished) as (settings, _):
         show_repair(report, settings)
     told = capsys.readouterr().out

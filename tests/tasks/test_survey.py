@@ -310,11 +310,13 @@ def test_a_selection_without_a_known_day_is_an_error(house: House, told: pytest.
         with pytest.raises(ConfigurationError) as caught:
             house.plan(days=(parse_range(text),))
         first, last = DAYS[0], DAYS[-1]
-        assert caught.value.message == f"--days {text} holds no known day; there are 3, {first} to {last}"
+        assert (
+            caught.value.message == f"--days {text} has no day with input or a result; there are 3, {first} to {last}"
+        )
         assert caught.value.command == "python -m flows.daily --dry-run"
     two = house.plan(days=(parse_range("1000.."), parse_range(DAYS[1])))
     assert [item.day for item in two.items] == [DAYS[1]]
-    assert told.messages == [f"--days 1000.. holds no known day; there are 3, {DAYS[0]} to {DAYS[-1]}"]
+    assert told.messages == [f"--days 1000.. has no day with input or a result; there are 3, {DAYS[0]} to {DAYS[-1]}"]
 
 
 @pytest.mark.parametrize("found", ["does not exist", "is a file"])

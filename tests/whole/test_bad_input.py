@@ -456,7 +456,7 @@ def test_bad_days_harm_nothing_but_themselves(told: Told, capsys: pytest.Capture
 
     show_daily(daily_report(told.run.json), read_settings())
     out = capsys.readouterr().out
-    assert "their earlier results are kept" in out
+    assert "any earlier results are kept" in out
     first = next(one for one in told.run.json["failed"] if one["kind"] not in ("unreadable", "unrecoverable"))
     assert f"python -m flows.daily --days {first['day']} --only {first['aggregation']}" in out
     assert "unrecoverable or unreadable result: python -m flows.health" in out

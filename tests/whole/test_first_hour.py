@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from state.errors import CHECK, HEALTH, REPAIR
 from tests.flows.test_health import command
-from tests.project import CHECKOUT, SHOPS, Finished, Project
+from tests.project import CHECKOUT, SHOPS, Finished, Project, wait_until
 
 
 @pytest.mark.parametrize("words", [(), ("--dry-run",)], ids=["run", "dry run"])
@@ -47,8 +48,80 @@ def test_days_that_nobody_knows_are_no_success(project: Project) -> None:
         assert ended.code == 2
         assert ended.stdout == ""
         assert ended.stderr == (
-            f"noonmark: --days {days} holds no known day; there are 10, 2024-01-01 to 2024-01-10\n  → {CHECK}\n"
+            f"noonmark: --days {days} has no day with input or a result; there are 10, 2024-01-01 to 2024-01-10\n"
+            f"  → {CHECK}\n"
         )
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ("raw", "both are one folder"),
+        ("raw/results", "the output is inside the input"),
+        (".", "the input is inside the output"),
+    ],
+)
+def test_an_output_that_overlaps_the_input_is_refused(project: Project, output: str, why: str) -> None:
+    """A run with a wide template would read its own results, and add them to the next ones."""
+    env = {"NOONMARK_OUTPUT": str(project.folder / output)}
+    ended = command(project, "daily", "--json", env=env).finish()
+    assert ended.code == 2
+    assert f": {why}; expected a folder for results alone" in ended.json["error"]["message"]
+
+
+def test_results_of_a_higher_version_are_said_by_every_run_and_health(project: Project) -> None:
+    """Who lowers ``version=`` computes nothing any more, and must not be told only that all is well."""
+    project.declare(SHOPS.replace("version=1)\ndef totals", "version=2)\ndef totals"))
+    assert command(project, "daily").finish().code == 0
+    project.declare(SHOPS)
+    ended = command(project, "daily").finish()
+    told = "totals: 10 committed days are of a higher version than this code, and never overwritten; raise version="
+    assert told in ended.stderr
+    health = command(project, "health").finish()
+    assert "Warning: totals: 10 committed days of a higher version than this code, never overwritten\n" in health.stdout
+
+
+def test_a_module_that_cannot_be_imported_by_its_name_is_refused(project: Project) -> None:
+    """``my-shop.py`` was read by nobody, and its aggregations were missed."""
+    package = project.code / "rooms"
+    package.mkdir()
+    (package / "shop.py").write_text(SHOPS, encoding="utf-8")
+    (package / "my-shop.py").write_text(SHOPS, encoding="utf-8")
+    (package / ".#shop.py").write_text("an editor's", encoding="utf-8")
+    ended = command(project, "daily", "--dry-run", env={"NOONMARK_AGGREGATIONS": "rooms"}).finish()
+    assert ended.code == 2
+    assert ended.stderr.startswith(f"noonmark: {package}/my-shop.py cannot be imported: 'my-shop' is not the name of a")
+    assert f"  → rename it, or move it out of the folder, then: {CHECK}\n" in ended.stderr
+
+
+def test_ctrl_c_while_a_command_is_imported_shows_no_traceback(project: Project) -> None:
+    """The first second of a command is Prefect's import."""
+    run = command(project, "daily")
+    wait_until(lambda: "pydantic_core" in Path(f"/proc/{run.process.pid}/maps").read_text())  # in the midst of it
+    run.process.send_signal(signal.SIGINT)
+    ended = run.finish()
+    assert ended.code in (-signal.SIGINT, 130)
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_empty_url_of_prefect_is_none(tmp_path: Path) -> None:
+    """Half of Prefect took it for a URL, and told with a traceback what it could not send there."""
+    project = Project.create(tmp_path / "project", None, ["2024-01-01"])
+    ended = command(project, "daily", env={"PREFECT_API_URL": ""}).finish()
+    assert ended.code == 0
+    assert ended.stderr == "planned 2 results of 1 day: 2 new\n"
+
+
+def test_advice_that_makes_a_wrong_file_pass_is_not_handed_on(project: Project) -> None:
+    """Polars names options with which a wrong header becomes a column of nulls."""
+    project.declare(
+        SHOPS.replace('"sales/{day}/*.csv"', '"sales/{day}/*.csv", schema={"shop": pl.String, "items": pl.Int64}')
+    )
+    project.sales_file("2024-01-02").write_text("shop;items\nnorth;1\n", encoding="utf-8")
+    ended = command(project, "daily").finish()
+    assert ended.code == 1
+    assert "2024-01-02 (input): sales/2024-01-02/*.csv cannot be read as declared: SchemaError" in ended.stdout
+    assert not re.search("missing_columns|extra_columns|or pass", ended.stdout)
 
 
 def test_what_almost_matches_is_counted_and_named(project: Project) -> None:

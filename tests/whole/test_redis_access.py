@@ -167,9 +167,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no openssl on the PATH")
     folder = tmp_path_factory.mktemp("authority")
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    _openssl(folder, "req", "-x509", *new, "-days", "2", "-subj", "/CN=ours", "-keyout", "ca.key", "-out", "ca.crt")
+    # Python 3.13 verifies strictly: key usage in the authority's certificate, and in the others whose key signed them.
+    signs = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    own = ("-keyout", "ca.key", "-out", "ca.crt")
+    _openssl(folder, "req", "-x509", *new, "-days", "2", "-subj", "/CN=ours", *signs, *own)
     for name, alternative in (("server", "IP:127.0.0.1"), ("other", "DNS:elsewhere"), ("client", "DNS:client")):
-        (folder / f"{name}.ext").write_text(f"subjectAltName={alternative}\n")
+        (folder / f"{name}.ext").write_text(f"subjectAltName={alternative}\nauthorityKeyIdentifier=keyid\n")
         _openssl(folder, "req", *new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
         sign = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", f"{name}.ext")
         _openssl(folder, "x509", "-req", "-in", f"{name}.csr", *sign, "-out", f"{name}.crt")

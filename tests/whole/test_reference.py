@@ -204,8 +204,8 @@ def test_the_json_objects_have_the_fields_of_the_reference() -> None:
             PlanReport(full, unread=True, unmatched={"a": "b"}),
         ),
         "python -m flows.repair --json": (
-            RepairReport(ReconcileStats(), unread=False, index_required=False),
-            RepairReport(ReconcileStats(), unread=True, index_required=False, deep=DeepCheck(), accepted=Accepted()),
+            RepairReport(ReconcileStats(), absence=None, index_required=False),
+            RepairReport(ReconcileStats(), absence="none", index_required=False, deep=DeepCheck(), accepted=Accepted()),
         ),
         "python -m flows.health --json": (
             HealthReport((), {}, (), redis),
