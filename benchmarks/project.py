@@ -93,7 +93,9 @@ def prefect_server(bench: Bench) -> Iterator[Bench]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    home = environment(bench) | {"PREFECT_HOME": str(bench.work / "prefect-server")}
+    folder = bench.work / "prefect-server"
+    folder.mkdir(parents=True, exist_ok=True)  # Prefect makes none above its own
+    home = environment(bench) | {"PREFECT_HOME": str(folder)}
     start = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
     url = f"http://127.0.0.1:{port}/api"
     with subprocess.Popen(
