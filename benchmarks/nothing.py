@@ -16,13 +16,16 @@ NUMBERED = "benchmarks.declared.numbered"
 
 @cache
 def committed(bench: Bench, days: int, what: str = "readings", module: str = NUMBERED, *only: str) -> Project:
-    """Days that are all committed: Noonmark itself did it, once, and brings up to date what it finds.
+    """Days that are all committed: Noonmark itself did it, and brings up to date what it finds.
+
+    A second run notes the footers of what the first committed: a plan reads each of them until a run has done that.
 
     ``only`` are words such as ``--only by_user``; by default all aggregations of the module are computed.
     """
     root = laid_out(bench.work, what, days)
     project = Project(bench, root, bench.work / f"committed-{what}-{days}", module, bench.threads)
     print(f"committing {days:,} days of {what} where they are not", flush=True)
+    run(project.run("daily", *only))
     run(project.run("daily", *only))
     return project
 
