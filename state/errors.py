@@ -78,8 +78,7 @@ class Interrupted(KeyboardInterrupt):
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was meant, as far as anybody can tell."""
-    bare = {one.lstrip("-"): one for one in known}  # dashes alone make two options alike
-    return next((bare[one] for one in difflib.get_close_matches(word.lstrip("-"), bare, 1)), None)
+    return next(iter(difflib.get_close_matches(word, list(known), 1)), None)
 
 
 def next_steps(command: str | None, hint: str | None) -> list[str]:

@@ -110,9 +110,9 @@ class CommandLine:
         match error:
             case UnknownOptionError(token=token):
                 word = (token.keyword or token.value).partition("=")[0]
-                known = sorted(self._options())
-                near = nearest(word, known)
-                suggestion = f"did you mean {near}?" if near else f"expected one of {', '.join(known)}"
+                known = {name.lstrip("-"): name for name in sorted(self._options())}  # dashes make any two alike
+                near = nearest(word.lstrip("-"), known)
+                suggestion = f"did you mean {known[near]}?" if near else f"expected one of {', '.join(known.values())}"
                 return f"there is no option {word}; {suggestion}"
             case MissingArgumentError(argument=argument) if argument:
                 return f"{error.keyword or argument.name} lacks a value"
