@@ -112,11 +112,9 @@ def _accept(settings: Settings, catalog: Catalog, index: BestEffortIndex) -> Acc
     return accepted
 
 
-def _act(given: Mapping[str, Any], settings: Settings) -> RepairReport:
-    if is_configured():
-        return report_of(partial(repair, **given), RepairReport)
-    deep, accept, dry_run = (bool(given.get(name)) for name in ("deep", "accept_output", "dry_run"))
-    return repair_output(settings, load(settings.aggregations), deep=deep, accept=accept, dry_run=dry_run)
+def _act(given: Mapping[str, Any], _: Settings) -> RepairReport:
+    # Without a server that sees it, it needs no flow run.
+    return report_of(partial(repair if is_configured() else repair.fn, **given), RepairReport)
 
 
 def main() -> None:
