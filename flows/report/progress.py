@@ -38,6 +38,8 @@ class Logged(Observer):
 
     def on(self, outcome: Outcome) -> None:
         """Log what became of a result."""
+        if not log.isEnabledFor(logging.DEBUG):
+            return
         if isinstance(outcome, Committed):
             what = f"committed, {counted(outcome.rows, 'row')} ({outcome.reason})"
         elif isinstance(outcome, Failed):
