@@ -10,7 +10,7 @@ from typing import Literal
 Reason = Literal["forced", "corrupt", "lost", "new", "outdated", "changed"]
 """In the order in which they are asked: a result has the first that holds."""
 
-Status = Literal["done", "empty", "ahead", "leased", "missing", "orphaned", "retired"]
+Status = Literal["done", "empty", "ahead", "leased", "waiting", "missing", "orphaned", "retired"]
 
 UP_TO_DATE: frozenset[Status] = frozenset({"done", "empty"})
 """A run has nothing to do."""

@@ -25,7 +25,8 @@ class Facts:
     has; it can tell ``lost`` from ``new`` and nothing else. ``contents`` has the digests that were needed.
     ``failures`` are the last failures of results that have one; they can put a result last and nothing else.
     ``published`` has, of commits that no run can recompute, the highest generation that surely was published there.
-    ``unreachable`` says why an aggregation's folder cannot be entered.
+    ``unreachable`` says why an aggregation's folder cannot be entered. ``waiting[source][day]`` says what input that is
+    there still waits for: nothing is computed from it yet.
     """
 
     inputs: Files
@@ -36,12 +37,17 @@ class Facts:
     failures: Mapping[Partition, Failure] = field(default_factory=dict)
     published: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def found(self, aggregation: Declared, day: str) -> Found | None:
         """What the output has of the day."""
         if why := self.unreachable.get(aggregation.name):
             return Unreadable(f"cannot be reached: {why}")
         return self.output.get(aggregation.name, {}).get(day)
+
+    def waits_for(self, reads: Sequence[Read]) -> str | None:
+        """What the first of these inputs that is not ready waits for."""
+        return next((why for _, source, day in reads if (why := self.waiting.get(source, {}).get(day))), None)
 
     def has_input(self, reads: Sequence[Read]) -> bool:
         """Whether all of these inputs are there."""
@@ -124,6 +130,8 @@ def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Ite
         why = f"its result is damaged ({found.why})" if isinstance(found, Damaged) else "its result is lost"
         return Blocked(aggregation.name, day, "unrecoverable", f"{why} and its input is gone")
     if reason := "forced" if force else _reason(aggregation, day, reads, found, facts):
+        if facts.waiting and facts.waits_for(reads):
+            return "waiting"
         over = found.record.nonce if isinstance(found, Commit) else ""
         files = tuple(len(facts.inputs[source][that].files) for _, source, that in reads)
         failure = facts.failures.get((aggregation.name, day))

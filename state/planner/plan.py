@@ -7,7 +7,7 @@ command line and ``--dry-run``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 
@@ -54,6 +54,8 @@ class Plan:
     """Aggregation to the days without input that its status ``missing`` counts, in their order."""
     orphaned: dict[str, list[DayRange]] = field(default_factory=dict)
     """Aggregation to the days of its status ``orphaned``."""
+    waiting: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Aggregation to the days of its status ``waiting``, in their order, and what each waits for."""
     left: int = 0
     """How many days would be planned without a limit, and are not."""
     changed_code: dict[str, int] = field(default_factory=dict)
@@ -87,7 +89,8 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
     suspected = {name for (name, _), failure in facts.failures.items() if failure.is_suspicion}
     for aggregation in declared:
         statuses = result.statuses[aggregation.name] = Counter()
-        blocked, orphaned = [], []
+        blocked = []
+        named: dict[str, list[str]] = {"orphaned": [], "waiting": []}
         for day in selection.among(_known_days(aggregation, facts)):
             found = decide(aggregation, day, facts, force=selection.force)
             if isinstance(found, Item):
@@ -98,12 +101,12 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
                 blocked.append(found)
             else:
                 statuses[found] += 1
-                if found == "orphaned":
-                    orphaned.append(day)
+                if found in named:
+                    named[found].append(day)
                 if facts.failures and found in WITH_COMMIT and (aggregation.name, day) in facts.failures:
                     result.recovered.append((aggregation.name, day))
         result.blocked += sorted(blocked, key=lambda one: order(one.day))
-        result.orphaned |= {aggregation.name: ranges_of(orphaned)} if orphaned else {}
+        _note_days(aggregation, facts, named, result)
         if not selection.days and (gaps := _gaps(aggregation, facts)):
             result.gaps[aggregation.name] = gaps
             statuses["missing"] = sum(gap.length for gap in gaps)
@@ -115,6 +118,14 @@ def plan(declared: Sequence[Declared], facts: Facts, selection: Selection) -> Pl
         _add_retired(declared, facts, selection, result)
     _arrange(result, selection)
     return result
+
+
+def _note_days(aggregation: Declared, facts: Facts, named: Mapping[str, Sequence[str]], result: Plan) -> None:
+    """Note the days of those statuses that a person wants to see named."""
+    if orphaned := named["orphaned"]:
+        result.orphaned[aggregation.name] = ranges_of(orphaned)
+    if waiting := sorted(named["waiting"], key=order):
+        result.waiting[aggregation.name] = {day: facts.waits_for(aggregation.reads(day)) or "" for day in waiting}
 
 
 def known_days(declared: Iterable[Declared], facts: Facts) -> set[str]:

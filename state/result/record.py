@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from state.result.seal import OPEN_SEAL
 
-FORMAT = 1
+FORMAT = 2
+"""What is written. Format 1 has none of a source's optional fields, and is read as ever."""
 KEY = b"noonmark"
 LARGEST = 2**63 - 1
 """The largest number that a record may hold: what fits into 64 bits."""
@@ -25,6 +26,9 @@ class SourceRecord(NamedTuple):
 
     ``files`` and ``rows`` are counts, ``bytes`` the files' size together. ``contents`` is the digest of names and
     bytes. ``stat`` is the digest of names, sizes and times, or None where a time was too recent to prove anything.
+    The others stand in a record only where they hold something: ``schema`` has the columns whose type was inferred and
+    that type, ``outside`` is how many rows were dropped since no day within reach takes them, ``absent`` how many of
+    the days that were to be read too had no file.
     """
 
     files: int
@@ -32,6 +36,18 @@ class SourceRecord(NamedTuple):
     rows: int
     contents: str
     stat: str | None
+    schema: Mapping[str, str] = {}
+    outside: int = 0
+    absent: int = 0
+
+    def written(self) -> dict[str, object]:
+        """Its fields as they stand in a record."""
+        return {
+            name: value for name, value in self._asdict().items() if name not in _OPTIONAL or value != _OPTIONAL[name]
+        }
+
+
+_OPTIONAL = SourceRecord._field_defaults
 
 
 class CommitRecord(NamedTuple):
@@ -67,19 +83,19 @@ class Unfit(Exception):
 class NewerFormat(Exception):
     """A record of a higher format than this code knows: refused as such, never called damaged by a run.
 
-    ``altered``: its digest is right for this code's format, so it was written as one, and its number is what was
-    damaged. Only the deep check acts on that.
+    ``altered``: its digest is right for a format that this code knows, so it was written as one, and its number is what
+    was damaged. Only the deep check acts on that.
     """
 
     def __init__(self, number: int, *, altered: bool) -> None:
-        super().__init__(f"commit record of format {number}, this code knows {FORMAT}")
+        super().__init__(f"commit record of format {number}, this code knows 1 to {FORMAT}")
         self.number = number
         self.altered = altered
 
 
 def dump(record: CommitRecord) -> bytes:
     """The record as it stands in a footer: canonical JSON with its own digest, and the seal still open."""
-    inputs = {name: source._asdict() for name, source in record.inputs.items()}
+    inputs = {name: source.written() for name, source in record.inputs.items()}
     named = record._asdict() | {"inputs": inputs}
     return _canonical({**named, "check": _check(named), "seal": OPEN_SEAL})
 
@@ -94,7 +110,7 @@ def load(text: bytes) -> CommitRecord:
     if type(number) is not int or not 0 < number <= LARGEST:
         raise Unfit("its commit record has no format")
     check, seal = found.pop("check", None), found.pop("seal", None)
-    if not (found["format"] == FORMAT and _is_canonical(text, check, seal)):
+    if not (found["format"] <= FORMAT and _is_canonical(text, check, seal)):
         _refuse(found, check, seal)
     try:
         inputs = {name: SourceRecord(**source) for name, source in found.pop("inputs").items()}
@@ -121,16 +137,17 @@ def is_token(value: str) -> bool:
 _TOKEN_LENGTH = 64
 # A bool is an int and no number, so types are compared as they are.
 _TYPES = (str, int, str, str, int, int, dict, str, dict, str, str, int)
-_SOURCE_TYPES = {(int, int, int, str, str), (int, int, int, str, type(None))}
+_SOURCE_TYPES = {(int, int, int, str, stat, dict, int, int) for stat in (str, type(None))}
 
 
 def _is_within_bounds(record: CommitRecord) -> bool:
     """Whether numbers are such as a file can hold, and texts such as can be written: JSON has halves of characters."""
     sources = record.inputs.values()
-    numbers = [record.rows, *(number for source in sources for number in source[:3])]
+    numbers = [record.rows, *(number for source in sources for number in (*source[:3], *source[6:]))]
     texts = [record.aggregation, record.code, record.day, record.result, record.committed_at]
     texts += [*record.libraries, *record.libraries.values(), *record.inputs]
-    texts += [text for source in sources for text in source[3:] if text is not None]
+    texts += [text for source in sources for text in source[3:5] if text is not None]
+    texts += [text for source in sources for pair in source.schema.items() for text in pair]
     try:
         "".join(texts).encode()
     except (TypeError, UnicodeEncodeError):
@@ -174,13 +191,14 @@ def _is_canonical(text: bytes, check: object, seal: object) -> bool:
 
 def _refuse(fields: Mapping[str, Any], check: object, seal: object) -> None:
     """Raise what is wrong with a record, if anything is."""
+    number = fields["format"]
     try:
-        digest = _check({**fields, "format": FORMAT})
+        digests = {known: _check({**fields, "format": known}) for known in range(1, FORMAT + 1)}
     except RecursionError as error:
         raise Unfit("its commit record is nested too deep") from error
-    if fields["format"] > FORMAT:  # before its digest: a later format may compute that in another way
-        raise NewerFormat(fields["format"], altered=check == digest)
-    if fields["format"] != FORMAT or check != digest or not isinstance(seal, str):
+    if number > FORMAT:  # before its digest: a later format may compute that in another way
+        raise NewerFormat(number, altered=check in digests.values())
+    if check != digests[number] or not isinstance(seal, str):
         raise Unfit("its commit record does not match its own digest")
 
 

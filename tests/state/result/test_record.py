@@ -21,7 +21,15 @@ words = st.text(max_size=8)
 numbers = st.integers(min_value=0, max_value=LARGEST)
 positive = st.integers(min_value=1, max_value=LARGEST)
 source_records = st.builds(
-    SourceRecord, files=numbers, bytes=numbers, rows=numbers, contents=words, stat=words | st.none()
+    SourceRecord,
+    files=numbers,
+    bytes=numbers,
+    rows=numbers,
+    contents=words,
+    stat=words | st.none(),
+    schema=st.dictionaries(words, words, max_size=2),
+    outside=numbers,
+    absent=numbers,
 )
 
 
@@ -55,6 +63,15 @@ def test_the_names_are_the_contracts() -> None:
         *("libraries", "nonce", "committed_at", "check", "seal"),
     }
     assert set(fields["inputs"]["sales"]) == {"files", "bytes", "rows", "contents", "stat"}
+
+
+def test_a_record_of_the_first_format_is_read() -> None:
+    """Results that an earlier version committed stay commits: it wrote no optional field, and another number."""
+    fields = json.loads(dump(RECORD))
+    del fields["check"], fields["seal"]
+    first = {**fields, "format": 1}
+    text = json.dumps({**first, "check": record_module._check(first), "seal": "0" * 64}).encode()
+    assert load(text) == RECORD._replace(format=1)
 
 
 @pytest.mark.parametrize("name", sorted(set(json.loads(dump(RECORD))) - {"seal", "format"}))

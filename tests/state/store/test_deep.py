@@ -11,7 +11,7 @@ import pytest
 
 from state.errors import StorageError
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable, classify
-from state.result.record import bears_nonce
+from state.result.record import FORMAT, bears_nonce
 from state.store import footer_cache as footers
 from state.store.base import Broken, Unread
 from state.store.local import layout, set_aside
@@ -199,13 +199,15 @@ def test_a_record_of_a_later_format_is_not_judged(root: LocalStore) -> None:
     """Only newer code knows its seal. But a number that was altered is damage: its digest is right for the old one."""
     file = place(root)
     good = file.read_bytes()
-    file.write_bytes(good.replace(b'"format":1', b'"format":2'))
-    assert root.lookup((NAME, DAY)) == Newer(2, altered=True)
-    assert [(one.day, one.why) for one in broken(root)] == [(DAY, "the format of its commit record was altered to 2")]
-    later = bytearray(good.replace(b'"format":1', b'"format":2'))
+    file.write_bytes(good.replace(b'"format":%d' % FORMAT, b'"format":%d' % (FORMAT + 1)))
+    assert root.lookup((NAME, DAY)) == Newer(FORMAT + 1, altered=True)
+    assert [(one.day, one.why) for one in broken(root)] == [
+        (DAY, f"the format of its commit record was altered to {FORMAT + 1}")
+    ]
+    later = bytearray(good.replace(b'"format":%d' % FORMAT, b'"format":%d' % (FORMAT + 1)))
     later[later.rfind(b'"check":"') + 9] ^= 1
     file.write_bytes(later)
-    assert root.lookup((NAME, DAY)) == Newer(2)
+    assert root.lookup((NAME, DAY)) == Newer(FORMAT + 1)
     assert broken(root) == []
 
 

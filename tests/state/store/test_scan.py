@@ -13,7 +13,7 @@ import pytest
 
 from state.errors import StorageError
 from state.result.classify import Commit, Damaged, Newer, Unreadable
-from state.result.record import KEY, dump
+from state.result.record import FORMAT, KEY, dump
 from state.result.writing import arrow_table
 from state.store.local import layout
 from state.store.local.root import open_store
@@ -160,8 +160,8 @@ def _with_record(file: Path, text: str, frame: pl.DataFrame) -> None:
 
 def test_a_newer_format_is_told_apart_from_damage(root: LocalStore) -> None:
     """A result of later code is not this code's to judge, though its digest may fail here."""
-    _with_record(place(root), json.dumps({"format": 2, "check": "otherwise"}), rows_of(1))
-    assert root.lookup((NAME, DAY)) == Newer(2)
+    _with_record(place(root), json.dumps({"format": FORMAT + 1, "check": "otherwise"}), rows_of(1))
+    assert root.lookup((NAME, DAY)) == Newer(FORMAT + 1)
 
 
 def test_a_record_that_disagrees_with_its_rows_is_damage(root: LocalStore) -> None:

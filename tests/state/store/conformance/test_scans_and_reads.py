@@ -7,6 +7,7 @@ import pytest
 from state.errors import StorageError
 from state.partition import Partition
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
+from state.result.record import FORMAT
 from state.store.base import Broken, Unread
 from tests.builders import NAME
 from tests.state.store.conformance.harness.base import Harness
@@ -101,13 +102,13 @@ def test_what_is_found_is_told_apart(given: Harness) -> None:
     given.overwrite(HERE, b"torn")
     given.overwrite(NEXT, newer_format())
     found = scanned(given)
-    assert found == {HERE: found[HERE], NEXT: Newer(2), OTHER: good}
+    assert found == {HERE: found[HERE], NEXT: Newer(FORMAT + 1), OTHER: good}
     assert isinstance(found[HERE], Damaged)
     with given.failing("read", OTHER):
         found = scanned(given)
         assert isinstance(found[OTHER], Unreadable)
         assert isinstance(given.store.lookup(OTHER), Unreadable)
-        assert (isinstance(found[HERE], Damaged), found[NEXT]) == (True, Newer(2))
+        assert (isinstance(found[HERE], Damaged), found[NEXT]) == (True, Newer(FORMAT + 1))
 
 
 def test_an_error_of_listing_is_an_error(given: Harness) -> None:
@@ -163,7 +164,7 @@ def test_a_read_gives_nothing_of_what_is_damaged(given: Harness) -> None:
         assert isinstance(found, Damaged)
         assert content == b""
     given.overwrite(HERE, newer_format())
-    assert given.store.read(HERE, any_commit) == (Newer(2), b"")
+    assert given.store.read(HERE, any_commit) == (Newer(FORMAT + 1), b"")
     with given.failing("read"):
         found, content = given.store.read(HERE, any_commit)
     assert isinstance(found, Unreadable)

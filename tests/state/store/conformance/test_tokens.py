@@ -6,6 +6,7 @@ import pytest
 
 from state.errors import StorageError
 from state.result.classify import Commit, Damaged, Newer
+from state.result.record import FORMAT
 from tests.builders import DAY
 from tests.state.store.conformance.harness.base import Harness
 from tests.state.store.conformance.harness.steps import (
@@ -48,7 +49,7 @@ def test_the_token_of_damage(given: Harness) -> None:
 def test_the_token_of_a_newer_format(given: Harness) -> None:
     """A result of later code is told apart from damage: it is not this code's to replace."""
     given.overwrite(HERE, newer_format())
-    assert given.store.token(HERE).found == Newer(2)
+    assert given.store.token(HERE).found == Newer(FORMAT + 1)
 
 
 def test_a_result_in_anothers_place_is_damage(given: Harness) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from state.partition import Partition
 from state.result.classify import Commit
-from state.result.record import KEY
+from state.result.record import FORMAT, KEY
 from state.result.writing import arrow_table, rows_digest
 from state.store.base import Staged, Store, Superseded, Token
 from tests.builders import DAY, NAME, RECORD, rows_of
@@ -92,7 +92,7 @@ def assert_committed(given: Harness, answer: Commit | Exception, partition: Part
 
 def newer_format() -> bytes:
     """A result of later code."""
-    text = json.dumps({"format": 2, "check": "otherwise"})
+    text = json.dumps({"format": FORMAT + 1, "check": "otherwise"})
     sink = BytesIO()
     pq.write_table(arrow_table(rows_of(1)).replace_schema_metadata({KEY: text.encode()}), sink)
     return sink.getvalue()
