@@ -48,6 +48,13 @@ def day_at(number: int, like: str) -> str:
     return dt.date.fromordinal(number).isoformat() if is_date(like) else str(number)
 
 
+def around(day: str, before: int, after: int) -> list[str]:
+    """The days from so many before a day to so many after it, itself among them; none that is no day at all."""
+    least, most = (1, dt.date.max.toordinal()) if is_date(day) else (0, 10**18 - 1)
+    at = ordinal(day)
+    return [day_at(number, day) for number in range(max(least, at - before), min(most, at + after) + 1)]
+
+
 @dataclass(frozen=True, slots=True)
 class DayRange:
     """An inclusive range of days, open at either end: what ``--days A..B`` says."""

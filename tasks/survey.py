@@ -37,6 +37,7 @@ from tasks.catalog.declare import Source
 from tasks.catalog.load import Catalog
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
+from tasks.inputs.reach import reached
 from tasks.inputs.reading import contents_digest
 from tasks.inputs.unmatched import why_unmatched
 from tasks.planning import planned, sources_by_key
@@ -160,7 +161,7 @@ def _outdated(
 
 def listed(sources: Mapping[str, Sequence[Source]], input_root: InputRoot) -> dict[str, Listing]:
     """A listing of each source, by its key. Raises StorageError."""
-    return {name: list_source(input_root, alike[0].template) for name, alike in sources.items()}
+    return {name: reached(list_source(input_root, alike[0].template), alike[0]) for name, alike in sources.items()}
 
 
 def listed_facts(
@@ -177,10 +178,13 @@ def listed_facts(
         output=output.days,
         index=index,
         unreachable=output.blocked,
+        waiting={name: one.waiting for name, one in listings.items() if one.waiting},
     )
     for name, listing in listings.items():
         if listing.broken:
-            facts = _without(facts, name, hidden_days(listing.broken, sources[name][0].template, name, declared, facts))
+            source = sources[name][0]
+            hidden = hidden_days(listing.broken, source.template, name, declared, facts, source.file_days)
+            facts = _without(facts, name, hidden)
     return facts
 
 

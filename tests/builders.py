@@ -26,15 +26,7 @@ from tasks.catalog.template import Template
 
 def path_day(template: Template, path: str) -> str | None:
     """The day that a walk would find for a path; NO_DAY for a stray, None where the path does not match."""
-    *folders, name = path.split("/")
-    if not {"", ".", ".."}.isdisjoint((*folders, name)):
-        return None
-    matcher = template.matcher
-    states = matcher.begin
-    for folder in folders:
-        states = matcher.split(matcher.step(states, folder))[1]
-    ends = matcher.split(matcher.step(states, name))[0]
-    return template.day_of(ends[0][1]) if ends else None
+    return template.day_in(path) if {"", ".", ".."}.isdisjoint(path.split("/")) else None
 
 
 PROJECT = Path(__file__).resolve().parent.parent

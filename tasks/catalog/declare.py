@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 
+from state.days import around
 from state.errors import DeclarationError
 from state.partition import is_aggregation_name
+from tasks.catalog.events import Contradiction, Events
 from tasks.catalog.fingerprint import fingerprint
 from tasks.catalog.formats import FORMATS, File, Format
 from tasks.catalog.template import Template
@@ -34,6 +36,15 @@ class Source:
     each file below it. ``read`` takes the day's files and returns their LazyFrame, for files that no option can
     describe. ``name`` is what commit records call the source; by default it is the name of the aggregation's parameter.
 
+    ``event_time``, a column's name or an expression, says when each row's event happened: then a day takes the rows
+    whose event is of that day, from the files of ``reach`` days before it to ``reach`` days after it. A row that lands
+    in no day that its file can reach, or has no time, fails every day that reads the file; ``outside="drop"`` leaves
+    the former out and counts them, ``no_event`` says of which rows nothing is asked. Each event lands in just one day.
+    The last days wait until a file that lies so far after them is there. Every day within reach of a file is a day:
+    one without a file of its own has the late events that its neighbours hold, and no row where they hold none.
+    The day of a time is the one that is written; with ``time_zone`` (an IANA name) it is the day there, and
+    ``naive_time_zone`` says where times that carry no zone are written.
+
     Raises DeclarationError for what is ambiguous or unknown.
     """
 
@@ -45,6 +56,12 @@ class Source:
         read: Reader | None = None,
         schema: object = None,
         schema_overrides: object = None,
+        event_time: pl.Expr | str | None = None,
+        time_zone: str | None = None,
+        naive_time_zone: str | None = None,
+        reach: tuple[int, int] | None = None,
+        outside: Literal["fail", "drop"] = "fail",
+        no_event: pl.Expr | str | None = None,
         **options: object,
     ) -> None:
         given = {"schema": schema, "schema_overrides": schema_overrides}
@@ -53,6 +70,19 @@ class Source:
         self.read = read
         self.options = options | {key: value for key, value in given.items() if value is not None}
         self.format = self._checked_format()
+        try:
+            self.events = Events.declared(
+                event_time=event_time,
+                time_zone=time_zone,
+                naive_time_zone=naive_time_zone,
+                reach=reach,
+                outside=outside,
+                no_event=no_event,
+            )
+        except Contradiction as wrong:
+            raise DeclarationError(f"{self}: {wrong}") from None
+        if self.events and self.template.kind == "int":
+            raise DeclarationError(f"{self}: event_time= says a date, and its days are numbers; expected {{day}}")
 
     def _checked_format(self) -> Format:
         if self.read is not None:
@@ -72,7 +102,34 @@ class Source:
     @property
     def key(self) -> str:
         """What plans and reports call it. Sources of one key have the same files."""
-        return self.template.text
+        return f"{self.template.text}, reach {self.reach}" if any(self.reach) else self.template.text
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many days' files before and after a day's own are read for it."""
+        return (self.events.before, self.events.after) if self.events else (0, 0)
+
+    def file_days(self, day: str) -> list[str]:
+        """The days whose files are read for a day, in their order."""
+        return around(day, *self.reach) if any(self.reach) else [day]
+
+    def event_days(self, day: str) -> list[str]:
+        """The days that read the files of a day, in their order."""
+        before, after = self.reach
+        return around(day, after, before)
+
+    def pattern(self, day: str) -> str:
+        """Which files are read for a day, as a person reads it."""
+        files = [self.template.pattern(one) for one in self.file_days(day) if self.template.covers(one)]
+        return files[0] if len(files) == 1 else f"{files[0]} to {files[-1]}"
+
+    def name_of(self, path: str) -> str:
+        """What counts of a file's path as a part of its contents.
+
+        Its own name; where it lies, as far as the aggregation can see that; its day, where other days read it too.
+        """
+        name = self.template.placed_name(path) if self.shows_paths else path.rpartition("/")[2]
+        return f"{self.template.day_in(path)}/{name}" if any(self.reach) else name
 
     @property
     def digest_key(self) -> str:

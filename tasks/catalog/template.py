@@ -81,6 +81,15 @@ class Template:
         """The day that the fields make, NO_DAY where they make none, and None while they do not say it yet."""
         return _day_of(fields, "Y" in self._codes)
 
+    def day_in(self, path: str) -> str | None:
+        """The day of a file of this path; NO_DAY where it is none of the calendar, None where it does not match."""
+        states = self.matcher.begin
+        *folders, name = path.split("/")
+        for folder in folders:
+            states = self.matcher.split(self.matcher.step(states, folder))[1]
+        ends = self.matcher.split(self.matcher.step(states, name))[0]
+        return self.day_of(ends[0][1]) if ends else None
+
     def may_become(self, fields: Fields, day: str) -> bool:
         """Whether a path in which these fields were read can still come to be one of the day's."""
         return self.covers(day) and fields <= self._fields(day)

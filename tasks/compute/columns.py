@@ -45,7 +45,7 @@ class LackedColumns:
         """What the files of a source lack, who reads it, and what they have."""
         one, columns = self._inputs[source], self._columns(source)
         paths = [file.path for file in one.files.files]
-        files = paths[0] if len(paths) == 1 else source.template.pattern(one.day)
+        files = paths[0] if len(paths) == 1 else source.pattern(one.day)
         lacked = []
         for name, places in sorted(self._lacked[source].items()):
             near = nearest(name, columns)

@@ -6,33 +6,38 @@ here, and a user's function that raises, panics or returns something else is an 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 import polars as pl
 from polars.exceptions import PolarsError
 
 from state.errors import error_text
+from state.inputs.files import FileStat
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
 from tasks.catalog.formats import File
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
+from tasks.inputs.event_days import Engine, Tally
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
 
-Engine = Literal["in-memory", "streaming"]
-_ROWS = "rows"
+log = logging.getLogger("noonmark")
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A result, and the number of rows that each source (by its name in the record) gave."""
+    """A result, and the number of rows that each source (by its name in the record) gave.
+
+    ``outside`` are those that were dropped, since no day within reach takes them.
+    """
 
     frame: pl.DataFrame
     rows: Mapping[str, int]
+    outside: Mapping[str, int] = field(default_factory=dict)
 
 
 Results = Mapping[str, Evaluated | JobFailed]
@@ -72,6 +77,7 @@ class _Day:
         self._inputs = inputs
         self._frames: dict[Source, pl.LazyFrame] = {}
         self._faults: dict[Source, JobFailed | None] = {}
+        self._misplaced: dict[Source, JobFailed | None] = {}
         for source, one in inputs.items():
             frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
@@ -85,7 +91,7 @@ class _Day:
             else:
                 self.collected[aggregation.name] = planned
         for source, frame in self._frames.items():
-            self.queries[source] = frame.select(pl.len().alias(_ROWS))
+            self.queries[source] = inputs[source].tally(frame)
 
     @property
     def in_memory(self) -> bool:
@@ -108,6 +114,8 @@ class _Day:
 
     def results(self) -> Results:
         """What came of it."""
+        for source in self._frames:
+            self._tell_repeated(source)
         lacked = LackedColumns(self._inputs, self._frames)
         lacking = {one.name: lacked.note(one, self.collected[one.name]) for one in self._aggregations}
         return {one.name: self._result(one, lacked, lacking[one.name]) for one in self._aggregations}
@@ -116,7 +124,8 @@ class _Day:
         frame = self.collected[aggregation.name]
         if isinstance(frame, JobFailed):
             return frame
-        rows = {}
+        rows, outside = {}, {}
+        is_no_day = False
         for name, source in aggregation.sources.items():
             counted = self.collected[source]
             failed = isinstance(frame, BaseException) or isinstance(counted, BaseException)
@@ -124,7 +133,11 @@ class _Day:
                 return _both(fault, frame, aggregation)
             if isinstance(counted, BaseException):  # it could be read a moment later: a disk's whim
                 return JobFailed("input", f"{source} cannot be read: {error_text(counted)}", cause=counted)
-            rows[name] = int(counted.item())
+            tally = self._inputs[source].tallied(counted)
+            if misplaced := self._misplaced_in(source, tally):
+                return _both(misplaced, frame, aggregation)
+            rows[name], outside[name] = tally.rows, tally.dropped
+            is_no_day |= self._inputs[source].is_no_day(tally)
         if lacking and isinstance(frame, BaseException):
             return JobFailed("aggregation", lacked.told(lacking), cause=frame)
         if isinstance(frame, BaseException):
@@ -133,7 +146,35 @@ class _Day:
             return JobFailed("aggregation", f"{wrong} ({aggregation.place})")
         if not frame.width:
             return JobFailed("aggregation", f"its result has no column ({aggregation.place})")
-        return Evaluated(frame, rows)
+        # Where a source has neither a file nor an event of the day, no result is made up of nothing.
+        return Evaluated(frame.clear() if is_no_day else frame, rows, outside)
+
+    @property
+    def _engine(self) -> Engine:
+        return "in-memory" if self.in_memory else "streaming"
+
+    def _misplaced_in(self, source: Source, tally: Tally) -> JobFailed | None:
+        """Which rows of an input no day can take."""
+        if source not in self._misplaced:
+            one = self._inputs[source]
+            told = guarded_call(lambda: one.events and one.events.misplaced(tally, self._engine))
+            text = error_text(told.error) if isinstance(told, Raised) else told
+            self._misplaced[source] = JobFailed("input", f"{source.pattern(one.day)}: {text}") if text else None
+        return self._misplaced[source]
+
+    def _tell_repeated(self, source: Source) -> None:
+        """Warn of rows that neighbouring files share: the day counts each of them."""
+        one, numbers = self._inputs[source], self.collected[source]
+        if not one.events or isinstance(numbers, BaseException):
+            return
+        events, tally = one.events, one.tallied(numbers)
+        found = guarded_call(lambda: events.repeated(tally, self._engine))
+        if isinstance(found, Raised):
+            log.warning(
+                "%s, day %s: rows of its files cannot be compared: %s", source, one.day, error_text(found.error)
+            )
+        elif found:
+            log.warning("%s, day %s counts equal rows of two files: %s", source, one.day, "; ".join(found))
 
     def _fault(self, source: Source) -> JobFailed | None:
         """What is wrong with an input itself. It is read once more for that: a query parses no column that it leaves
@@ -168,9 +209,9 @@ def _collect_one(query: pl.LazyFrame, engine: Engine) -> pl.DataFrame:
 
 def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
     """Why an input cannot be read, with the name of the first bad file."""
-    unreadable = f"{read.source.template.pattern(read.day)} cannot be read as declared"
+    unreadable = f"{read.source.pattern(read.day)} cannot be read as declared"
     for file, content in read.each():
-        alone = guarded_call(partial(_read_file, read.source, content))
+        alone = guarded_call(partial(_read_file, read, file, content))
         if isinstance(alone, Raised):
             where = f"(in {file.path!r}, {file.size:,} bytes)"
             return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}", cause=alone.error)
@@ -179,8 +220,8 @@ def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
     return JobFailed("input", f"{unreadable}{together}: {error_text(error)}", cause=error)
 
 
-def _read_file(source: Source, file: File) -> None:
-    _read_through(source.scan([file]))
+def _read_file(read: DayInput, file: FileStat, content: File) -> None:
+    _read_through(read.alone(file, content))
 
 
 def _read_through(frame: pl.LazyFrame) -> None:

@@ -162,7 +162,7 @@ class Job:
         gone = "its files are" if not found else f"{planned - found} of its {planned} files are"
         matching = f"{found} match" if found else "none matches"
         root = self._run.input_root.of(absolute=source.template.absolute)
-        wanted = f"{source.template.pattern(self.item.day)} below {root.path}"
+        wanted = f"{source.pattern(self.item.day)} below {root.path}"
         error = f"{gone} gone since the plan was made: {matching} {wanted}; expected {planned}, or a new run"
         raise JobFailed("input", error, transient=True)
 
@@ -194,7 +194,10 @@ class Job:
             day=self.item.day,
             generation=0,  # this and the nonce are the store's to give
             rows=table.num_rows,
-            inputs={name: _source_record(read, result.rows[name]) for name, read in self.inputs.items()},
+            inputs={
+                name: _source_record(read, result.rows[name], result.outside.get(name, 0))
+                for name, read in self.inputs.items()
+            },
             result=rows_digest(table),
             libraries=LIBRARIES,
             nonce="",
@@ -202,7 +205,9 @@ class Job:
         )
 
 
-def _source_record(read: DayInput, rows: int) -> SourceRecord:
+def _source_record(read: DayInput, rows: int, outside: int) -> SourceRecord:
     files = read.files
     stat = files.stat if read.stat_proves else None
-    return SourceRecord(len(files.files), files.bytes, rows, read.contents.digest, stat)
+    return SourceRecord(
+        len(files.files), files.bytes, rows, read.contents.digest, stat, outside=outside, absent=read.absent
+    )

@@ -10,7 +10,7 @@ no commit misses any, the link is passed over. Unknown is not absent, though:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from state.planner.current import Declared
 from state.planner.decide import Facts
@@ -21,22 +21,30 @@ from tasks.inputs.walk import Unseen
 
 
 def hidden_days(
-    broken: Sequence[Unseen], template: Template, source: str, declared: Sequence[Declared], facts: Facts
+    broken: Sequence[Unseen],
+    template: Template,
+    source: str,
+    declared: Sequence[Declared],
+    facts: Facts,
+    file_days: Callable[[str], Sequence[str]] = lambda day: [day],
 ) -> dict[str, str]:
-    """Day → why, for the days of a source whose files may be seen only in part. ``facts`` are those of the listing."""
+    """Day → why, for the days of a source whose files may be seen only in part. ``facts`` are those of the listing.
+
+    ``file_days`` has the days whose files are read for a day.
+    """
     listed = facts.inputs[source]
     recorded = _recorded(source, declared, facts)
     hidden: dict[str, str] = {}
     partial = False
     for day, records in recorded.items():
-        link = _link_to(broken, template, day)
+        link = _link_to(broken, template, file_days(day))
         then, now = max((one.files for one in records), default=0), len(listed[day].files) if day in listed else 0
         if link and (then > now or not now):
             found = f"{now} of the {then} files of its commit are" if now else "no file of it is"
             hidden[day] = f"{found} listed, and the broken link {link} may lead to the others; fix or remove it"
             partial = partial or now > 0
     for day, files in listed.items() if partial else ():
-        link = _link_to(broken, template, day)
+        link = _link_to(broken, template, file_days(day))
         if link and day not in hidden:
             whole = any((one.files, one.bytes) == (len(files.files), files.bytes) for one in recorded.get(day, ()))
             if not whole:
@@ -44,8 +52,8 @@ def hidden_days(
     return hidden
 
 
-def _link_to(broken: Sequence[Unseen], template: Template, day: str) -> str | None:
-    return next((link.path for link in broken if link.may_hold(template, day)), None)
+def _link_to(broken: Sequence[Unseen], template: Template, days: Sequence[str]) -> str | None:
+    return next((link.path for link in broken if any(link.may_hold(template, day) for day in days)), None)
 
 
 def _recorded(source: str, declared: Sequence[Declared], facts: Facts) -> dict[str, list[SourceRecord]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from state.days import order
 from state.inputs.files import DayFiles, day_files
@@ -24,13 +24,14 @@ class Listing:
 
     ``unreadable``: day → why. ``strays``: paths that match and are no day, disagree or are no regular files, and
     those that almost match; for reports only. ``broken``: links to nowhere below which files of more than one day may
-    lie.
+    lie. ``waiting``: day → what a day that is there still waits for.
     """
 
     days: dict[str, DayFiles]
     unreadable: dict[str, str]
     strays: tuple[str, ...]
     broken: tuple[Unseen, ...] = ()
+    waiting: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import polars as pl
 
@@ -19,6 +20,7 @@ from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputCha
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
 from tasks.catalog.formats import File
+from tasks.inputs.event_days import EventDay, Tally
 from tasks.inputs.run_listing import RunListing
 
 KEEP_BYTES = 64 << 20
@@ -54,9 +56,37 @@ class DayInput:
         """How much of a group's memory it takes, as far as it counts."""
         return self.files.bytes if self.unpacked is None else self.unpacked
 
+    @cached_property
+    def events(self) -> EventDay | None:
+        """What the day takes of its files, where its source has events. Raises whatever reading them raises."""
+        return EventDay(self.source, self.day, self._readable()) if self.source.events else None
+
     def frame(self) -> pl.LazyFrame:
-        """The rows of the files. Raises whatever a ``read=`` function raises."""
-        return self.source.scan([file for _, file in self._readable()])
+        """The rows of the day. Raises whatever a ``read=`` function raises."""
+        return self.events.frame() if self.events else self.source.scan([file for _, file in self._readable()])
+
+    def alone(self, file: FileStat, content: File) -> pl.LazyFrame:
+        """The rows of the day that one of the files holds."""
+        if self.source.events:
+            return EventDay(self.source, self.day, [(file, content)]).frame()
+        return self.source.scan([content])
+
+    def tally(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """The numbers that ``tallied`` reads, of the ``frame`` of the day."""
+        return self.events.tally() if self.events else frame.select(pl.len())
+
+    def tallied(self, numbers: pl.DataFrame) -> Tally:
+        """How many rows the day has, and how many that no day can take."""
+        return self.events.tallied(numbers) if self.events else Tally(int(numbers.item()))
+
+    def is_no_day(self, tally: Tally) -> bool:
+        """Whether it has neither a file of its own nor an event in those of its neighbours."""
+        return self.events is not None and not self.events.has_own_file and not tally.rows
+
+    @property
+    def absent(self) -> int:
+        """How many of the days whose files are read have none."""
+        return self.events.absent if self.events else 0
 
     def each(self) -> Iterator[tuple[FileStat, File]]:
         """Every file by itself, to find the bad one. None for ``read=``: it may need them all."""
@@ -124,8 +154,7 @@ def _read(
     source: Source, root: InputRoot, files: DayFiles, *, keep: bool, name_of: Callable[[str], str] | None = None
 ) -> Contents:
     """Where a file is counts as a part of its name where the aggregation can see it."""
-    name_of = name_of or (source.template.placed_name if source.shows_paths else os.path.basename)
-    return read_contents(root.fd, files.files, keep=keep, name_of=name_of)
+    return read_contents(root.fd, files.files, keep=keep, name_of=name_of or source.name_of)
 
 
 def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:

@@ -23,6 +23,7 @@ from tasks.catalog.declare import Source
 from tasks.catalog.matcher import States
 from tasks.catalog.template import Template
 from tasks.inputs.listing import list_day
+from tasks.inputs.reach import joined
 from tasks.inputs.walk import Place, Unseen, Walk
 
 _LOGICAL_TIMES = count(1)
@@ -46,10 +47,16 @@ class RunListing:
         self._lock = threading.Lock()
 
     def list_day(self, source: Source, day: str, as_of: int | None = None) -> DayFiles:
-        """A day's files as they were at some time after ``as_of``, a logical time; None: after now.
+        """The files that are read for a day as they were at some time after ``as_of``, a logical time; None: after now.
 
-        Raises StorageError where anything of the day could not be read.
+        Raises StorageError where anything of them could not be read.
         """
+        if not any(source.reach):
+            return self._list(source, day, as_of)
+        as_of = logical_now() if as_of is None else as_of  # so that one look at the folders serves all of the days
+        return joined((one, self._list(source, one, as_of)) for one in source.file_days(day))
+
+    def _list(self, source: Source, day: str, as_of: int | None) -> DayFiles:
         template = source.template
         ignored_links = self._ignored_links.get(source.key, ())
         if not template.shares_folders:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.days import DayRange, is_date, is_day, order, ordinal, parse_range
+from state.days import DayRange, around, is_date, is_day, order, ordinal, parse_range
 from state.errors import ConfigurationError
 
 DATES = st.dates(dt.date(1, 1, 1)).map(dt.date.isoformat)
@@ -123,3 +123,18 @@ def test_a_range_of_numbers_is_their_interval(one: str, other: str, day: str) ->
     first, last = sorted((one, other), key=int)
     assert (day in parse_range(f"{first}..{last}")) == (int(first) <= int(day) <= int(last))
     assert day in DayRange(None, None)
+
+
+@pytest.mark.parametrize(
+    ("day", "before", "after", "found"),
+    [
+        ("2024-03-01", 1, 1, ["2024-02-29", "2024-03-01", "2024-03-02"]),
+        ("2024-12-31", 0, 1, ["2024-12-31", "2025-01-01"]),
+        ("0001-01-02", 3, 0, ["0001-01-01", "0001-01-02"]),
+        ("9999-12-31", 0, 3, ["9999-12-31"]),
+        ("1", 3, 1, ["0", "1", "2"]),
+    ],
+)
+def test_the_days_around_a_day_are_those_that_there_are(day: str, before: int, after: int, found: list[str]) -> None:
+    """Of its kind, in order, and none beyond the ends of the calendar or below zero."""
+    assert around(day, before, after) == found

@@ -1,0 +1,62 @@
+"""The files of a day of events: those of all days within its source's reach, and what the newest days wait for.
+
+Planner and computation see one day with the files of several; whatever changes in one of them changes each such day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from state.days import day_at, order, ordinal
+from state.inputs.files import DayFiles, FileStat
+from tasks.catalog.declare import Source
+from tasks.inputs.listing import Listing
+
+
+def joined(parts: Iterable[tuple[str, DayFiles]]) -> DayFiles:
+    """The files of several days, day by day; the digest covers which day each is of."""
+    files: list[FileStat] = []
+    digest = hashlib.sha256()
+    for day, part in parts:
+        if part.files:
+            files += part.files
+            digest.update(f"{day} {part.stat}\n".encode())
+    return DayFiles(tuple(files), digest.hexdigest())
+
+
+def reached(listing: Listing, source: Source) -> Listing:
+    """The listing of a source's own days as that of the days whose events its files may hold.
+
+    A day within reach of any file is a day. It is unreadable where one of its files is. It waits while no file lies as
+    far behind it as its events may: the file that is to come may hold some. Where a later one is there, the missing
+    file is a gap, for which nothing waits.
+    """
+    if not any(source.reach):
+        return listing
+    there = {**listing.days, **listing.unreadable}
+    if not there:
+        return listing
+    after = source.reach[1]
+    newest = max(map(ordinal, there))
+    days: dict[str, DayFiles] = {}
+    unreadable: dict[str, str] = {}
+    waiting: dict[str, str] = {}
+    for day in _within_reach(there, source):
+        near = source.file_days(day)
+        if why := next((listing.unreadable[one] for one in near if one in listing.unreadable), None):
+            unreadable[day] = why
+            continue
+        days[day] = joined((one, listing.days[one]) for one in near if one in listing.days)
+        if why := next((listing.waiting[one] for one in near if one in listing.waiting), None):
+            waiting[day] = why
+        elif ordinal(day) + after > newest:
+            awaited = day_at(ordinal(day) + after, day)
+            waiting[day] = f"a file of {awaited}, which may hold its events, or of a later day"
+    return replace(listing, days=days, unreadable=unreadable, waiting=waiting)
+
+
+def _within_reach(file_days: Iterable[str], source: Source) -> list[str]:
+    """The days whose events such files may hold, in their order."""
+    return sorted({day for one in file_days for day in source.event_days(one)}, key=order)

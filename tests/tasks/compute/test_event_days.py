@@ -1,0 +1,337 @@
+"""Which rows a day of events takes, which fail it and how they are named, and which are left out by a word."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import inspect
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from state.inputs.root import InputRoot
+from tasks.catalog import Source
+from tasks.catalog.declare import Aggregation, aggregation, declared
+from tasks.compute.evaluate import Evaluated, evaluate
+from tasks.compute.outcomes import JobFailed
+from tasks.inputs import reading
+from tasks.inputs.reading import DayInput, read_day
+from tasks.inputs.run_listing import RunListing
+
+Row = tuple[str, int]
+SCHEMA: dict[str, pl.DataType] = {"at": pl.Datetime("us"), "n": pl.Int64()}
+
+
+def _source(**options: Any) -> Source:
+    return Source("log/{day}.csv", **{"event_time": "at", "schema": SCHEMA, **options})
+
+
+def _total(*sources: Source) -> Aggregation:
+    def total(*frames: pl.LazyFrame) -> pl.LazyFrame:
+        """The numbers of the first source's rows, in order."""
+        return frames[0].select("n")
+
+    total.__signature__ = _signature(len(sources))  # type: ignore[attr-defined]
+    found = declared(aggregation(*sources)(total))
+    assert found
+    return found
+
+
+def _signature(number: int) -> Any:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature([inspect.Parameter(f"frame_{at}", kind) for at in range(number)])
+
+
+def _put(root: Path, day: int, rows: Iterable[Row], folder: str = "log") -> None:
+    (root / folder).mkdir(exist_ok=True)
+    lines = "".join(f"{at if not at or len(at) > 5 else f'2024-03-{at}'},{n}\n" for at, n in rows)
+    (root / f"{folder}/2024-03-{day:02}.csv").write_text(f"at,n\n{lines}")
+
+
+def _read(root: Path, day: int, source: Source) -> DayInput:
+    found = read_day(source, f"2024-03-{day:02}", RunListing(InputRoot(root)))
+    assert found
+    return found
+
+
+def _computed(root: Path, day: int, *sources: Source) -> Evaluated | JobFailed:
+    one = _total(*sources)
+    [results] = evaluate([([one], {source: _read(root, day, source) for source in sources})])
+    return results["total"]
+
+
+def _numbers(root: Path, day: int, *sources: Source) -> list[int]:
+    found = _computed(root, day, *sources)
+    assert isinstance(found, Evaluated), found
+    assert found.rows["frame_0"] == found.frame.height
+    return found.frame["n"].to_list()
+
+
+def _error(root: Path, day: int, *sources: Source) -> str:
+    found = _computed(root, day, *sources)
+    assert isinstance(found, JobFailed), found
+    assert found.kind == "input"
+    return found.error
+
+
+@pytest.fixture
+def late(tmp_path: Path) -> Path:
+    """Three days of a log, whose events come as much as a day early and late."""
+    _put(tmp_path, 4, [("04T10", 1), ("03T23", 2), ("05T00", 3)])
+    _put(tmp_path, 5, [("05T10", 4), ("04T23", 5), ("05T11", 6), ("06T01", 7)])
+    _put(tmp_path, 6, [("06T10", 8), ("05T12", 9)])
+    for file in (tmp_path / "log").iterdir():
+        file.write_text(file.read_text().replace(",", ":00:00,").replace("at:00:00,n", "at,n"))
+    return tmp_path
+
+
+EACH_DAY = {3: [2], 4: [1, 5], 5: [3, 4, 6, 9], 6: [7, 8], 7: []}
+
+
+def test_each_event_lands_in_its_own_day(late: Path) -> None:
+    """In the order of the files' days, and then as they stand in the files; the first and last days have what the
+    only file near them holds.
+    """
+    assert {day: _numbers(late, day, _source()) for day in EACH_DAY} == EACH_DAY
+
+
+def test_a_day_without_a_file_or_an_event_has_no_row(late: Path) -> None:
+    """Not the zeros that an aggregation makes of an empty frame, since nothing is known of such a day. A day that has a
+    file has them.
+    """
+    source = _source()
+
+    @aggregation(source)
+    def sums(log: pl.LazyFrame) -> pl.LazyFrame:
+        """The sum and the number of rows."""
+        return log.select(pl.col("n").sum(), rows=pl.len())
+
+    one = declared(sums)
+    assert one
+    _put(late, 6, [])
+
+    def rows(day: int) -> list[tuple[Any, ...]]:
+        [results] = evaluate([([one], {source: _read(late, day, source)})])
+        found = results["sums"]
+        assert isinstance(found, Evaluated)
+        assert found.frame.schema == {"n": pl.Int64, "rows": pl.get_index_type()}
+        return found.frame.rows()
+
+    assert rows(3) == [(2, 1)]
+    assert rows(6) == [(7, 1)]
+    assert rows(7) == []
+    _put(late, 5, [])
+    assert rows(6) == [(0, 0)]
+
+
+@pytest.mark.parametrize("keep", [0, 1 << 20], ids=["on disk", "in memory"])
+def test_what_polars_streams_from_disk_is_taken_alike(late: Path, monkeypatch: pytest.MonkeyPatch, keep: int) -> None:
+    """A large source is never in memory as a whole."""
+    monkeypatch.setattr(reading, "KEEP_BYTES", keep)
+    assert _read(late, 5, _source()).in_memory == bool(keep)
+    assert {day: sorted(_numbers(late, day, _source())) for day in EACH_DAY} == {
+        day: sorted(numbers) for day, numbers in EACH_DAY.items()
+    }
+
+
+def _ndjson(root: Path) -> Source:
+    for file in (root / "log").glob("*.csv"):
+        rows = pl.read_csv(file).iter_rows(named=True)
+        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        (root / "log" / f"{file.stem}.ndjson.gz").write_bytes(gzip.compress(content))
+    return Source("log/{day}.ndjson.gz", event_time=pl.col("at").str.to_datetime())
+
+
+def _several_files(root: Path) -> Source:
+    for file in (root / "log").glob("*.csv"):
+        header, *rows = file.read_text().splitlines()
+        for number, row in enumerate(rows):
+            part = root / "parts" / file.stem / f"{number}.csv"
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(f"{header}\n{row}\n")
+    return Source("parts/{day}/*.csv", event_time="at", schema=SCHEMA)
+
+
+def _epochs(root: Path) -> Source:
+    for file in (root / "log").glob("*.csv"):
+        times = pl.read_csv(file, schema=SCHEMA).with_columns(pl.col("at").dt.epoch("ms") / 1000)
+        (root / "epochs").mkdir(exist_ok=True)
+        times.write_csv(root / "epochs" / file.name)
+    time = pl.from_epoch((pl.col("at") * 1000).cast(pl.Int64), time_unit="ms")
+    return Source("epochs/{day}.csv", event_time=time, time_zone="UTC", naive_time_zone="UTC")
+
+
+def _read_by_hand(root: Path) -> Source:
+    def read(files: list[Path]) -> pl.LazyFrame:
+        assert len(files) == 1, "the files of one day"
+        return pl.read_csv(files[0], schema=SCHEMA).lazy()
+
+    return Source("log/{day}.csv", read=read, event_time="at")
+
+
+def _parquet(root: Path) -> Source:
+    for file in (root / "log").glob("*.csv"):
+        pl.read_csv(file, schema=SCHEMA).write_parquet(file.with_suffix(".parquet"))
+    return Source("log/{day}.parquet", event_time="at")
+
+
+@pytest.mark.parametrize("made", [_ndjson, _several_files, _epochs, _read_by_hand, _parquet])
+def test_every_kind_of_source_has_events(late: Path, made: Any) -> None:
+    """Other formats, compressed, in several files a day, with epoch floats, or through ``read=``, which gets the files
+    of one day at a time.
+    """
+    source = made(late)
+    assert {day: _numbers(late, day, source) for day in EACH_DAY} == EACH_DAY
+
+
+def test_a_row_of_a_day_out_of_reach_fails_every_day_that_reads_its_file(late: Path) -> None:
+    """With the file, the row, its time and the days that were expected: its right place may be any of them."""
+    with (late / "log/2024-03-05.csv").open("a") as file:
+        file.write("2024-05-01T03:04:05,10\n")
+    told = "log/2024-03-05.csv, row 5: 2024-05-01 03:04:05.000000 is of 2024-05-01, expected 2024-03-04 to 2024-03-06"
+    for day in (4, 5, 6):
+        error = _error(late, day, _source())
+        assert f"1 row of no day: {told}; widen reach=, or leave such rows out with outside='drop'" in error
+        assert "no_event=" not in error
+    assert (_numbers(late, 3, _source()), _numbers(late, 7, _source())) == ([2], [])
+
+
+def test_a_file_that_reaches_no_other_day_is_held_to_its_own(late: Path) -> None:
+    """``reach=(0, 0)`` says that each file has the events of its day and no others."""
+    assert "expected 2024-03-05; log/2024-03-05.csv, row 4" in _error(late, 5, _source(reach=(0, 0)))
+    assert _numbers(late, 5, _source(reach=(0, 0), outside="drop")) == [4, 6]
+
+
+def test_rows_out_of_reach_are_dropped_by_a_word_and_counted_once(late: Path) -> None:
+    """In the day of the file that holds them, so that the sum over all days is their number."""
+    with (late / "log/2024-03-05.csv").open("a") as file:
+        file.write("2024-05-01T00:00:00,10\n2023-05-01T00:00:00,11\n")
+    outside = {}
+    for day, numbers in EACH_DAY.items():
+        found = _computed(late, day, _source(outside="drop"))
+        assert isinstance(found, Evaluated)
+        assert found.frame["n"].to_list() == numbers
+        outside[day] = found.outside["frame_0"]
+    assert outside == {3: 0, 4: 0, 5: 2, 6: 0, 7: 0}
+
+
+def test_a_row_without_a_time_fails_its_readers_unless_it_is_declared_to_be_no_event(late: Path) -> None:
+    """Also where rows out of reach are dropped: nobody knows whether it is one."""
+    with (late / "log/2024-03-05.csv").open("a") as file:
+        file.write(",99\n")
+    for options in ({}, {"outside": "drop"}):
+        error = _error(late, 4, _source(**options))
+        assert "1 row of no day: log/2024-03-05.csv, row 5: no event time (null); say with no_event=" in error
+        assert "outside=" not in error
+    heartbeats = _source(no_event=pl.col("n") == 99)
+    assert {day: _numbers(late, day, heartbeats) for day in EACH_DAY} == EACH_DAY
+
+
+def test_what_is_no_event_is_left_out_whatever_its_time(late: Path) -> None:
+    """A null in the condition says nothing: such a row is an event."""
+    with (late / "log/2024-03-05.csv").open("a") as file:
+        file.write("2024-05-01T00:00:00,99\n2024-03-05T01:00:00,99\n2024-03-05T02:00:00,\n")
+    assert _numbers(late, 5, _source(no_event=pl.col("n") == 99)) == [3, 4, 6, None, 9]
+
+
+def test_a_time_that_cannot_be_read_is_named(late: Path) -> None:
+    """Where the expression makes a null of it, by its row; where it raises, by its file."""
+    with (late / "log/2024-03-05.csv").open("a") as file:
+        file.write("yesterday,10\n")
+    schema = {"at": pl.String, "n": pl.Int64}
+    lenient = _source(schema=schema, event_time=pl.col("at").str.to_datetime(strict=False))
+    assert "log/2024-03-05.csv, row 5: no event time (null)" in _error(late, 5, lenient)
+    strict = _source(schema=schema, event_time=pl.col("at").str.to_datetime())
+    assert "(in 'log/2024-03-05.csv', " in _error(late, 5, strict)
+    text = _source(schema=schema)
+    assert "event_time= gives String, expected dates or times, such as" in _error(late, 5, text)
+    assert "log/2024-03-04.csv to log/2024-03-06.csv cannot be read" in _error(late, 5, text)
+
+
+def test_ten_rows_are_named_and_all_are_counted(late: Path) -> None:
+    """Over all files, in their order."""
+    for day in (4, 5):
+        with (late / f"log/2024-03-{day:02}.csv").open("a") as file:
+            file.write("2025-01-01T00:00:00,0\n" * 8)
+    error = _error(late, 4, _source())
+    assert "16 rows of no day: " in error
+    assert error.count(", row ") == 10
+    assert error.count("log/2024-03-05.csv, row") == 2
+    assert " and 6 more; widen reach=" in error
+
+
+def test_an_hour_of_two_days_is_named(tmp_path: Path) -> None:
+    """Where nobody can say of which it is; where both readings are of one day, nothing is asked."""
+    _put(tmp_path, 3, [])
+    (tmp_path / "log/2024-11-03.csv").write_text("at,n\n2024-11-03T01:30:00,1\n")
+    one = read_day(
+        zoned := _source(time_zone="Etc/GMT+6", naive_time_zone="America/New_York"),
+        "2024-11-03",
+        RunListing(InputRoot(tmp_path)),
+    )
+    assert one
+    [results] = evaluate([([_total(zoned)], {zoned: one})])
+    found = results["total"]
+    assert isinstance(found, JobFailed)
+    assert "row 1: 2024-11-03 01:30:00.000000 comes twice or not at all in America/New_York" in found.error
+
+
+def test_equal_rows_of_two_files_are_told_and_counted_as_they_are(late: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """All columns equal, in the one day that takes them: a warning with their number and both files, no removal."""
+    with (late / "log/2024-03-06.csv").open("a") as file:
+        file.write("2024-03-05T10:00:00,4\n2024-03-05T11:00:00,6\n2024-03-05T10:00:00,5\n2024-03-05T00:00:00,3\n")
+    caplog.set_level(logging.WARNING, "noonmark")
+    assert _numbers(late, 5, _source()) == [3, 4, 6, 9, 4, 6, 5, 3]
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message == (
+        "source 'log/{day}.csv', day 2024-03-05 counts equal rows of two files: 2 rows of log/2024-03-05.csv also in "
+        "log/2024-03-06.csv; 1 row of log/2024-03-04.csv also in log/2024-03-06.csv"
+    )
+    caplog.clear()
+    assert _numbers(late, 4, _source()) == EACH_DAY[4]
+    assert _numbers(late, 6, _source()) == EACH_DAY[6]
+    assert not caplog.records
+
+
+def test_rows_of_any_type_can_be_compared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nulls equal nulls; lists and structures are compared too, and paths of files are not."""
+    (tmp_path / "log").mkdir()
+    row = {"at": "2024-03-05T10:00:00", "tags": ["a", None], "who": {"name": None, "size": 1.5}, "n": None}
+    for day in (5, 6):
+        (tmp_path / f"log/2024-03-{day:02}.ndjson").write_text(json.dumps(row) + "\n")
+    schema = {"at": pl.Datetime, "tags": pl.List(pl.String), "n": pl.Int64}
+    schema["who"] = pl.Struct({"name": pl.String, "size": pl.Float64})
+    source = Source("log/{day}.ndjson", event_time="at", schema=schema, include_file_paths="path")
+    assert _numbers(tmp_path, 5, source) == [None, None]
+    assert "1 row of log/2024-03-05.ndjson also in log/2024-03-06.ndjson" in caplog.text
+
+
+def test_two_sources_have_their_own_days(late: Path) -> None:
+    """One whose files lie by the event's day is read as ever beside one of events."""
+    _put(late, 5, [("05T00:00:00", 70)], "plain")
+    plain = Source("plain/{day}.csv", schema=SCHEMA)
+    found = _computed(late, 5, _source(), plain)
+    assert isinstance(found, Evaluated)
+    assert found.rows == {"frame_0": 4, "frame_1": 1}
+
+
+def test_a_day_says_how_many_of_its_neighbours_are_absent(late: Path) -> None:
+    """Also of its own file."""
+    (late / "log/2024-03-05.csv").unlink()
+    assert {day: _read(late, day, _source()).absent for day in (3, 4, 5, 6, 7)} == {3: 2, 4: 2, 5: 1, 6: 2, 7: 2}
+    assert _read(late, 4, Source("log/{day}.csv")).absent == 0
+
+
+def test_dates_are_event_times(tmp_path: Path) -> None:
+    """A column of dates needs no expression."""
+    (tmp_path / "log").mkdir()
+    for day in (4, 5):
+        (tmp_path / f"log/2024-03-{day:02}.csv").write_text("at,n\n2024-03-04,1\n2024-03-05,2\n")
+    source = _source(schema={"at": pl.Date, "n": pl.Int64})
+    assert _numbers(tmp_path, 4, source) == [1, 1]
+    assert dt.date(2024, 3, 4) in _read(tmp_path, 4, source).frame().collect()["at"]
