@@ -74,6 +74,11 @@ class Events:
             no_event=None if no_event is None else _expression("no_event", no_event),
         )
 
+    @property
+    def is_event(self) -> pl.Expr:
+        """Whether a row is an event. Where the condition is null, it is."""
+        return pl.lit(value=True) if self.no_event is None else ~self.no_event.fill_null(value=False)
+
     def day(self, dtype: pl.DataType) -> pl.Expr:
         """The day of each row's event, where its time is of this type; null where there is no time, or two days.
 

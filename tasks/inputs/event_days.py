@@ -51,11 +51,10 @@ class _Part:
         self.dtype = self.rows.select(events.time.alias("")).collect_schema().dtypes()[0]
         self.event_day = events.day(self.dtype)
         if events.no_event is not None:
-            self.rows = self.rows.filter(~events.no_event.fill_null(value=False))
-        reachable = source.event_days(day)
-        self.first, self.last = reachable[0], reachable[-1]
-        within = self.event_day.is_between(dt.date.fromisoformat(self.first), dt.date.fromisoformat(self.last))
-        self.is_outside = ~within
+            self.rows = self.rows.filter(events.is_event)
+        readers = [dt.date.fromisoformat(one) for one in source.event_days(day)]
+        self.reachable = readers[0], readers[-1]
+        self.is_outside = ~self.event_day.is_between(*self.reachable)
 
     def taken(self, day: str) -> pl.LazyFrame:
         """The rows whose event is of a day."""
@@ -157,14 +156,15 @@ class EventDay:
         """The first rows of some files that no day can take."""
         if most <= 0:
             return []
-        kept = pl.lit(value=True) if self._events.no_event is None else ~self._events.no_event.fill_null(value=False)
         judged = self._source.scan([file for _, file in files]).select(
-            row=pl.int_range(1, pl.len() + 1), time=self._events.time.cast(pl.String), day=part.event_day, kept=kept
+            row=pl.int_range(1, pl.len() + 1), time=self._events.time, day=part.event_day, kept=self._events.is_event
         )
         lost = pl.col("day").is_null()
         if not self._events.drops_outside:
-            lost |= ~pl.col("day").is_between(dt.date.fromisoformat(part.first), dt.date.fromisoformat(part.last))
-        frame = judged.filter(pl.col("kept") & lost).head(most).collect(engine=engine)
+            lost |= ~pl.col("day").is_between(*part.reachable)
+        # As text: an epoch that is read in a wrong unit is of a year that Python does not know.
+        text = pl.col("time").cast(pl.String).str.replace(r"\.0+\b", ""), pl.col("day").cast(pl.String)
+        frame = judged.filter(pl.col("kept") & lost).head(most).select("row", *text).collect(engine=engine)
         return [f"{name}, row {row['row']:,}: {self._why(part, row)}" for row in frame.iter_rows(named=True)]
 
     def _why(self, part: _Part, row: Mapping[str, Any]) -> str:
@@ -173,9 +173,9 @@ class EventDay:
         if row["day"] is None:
             zone = self._events.naive_time_zone
             return f"{row['time']} comes twice or not at all in {zone}, and its two readings are of two days"
-        at = "" if row["time"] == str(row["day"]) else f"{row['time']} is of "
-        expected = part.first if part.first == part.last else f"{part.first} to {part.last}"
-        return f"{at}{row['day']}, expected {expected}"
+        first, last = part.reachable
+        expected = f"{first}" if first == last else f"{first} to {last}"
+        return f"{row['time']} is of {row['day']}, expected {expected}"
 
     def _files(self, part: _Part) -> str:
         return enumerated([file.path for file, _ in part.readable], shown=2)
