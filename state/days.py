@@ -15,6 +15,9 @@ from state.errors import ConfigurationError
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,17}")
+_NUMBERS = range(10**18)
+DATES = range(1, dt.date.max.toordinal() + 1)
+"""The ordinals that are dates."""
 
 
 def order(day: AnyStr) -> tuple[int, AnyStr]:
@@ -50,9 +53,8 @@ def day_at(number: int, like: str) -> str:
 
 def around(day: str, before: int, after: int) -> list[str]:
     """The days from so many before a day to so many after it, itself among them; none that is no day at all."""
-    least, most = (1, dt.date.max.toordinal()) if is_date(day) else (0, 10**18 - 1)
-    at = ordinal(day)
-    return [day_at(number, day) for number in range(max(least, at - before), min(most, at + after) + 1)]
+    known, at = DATES if is_date(day) else _NUMBERS, ordinal(day)
+    return [day_at(number, day) for number in range(at - before, at + after + 1) if number in known]
 
 
 @dataclass(frozen=True, slots=True)

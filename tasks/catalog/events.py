@@ -95,9 +95,10 @@ class Events:
         if self.time_zone is None or self.time_zone == self.naive_time_zone:
             return self.time.dt.date()
         if self.naive_time_zone is None:
+            local = "" if self.time_zone == "UTC" else f", or {self.time_zone!r} where they are local"
             raise TypeError(
-                f"event_time= gives times that carry no zone, and time_zone={self.time_zone!r} is of the days; say "
-                f"where they are written: naive_time_zone='UTC', or naive_time_zone={self.time_zone!r}"
+                f"event_time= gives times that carry no zone, and time_zone={self.time_zone!r} is that of the days "
+                f"alone; expected naive_time_zone='UTC' too{local}"
             )
         return _day_of_local(self.time, self.naive_time_zone, self.time_zone)
 

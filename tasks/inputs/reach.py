@@ -9,10 +9,12 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 
-from state.days import day_at, order, ordinal
+from state.days import DATES, day_at, ordinal
 from state.inputs.files import DayFiles, FileStat
 from tasks.catalog.declare import Source
 from tasks.inputs.listing import Listing
+
+_A_DATE = "0001-01-01"
 
 
 def joined(parts: Iterable[tuple[str, DayFiles]]) -> DayFiles:
@@ -35,28 +37,22 @@ def reached(listing: Listing, source: Source) -> Listing:
     """
     if not any(source.reach):
         return listing
-    there = {**listing.days, **listing.unreadable}
-    if not there:
-        return listing
-    after = source.reach[1]
-    newest = max(map(ordinal, there))
+    there = {ordinal(day): day for day in (*listing.days, *listing.unreadable)}
+    newest, (before, after) = max(there, default=0), source.reach
     days: dict[str, DayFiles] = {}
     unreadable: dict[str, str] = {}
     waiting: dict[str, str] = {}
-    for day in _within_reach(there, source):
-        near = source.file_days(day)
+    # By numbers, which are ten times as quick as dates: there may be 100,000 days.
+    for number in sorted({one for at in there for one in range(at - after, at + before + 1) if one in DATES}):
+        day = there.get(number) or day_at(number, _A_DATE)
+        near = [there[one] for one in range(number - before, number + after + 1) if one in there]
         if why := next((listing.unreadable[one] for one in near if one in listing.unreadable), None):
             unreadable[day] = why
             continue
-        days[day] = joined((one, listing.days[one]) for one in near if one in listing.days)
+        days[day] = joined((one, listing.days[one]) for one in near)
         if why := next((listing.waiting[one] for one in near if one in listing.waiting), None):
             waiting[day] = why
-        elif ordinal(day) + after > newest:
-            awaited = day_at(ordinal(day) + after, day)
+        elif number + after > newest:
+            awaited = day_at(number + after, _A_DATE)
             waiting[day] = f"a file of {awaited}, which may hold its events, or of a later day"
     return replace(listing, days=days, unreadable=unreadable, waiting=waiting)
-
-
-def _within_reach(file_days: Iterable[str], source: Source) -> list[str]:
-    """The days whose events such files may hold, in their order."""
-    return sorted({day for one in file_days for day in source.event_days(one)}, key=order)

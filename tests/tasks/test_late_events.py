@@ -5,9 +5,11 @@ without a cause.
 from __future__ import annotations
 
 import datetime as dt
+import mmap
 import random
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,7 @@ import polars as pl
 import pytest
 
 from state.days import around
+from state.errors import Refused
 from state.index.best_effort import BestEffortIndex
 from state.inputs.root import InputRoot
 from state.planner.plan import Plan, Selection
@@ -28,11 +31,14 @@ from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed
 from tasks.inputs import reading
+from tasks.inputs.edited import edited_inputs
 from tasks.survey import survey
 
 FIRST = dt.date(2024, 3, 27)
 """The clocks of Berlin are put forward on 31 March, amid the days."""
 ZONE = ZoneInfo("Europe/Berlin")
+MEMORY = Path("/dev/shm")
+"""A file system that notices no store through mmap, which is what an edit without a trace is."""
 SCHEMA = {"number": pl.Int64, "at": pl.Float64}
 TEMPLATES = ["log/{day}.csv", "log/{day:%Y}/{day:%m%d}/*.csv"]
 
@@ -41,7 +47,8 @@ def _day(number: int) -> str:
     return (FIRST + dt.timedelta(days=number)).isoformat()
 
 
-def _catalog(template: str, reach: tuple[int, int]) -> Catalog:
+def _catalog(template: str, reach: tuple[int, int], meddle: Callable[[], object] = lambda: None) -> Catalog:
+    """One aggregation over events; ``meddle`` is called while a day is computed."""
     source = Source(
         template,
         schema=SCHEMA,
@@ -54,6 +61,7 @@ def _catalog(template: str, reach: tuple[int, int]) -> Catalog:
     @aggregation(source)
     def numbers(log: pl.LazyFrame) -> pl.LazyFrame:
         """The numbers of the day's events."""
+        meddle()
         return log.select("number").sort("number")
 
     one = declared(numbers)
@@ -223,3 +231,55 @@ def test_files_that_move_to_another_folder_or_are_touched_are_no_change(tmp_path
         assert log.run() == []
         (tmp_path / f"in/log/old/{_day(2)}.csv").touch()
         assert log.run() == []
+
+
+def test_a_neighbour_that_changes_while_a_day_is_computed_counts(tmp_path: Path) -> None:
+    """The day is computed again at once, and what is published has the event that came meanwhile."""
+    with _log(tmp_path, TEMPLATES[0], (1, 1)) as log:
+        for number in (1, 2, 3):
+            log.write(_day(number), [log.happen(_day(number))])
+        late = [log.happen(_day(1))]
+
+        def meddle() -> None:
+            if late:
+                log.write(_day(2), [*log.files[_day(2)], late.pop()])
+
+        log.catalog = _catalog(log.template, log.reach, meddle)
+        assert log.run() == log.expected() == [_day(0), _day(1), _day(2)]
+        assert log.results() == {number: day for number, day in log.days.items() if number != 2}
+        assert log.run() == []
+
+
+def test_many_days_that_lost_files_of_neighbours_are_refused(tmp_path: Path) -> None:
+    """As those that lost files of their own: a part of the input may be unmounted."""
+    with _log(tmp_path, TEMPLATES[0], (1, 1)) as log:
+        for number in range(20):
+            log.write(_day(number), [])
+        assert len(log.run()) == 20
+        for number in (2, 8, 13):
+            log.path(_day(number)).unlink()
+        assert len(log.plan().items) == 9
+        log.path(_day(17)).unlink()
+        with pytest.raises(Refused, match=r"would compute 12 of its 20 committed days from fewer files than before"):
+            log.plan()
+
+
+@pytest.mark.skipif(not MEMORY.is_dir(), reason="no file system here hides a store through mmap")
+def test_an_edit_without_a_trace_concerns_every_day_that_reads_the_file() -> None:
+    """Only reading finds it, and each of the days is named."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, _log(Path(folder), TEMPLATES[0], (1, 1)) as log:
+        for number in range(1, 6):
+            log.write(_day(number), [log.happen(_day(number))])
+        assert len(log.run()) == 5
+
+        def edited() -> list[str]:
+            found = list(edited_inputs(log.catalog, InputRoot(log.input), log.root.scan(), 2))
+            return sorted(one.day for one in found)
+
+        assert edited() == []
+        before = log.path(_day(3)).stat()
+        with log.path(_day(3)).open("r+b") as file, mmap.mmap(file.fileno(), 0) as view:
+            view[-3:-2] = b"1" if view[-3:-2] != b"1" else b"2"
+        if log.path(_day(3)).stat().st_ctime_ns != before.st_ctime_ns:
+            pytest.skip("this file system notices a store through mmap")
+        assert edited() == [_day(2), _day(3), _day(4)]

@@ -6,6 +6,7 @@ What is only looked up in the code, table by table, is in ``test_reference.py``.
 from __future__ import annotations
 
 import ast
+import gzip
 import importlib
 import inspect
 import json
@@ -26,10 +27,13 @@ import pytest
 
 from examples.nycflights import FLIGHT_DAYS, WEATHER_DAYS, lay_out
 from flows.__main__ import COMMANDS
+from state.inputs.root import InputRoot
 from state.outputs import scan
 from state.result.record import CommitRecord, SourceRecord
 from state.settings import PREFIX
 from tasks.catalog.formats import FORMATS
+from tasks.inputs.reading import read_day
+from tasks.inputs.run_listing import RunListing
 from tests.documents import (
     DOCUMENTS,
     FOR_USERS,
@@ -325,6 +329,20 @@ def test_the_reader_function_of_the_page_reads(tmp_path: Path) -> None:
     for file in files:
         file.write_bytes("shop;price\nSüd;2,5\n".encode("latin-1"))
     assert names["tills"].scan(files).collect().rows() == [("Süd", 2.5)] * 2
+
+
+def test_the_source_of_events_of_the_page_takes_them(tmp_path: Path) -> None:
+    """From the files of three days, in the day of its zone, and no heartbeat."""
+    names: dict[str, Any] = {}
+    exec(compile(block(OWN_DATA, "python", "visits = Source"), OWN_DATA, "exec"), names)
+    (tmp_path / "visits").mkdir()
+    for day, times in {"2024-07-01": (1719784800, 1719871199.5), "2024-07-02": (1719871200,)}.items():
+        lines = [f'{{"ts": {time}, "kind": "view", "page": "home"}}\n' for time in times]
+        content = "".join([*lines, '{"ts": null, "kind": "heartbeat", "page": null}\n']).encode()
+        (tmp_path / f"visits/{day}.ndjson.gz").write_bytes(gzip.compress(content))
+    found = read_day(names["visits"], "2024-07-01", RunListing(InputRoot(tmp_path)))
+    assert found
+    assert found.frame().collect()["ts"].to_list() == [1719784800, 1719871199.5]
 
 
 def test_the_suffixes_of_the_page_are_the_formats() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from state.days import around
 from state.inputs.files import DayFiles, FileStat
 from state.planner.current import Declared
 from state.planner.decide import Facts
@@ -151,3 +152,16 @@ def test_days_that_cannot_lie_behind_the_link_are_left_alone() -> None:
     found = hidden_days(links, Template.parse("{day:%Y}/*/{day:%m-%d}"), "raw", [ONE], facts)
     assert set(found) == {"2013-01-01"}
     assert found["2013-01-01"].startswith("1 of the 2 files of its commit are listed, and the broken link 2013 may")
+
+
+def test_a_day_of_events_may_miss_files_of_its_neighbours() -> None:
+    """The first day of a year reads a file of the year before: a link in that year's place may hide it."""
+    days = ("2014-01-01", "2014-01-02")
+    facts = Facts(
+        inputs={"raw": {day: _files(1) for day in days}},
+        output={"totals": {day: _commit(2) for day in days}},
+    )
+    links = [Unseen("2013", (frozenset({("Y", "2013")}),))]
+    template = Template.parse("{day:%Y}/*/{day:%m-%d}")
+    assert not hidden_days(links, template, "raw", [ONE], facts)
+    assert set(hidden_days(links, template, "raw", [ONE], facts, lambda day: around(day, 1, 1))) == {"2014-01-01"}
