@@ -41,6 +41,16 @@ class Source:
     read = None
     format = SimpleNamespace(unpack=None)
     shows_paths = False
+    reach = 0, 0
+    events = None
+
+    def name_of(self, path: str) -> str:
+        """What counts of a file's path."""
+        return path.rpartition("/")[2]
+
+    def pattern(self, day: str) -> str:
+        """What the product calls a day's files."""
+        return self.template.pattern(day)
 
     def __str__(self) -> str:
         return SOURCE
