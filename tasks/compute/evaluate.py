@@ -7,7 +7,7 @@ here, and a user's function that raises, panics or returns something else is an 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,10 +15,8 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from state.errors import error_text
-from state.inputs.files import FileStat
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
-from tasks.catalog.formats import File
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
 from tasks.inputs.event_days import Engine, Tally
@@ -210,8 +208,8 @@ def _collect_one(query: pl.LazyFrame, engine: Engine) -> pl.DataFrame:
 def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
     """Why an input cannot be read, with the name of the first bad file."""
     unreadable = f"{read.source.pattern(read.day)} cannot be read as declared"
-    for file, content in read.each():
-        alone = guarded_call(partial(_read_file, read, file, content))
+    for file, frame in read.each():
+        alone = guarded_call(partial(_read_file, frame))
         if isinstance(alone, Raised):
             where = f"(in {file.path!r}, {file.size:,} bytes)"
             return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}", cause=alone.error)
@@ -220,8 +218,8 @@ def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
     return JobFailed("input", f"{unreadable}{together}: {error_text(error)}", cause=error)
 
 
-def _read_file(read: DayInput, file: FileStat, content: File) -> None:
-    _read_through(read.alone(file, content))
+def _read_file(frame: Callable[[], pl.LazyFrame]) -> None:
+    _read_through(frame())
 
 
 def _read_through(frame: pl.LazyFrame) -> None:

@@ -8,9 +8,10 @@ what the files hold once they are unpacked: where that is more, polars streams t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
 
 import polars as pl
 
@@ -20,7 +21,7 @@ from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputCha
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
 from tasks.catalog.formats import File
-from tasks.inputs.event_days import EventDay, Tally
+from tasks.inputs.event_days import EventDay, Tally, events_of
 from tasks.inputs.run_listing import RunListing
 
 KEEP_BYTES = 64 << 20
@@ -59,17 +60,30 @@ class DayInput:
     @cached_property
     def events(self) -> EventDay | None:
         """What the day takes of its files, where its source has events. Raises whatever reading them raises."""
-        return EventDay(self.source, self.day, self._readable()) if self.source.events else None
+        return EventDay(self.source, self.day, self.by_day()) if self.source.events else None
+
+    def by_day(self) -> list[DayInput]:
+        """The files of each day by themselves: those of a day of events are of several."""
+        parts = []
+        for day, places in groupby(range(len(self.files.files)), self._day_of):
+            at = list(places)
+            files = DayFiles(self.files.files[at[0] : at[-1] + 1], self.files.stat)
+            buffers = self.contents.buffers and self.contents.buffers[at[0] : at[-1] + 1]
+            parts.append(replace(self, day=day, files=files, contents=replace(self.contents, buffers=buffers)))
+        return parts
+
+    def _day_of(self, at: int) -> str:
+        day = self.source.template.day_in(self.files.files[at].path)
+        assert day
+        return day
 
     def frame(self) -> pl.LazyFrame:
         """The rows of the day. Raises whatever a ``read=`` function raises."""
-        return self.events.frame() if self.events else self.source.scan([file for _, file in self._readable()])
+        return self.events.frame() if self.events else self.rows_of_files()
 
-    def alone(self, file: FileStat, content: File) -> pl.LazyFrame:
-        """The rows of the day that one of the files holds."""
-        if self.source.events:
-            return EventDay(self.source, self.day, [(file, content)]).frame()
-        return self.source.scan([content])
+    def rows_of_files(self) -> pl.LazyFrame:
+        """The rows of the files, of whatever day. Raises likewise."""
+        return self._frame_of(self._readable())
 
     def tally(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """The numbers that ``tallied`` reads, of the ``frame`` of the day."""
@@ -88,9 +102,22 @@ class DayInput:
         """How many of the days whose files are read have none."""
         return self.events.absent if self.events else 0
 
-    def each(self) -> Iterator[tuple[FileStat, File]]:
-        """Every file by itself, to find the bad one. None for ``read=``: it may need them all."""
-        return iter(()) if self.source.read else self._readable()
+    def each(self) -> Iterator[tuple[FileStat, Callable[[], pl.LazyFrame]]]:
+        """Every file with the day's rows in it alone, to find the bad one. None for ``read=``: it may need them all."""
+        if not self.source.events:
+            yield from self.each_file()
+            return
+        for part in self.by_day():
+            for file, rows in part.each_file():
+                yield file, partial(events_of, self.source, self.day, part.day, rows)
+
+    def each_file(self) -> Iterator[tuple[FileStat, Callable[[], pl.LazyFrame]]]:
+        """Every file with its rows, of whatever day; likewise."""
+        for one in () if self.source.read else self._readable():
+            yield one[0], partial(self._frame_of, [one])
+
+    def _frame_of(self, files: Iterable[tuple[FileStat, File]]) -> pl.LazyFrame:
+        return self.source.scan([file for _, file in files])
 
     def check(self, as_of: int | None = None) -> None:
         """Raise InputChanged where the files are no longer those that were read; StorageError, OSError as ``read_day``.
