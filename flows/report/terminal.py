@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from flows.report.causes import failures_by_cause
 from flows.report.models import DailyReport, DayRanges, HealthReport, PlanReport, RepairReport, told_unmatched
 from state import clock
 from state.acceptance import Accepted
@@ -181,19 +182,17 @@ def _waited() -> str:
 
 
 def _show_failed(console: Console, failed: Sequence[Failed]) -> None:
-    """Print what failed, results of one day that have one cause as one."""
+    """Print what failed, results that have one cause as one."""
     console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; any earlier results are kept:")
-    causes: dict[tuple[str, str, str], list[str]] = {}
-    for one in failed:
-        causes.setdefault((one.day, one.kind, one.error), []).append(one.aggregation)
-    for (day, kind, error), names in list(causes.items())[:SHOWN]:
-        console.print(Text(f"  {enumerated(names)} {day} ({kind}): {error}"))
+    causes = failures_by_cause(failed)
+    for one in causes[:SHOWN]:
+        console.print(Text(f"  {one}"))
     if len(causes) > SHOWN:
         console.print(f"  … and {len(causes) - SHOWN:,} more; --json lists all")
-    retryable = {cause: names for cause, names in causes.items() if cause[1] not in ("unrecoverable", "unreadable")}
+    retryable = [one for one in causes if one.kind not in ("unrecoverable", "unreadable")]
     if retryable:
-        (day, *_), names = next(iter(retryable.items()))
-        again = command_for_all([(name, day) for name in names])
+        first = retryable[0].failed
+        again = command_for_all([one.partition for one in first if one.day == first[0].day])
         console.print(f"Fix the cause and run again. To retry the first alone: {again}")
         if any(one.kind == "aggregation" for one in failed) and not traceback_log.isEnabledFor(logging.DEBUG):
             console.print("With --traceback, a run prints the whole of what was raised", style="dim")
