@@ -127,7 +127,7 @@ class RepairReport:
 
     ``index`` counts index entries. ``absence`` says why there was no index; ``index_required``: that is a failure.
     ``deep`` is None where not every byte was checked, ``accepted`` where nothing was to be accepted. ``unreachable``
-    are aggregations whose folder could not be entered.
+    are aggregations whose folder could not be entered. ``dry_run``: nothing was done.
     """
 
     index: ReconcileStats
@@ -136,6 +136,7 @@ class RepairReport:
     deep: DeepCheck | None = None
     unreachable: tuple[Unread, ...] = ()
     accepted: Accepted | None = None
+    dry_run: bool = False
 
     @property
     def unreadable(self) -> tuple[Unread, ...]:

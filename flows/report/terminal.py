@@ -72,7 +72,7 @@ def show_repair(report: RepairReport, _: Settings) -> None:
     if report.deep:
         _show_damaged(console, report.deep)
     if report.accepted:
-        _show_accepted(console, report.accepted)
+        _show_accepted(console, report.accepted, "Would accept" if report.dry_run else "Accepted")
     if report.deep:
         _show_files(console, report.deep)
     for one in report.unreadable:
@@ -242,15 +242,15 @@ def _show_damaged(console: Console, deep: DeepCheck) -> None:
         console.print(Text(f"  {one.aggregation} {one.day}: its input changed, but not its size and times: {again}"))
 
 
-def _show_accepted(console: Console, accepted: Accepted) -> None:
+def _show_accepted(console: Console, accepted: Accepted, verb: str) -> None:
     for name, days in sorted(accepted.fewer_files.items()):
         number = counted(len(days), "day")
-        console.print(Text(f"Accepted: {number} of source {name!r} with fewer files than their commits had"))
+        console.print(Text(f"{verb}: {number} of source {name!r} with fewer files than their commits had"))
     for name, days in sorted(accepted.older_results.items()):
         for day in days:
-            console.print(Text(f"Accepted: {name} {day} is an older result than was published"))
+            console.print(Text(f"{verb}: {name} {day} is an older result than was published"))
     for name in sorted(accepted.empty_sources):
-        console.print(Text(f"Accepted: no file matches source {name!r} any more"))
+        console.print(Text(f"{verb}: no file matches source {name!r} any more"))
 
 
 def _show_files(console: Console, deep: DeepCheck) -> None:
