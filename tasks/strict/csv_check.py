@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,18 +63,31 @@ class _CsvCheck:
 
     def goes_on(self, piece: bytes) -> bool:
         """Check a piece; False where nothing can be said of what comes after it."""
-        if not self._is_behind_header:
-            start = self._read_header(piece)
-            if start is None:
-                return False
-            self._line += piece.count(self._dialect.newline, 0, start)
-            self._is_behind_header = True
-            piece = piece[start:]
+        body = self._body(piece)
+        if body is None:
+            return False
         header = self._header.text if self._header else None
-        if self._left is None and self._width and is_sound(piece, self._width, self._dialect, header):
-            self._line += piece.count(self._dialect.newline)
+        if self._left is None and self._width and is_sound(body, self._width, self._dialect, header):
+            self._line += body.count(self._dialect.newline)
             return True
-        return self._look_closely(piece)
+        return self._look_closely(body)
+
+    def data_rows(self, piece: bytes) -> Iterator[Row]:
+        """The rows of a piece behind the header, without comments."""
+        body = self._body(piece) or b""
+        yield from (row for row in rows(body, self._line, self._dialect) if not row.is_comment)
+        self._line += body.count(self._dialect.newline)
+
+    def _body(self, piece: bytes) -> bytes | None:
+        """What of a piece is behind the header; None where there is no sound header."""
+        if self._is_behind_header:
+            return piece
+        start = self._read_header(piece)
+        if start is None:
+            return None
+        self._line += piece.count(self._dialect.newline, 0, start)
+        self._is_behind_header = True
+        return piece[start:]
 
     @property
     def _first(self) -> str:
@@ -182,3 +195,19 @@ def other_separator(columns: tuple[str, ...], separator: str) -> str:
             if other != separator and other in columns[0]:
                 return f" (the header seems to be separated otherwise: separator={other!r}?)".replace("'", '"')
     return ""
+
+
+def lines_of(content: bytes | Path, options: Mapping[str, Any], wanted: Sequence[int]) -> dict[int, int]:
+    """The line where each wanted row of a sound CSV file begins. Rows are counted from 0, lines from 1."""
+    dialect = Dialect.of(options)
+    check = _CsvCheck(dialect)
+    missing, number, lines = set(wanted), 0, {}
+    for piece in pieces(content, dialect.newline, dialect.quote, check.begin):
+        for row in check.data_rows(piece):
+            if number in missing:
+                lines[number] = row.line
+                missing.remove(number)
+            if not missing:
+                return lines
+            number += 1
+    return lines

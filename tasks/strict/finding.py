@@ -8,6 +8,8 @@ from state.words import SHOWN
 
 _TEXT = 48
 """How much of a file's own text a message shows."""
+PATH = 200
+"""How much of a path it shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def shown(text: str | bytes, most: int = _TEXT) -> str:
     return f"'{printable(text, most)}'"
 
 
-def printable(text: str | bytes, most: int = _TEXT) -> str:
+def printable(text: str | bytes, most: int = PATH) -> str:
     """The beginning of a text, with what is not printable escaped."""
     plain = text[: 4 * most].decode(errors="backslashreplace") if isinstance(text, bytes) else text
     kept = plain[:most]

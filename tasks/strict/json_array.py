@@ -53,16 +53,16 @@ def _check(text: bytes, options: Mapping[str, Any], findings: Findings) -> tuple
         findings.add(None, None, found, _EXPECTED)
         return None
     declared = declared_keys(options)
-    elements = value if isinstance(value, list) else [value]
-    keys = dict.fromkeys(key for one in elements if isinstance(one, dict) for key in one)
-    if twice or not all(isinstance(one, dict) for one in elements) or (declared is not None and keys.keys() - declared):
-        for line, element in _elements(decoded):
+    objects = value if isinstance(value, list) else [value]
+    keys = dict.fromkeys(key for one in objects if isinstance(one, dict) for key in one)
+    if twice or not all(isinstance(one, dict) for one in objects) or (declared is not None and keys.keys() - declared):
+        for line, element in elements(decoded):
             one, doubled = parsed(element)
             add_object(findings, line, one, doubled, declared, _EXPECTED, shown(element))
     return tuple(keys)
 
 
-def _elements(text: str) -> Iterator[tuple[int, str]]:
+def elements(text: str) -> Iterator[tuple[int, str]]:
     """Each element of the array with the line where it begins; what is no array is one element."""
     decoder = json.JSONDecoder()
     at = len(text) - len(text.lstrip())
@@ -98,7 +98,7 @@ def _check_values(text: bytes, options: Mapping[str, Any], findings: Findings) -
             continue
         wrong = _changed(plain[name], declared[name])
         if wrong and not lines:
-            lines = list(_elements(text.decode()))
+            lines = list(elements(text.decode()))
         for row in wrong:
             value = shown(str(plain[name][row]))
             findings.add(lines[row][0], name, "a value that does not fit", f"{declared[name].dtype}", value)
