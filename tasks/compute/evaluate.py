@@ -17,9 +17,9 @@ from polars.exceptions import PolarsError
 from state.errors import error_text
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
-from tasks.catalog.formats import File
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
+from tasks.compute.unsound import read_through, unreadable, unsound
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
 
@@ -73,9 +73,12 @@ class _Day:
         self._frames: dict[Source, pl.LazyFrame] = {}
         self._faults: dict[Source, JobFailed | None] = {}
         for source, one in inputs.items():
+            if fault := unsound(one):
+                self.collected[source] = fault
+                continue
             frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
-                self.collected[source] = _unreadable(one, frame.error)
+                self.collected[source] = unreadable(one, frame.error)
             else:
                 self._frames[source] = frame
         for aggregation in aggregations:
@@ -140,8 +143,8 @@ class _Day:
         out.
         """
         if source not in self._faults:
-            read = guarded_call(partial(_read_through, self._frames[source]))
-            self._faults[source] = _unreadable(self._inputs[source], read.error) if isinstance(read, Raised) else None
+            read = guarded_call(partial(read_through, self._frames[source]))
+            self._faults[source] = unreadable(self._inputs[source], read.error) if isinstance(read, Raised) else None
         return self._faults[source]
 
 
@@ -164,27 +167,6 @@ def _collect(days: Sequence[_Day], engine: Engine) -> None:
 
 def _collect_one(query: pl.LazyFrame, engine: Engine) -> pl.DataFrame:
     return query.collect(engine=engine)
-
-
-def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
-    """Why an input cannot be read, with the name of the first bad file."""
-    unreadable = f"{read.source.template.pattern(read.day)} cannot be read as declared"
-    for file, content in read.each():
-        alone = guarded_call(partial(_read_file, read.source, content))
-        if isinstance(alone, Raised):
-            where = f"(in {file.path!r}, {file.size:,} bytes)"
-            return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}", cause=alone.error)
-    number = len(read.files.files)
-    together = f", its {number:,} files together" if number > 1 else ""
-    return JobFailed("input", f"{unreadable}{together}: {error_text(error)}", cause=error)
-
-
-def _read_file(source: Source, file: File) -> None:
-    _read_through(source.scan([file]))
-
-
-def _read_through(frame: pl.LazyFrame) -> None:
-    frame.select(pl.all().count()).collect(engine="streaming")
 
 
 def _both(fault: JobFailed, answer: pl.DataFrame | BaseException, aggregation: Aggregation) -> JobFailed:
