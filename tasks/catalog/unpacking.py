@@ -5,8 +5,10 @@ A packed file of some kilobytes may hold gigabytes, so its own size says nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +71,35 @@ def whole_text(content: bytes) -> bytes:
         return content
     with _stream(content, codec) as stream:
         return bytes(stream.read())
+
+
+def is_packed(content: bytes) -> bool:
+    """Whether polars unpacks the bytes before it reads them."""
+    return _codec(content) is not None or content.startswith(_UNCOUNTED)
+
+
+def text_pieces(file: bytes | Path) -> Iterator[bytes]:
+    """Text, plain or packed, in pieces, one of them in memory. Raises OSError for a broken stream."""
+    if isinstance(file, bytes):
+        with io.BytesIO(file) as opened:
+            yield from _pieces(opened)
+    else:
+        with file.open("rb") as opened:
+            yield from _pieces(opened)
+
+
+def _pieces(opened: BinaryIO) -> Iterator[bytes]:
+    codec = _codec(opened.read(4))
+    opened.seek(0)
+    if codec is None:
+        while piece := opened.read(_PIECE):
+            yield piece
+        return
+    import pyarrow as pa
+
+    with pa.CompressedInputStream(pa.PythonFile(opened, "r"), codec) as stream:
+        while piece := stream.read(_PIECE):
+            yield piece
 
 
 def _codec(content: bytes) -> str | None:

@@ -6,7 +6,7 @@ here, and a user's function that raises, panics or returns something else is an 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -17,10 +17,11 @@ from polars.exceptions import PolarsError
 from state.errors import error_text
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
-from tasks.catalog.formats import File
+from tasks.catalog.place import place_of_error, returned
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
 from tasks.inputs.reading import DayInput
+from tasks.inputs.rewriting import NotAsDeclared
 from tasks.user_code import Raised, exit_guard, guarded_call
 
 Engine = Literal["in-memory", "streaming"]
@@ -98,13 +99,13 @@ class _Day:
             if isinstance(error := self.collected.get(source), JobFailed):
                 return error
         frames = [self._frames[source] for source in sources]
-        planned: object = guarded_call(lambda: aggregation.function(*frames))
+        day = self._inputs[next(iter(sources))].day
+        planned: object = guarded_call(lambda: aggregation.query(frames, day))
         if isinstance(planned, Raised):
             return planned.error
         if isinstance(planned, pl.LazyFrame):
             return planned
-        found = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
-        return JobFailed("aggregation", found)
+        return JobFailed("aggregation", f"{returned(planned, 'a polars LazyFrame')} ({aggregation.place})")
 
     def results(self) -> Results:
         """What came of it."""
@@ -169,18 +170,21 @@ def _collect_one(query: pl.LazyFrame, engine: Engine) -> pl.DataFrame:
 def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
     """Why an input cannot be read, with the name of the first bad file."""
     unreadable = f"{read.source.template.pattern(read.day)} cannot be read as declared"
-    for file, content in read.each():
-        alone = guarded_call(partial(_read_file, read.source, content))
+    if isinstance(error, NotAsDeclared):
+        return JobFailed("input", f"{unreadable}: {error}", cause=error.__cause__ or error)
+    for file, frame in read.each():
+        alone = guarded_call(partial(_read_file, frame))
         if isinstance(alone, Raised):
             where = f"(in {file.path!r}, {file.size:,} bytes)"
             return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}", cause=alone.error)
     number = len(read.files.files)
     together = f", its {number:,} files together" if number > 1 else ""
-    return JobFailed("input", f"{unreadable}{together}: {error_text(error)}", cause=error)
+    place = f" ({place_of_error(read.source.read, error)})" if read.source.read else ""
+    return JobFailed("input", f"{unreadable}{together}: {error_text(error)}{place}", cause=error)
 
 
-def _read_file(source: Source, file: File) -> None:
-    _read_through(source.scan([file]))
+def _read_file(frame: Callable[[], pl.LazyFrame]) -> None:
+    _read_through(frame())
 
 
 def _read_through(frame: pl.LazyFrame) -> None:
