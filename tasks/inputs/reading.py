@@ -8,17 +8,22 @@ what the files hold once they are unpacked: where that is more, polars streams t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import polars as pl
 
 from state import clock
 from state.errors import StorageError
-from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, newest_ns, read_contents
+from state.inputs.files import RECENT_NS, Contents, DayFiles, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
-from tasks.catalog.formats import File
+from tasks.inputs.declared import Files, fits
+from tasks.inputs.frames import ReadableFile, frame_of
+from tasks.inputs.rewriting import Rewriting
 from tasks.inputs.run_listing import RunListing
 
 KEEP_BYTES = 64 << 20
@@ -47,7 +52,10 @@ class DayInput:
     @property
     def in_memory(self) -> bool:
         """Whether its rows have room in memory, so that the small day's quicker engine serves."""
-        return self.unpacked is not None
+        if self.unpacked is None or not self.source.rewrites:
+            return self.unpacked is not None
+        contents = (file.content for file in self._readable)
+        return sum(len(content) for content in contents if isinstance(content, bytes)) <= KEEP_BYTES
 
     @property
     def bytes(self) -> int:
@@ -55,12 +63,18 @@ class DayInput:
         return self.files.bytes if self.unpacked is None else self.unpacked
 
     def frame(self) -> pl.LazyFrame:
-        """The rows of the files. Raises whatever a ``read=`` function raises."""
-        return self.source.scan([file for _, file in self._readable()])
+        """The rows of the files. Raises NotAsDeclared, and whatever a ``read=`` function or polars raises."""
+        if self.source.read is not None:
+            return self.source.read_files([self.root.path / file.path for file in self.files.files], self.day)
+        return self.frame_of(self._readable)
 
-    def each(self) -> Iterator[tuple[FileStat, File]]:
-        """Every file by itself, to find the bad one. None for ``read=``: it may need them all."""
-        return iter(()) if self.source.read else self._readable()
+    def each(self) -> Sequence[ReadableFile]:
+        """Every file, to find the bad one. None for ``read=``: it may need them all."""
+        return () if self.source.read else self._readable
+
+    def frame_of(self, files: Sequence[ReadableFile]) -> pl.LazyFrame:
+        """The rows of some of the files."""
+        return frame_of(self.source, files, self.root.path)
 
     def check(self, as_of: int | None = None) -> None:
         """Raise InputChanged where the files are no longer those that were read; StorageError, OSError as ``read_day``.
@@ -76,10 +90,25 @@ class DayInput:
         ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
-    def _readable(self) -> Iterator[tuple[FileStat, File]]:
-        """Every file as polars is given it: its unpacked bytes, or else its path."""
-        for at, file in enumerate(self.files.files):
-            yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
+    @cached_property
+    def _readable(self) -> list[ReadableFile]:
+        """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
+        files = self._rewritten()
+        found = zip(files, fits(self.source, files), strict=True)
+        return [ReadableFile(file, content, *fit) for (file, content), fit in found]
+
+    def _rewritten(self) -> Files:
+        """The files, rewritten where that is declared."""
+        buffers = self.contents.buffers
+        paths = (self.root.path / file.path for file in self.files.files)
+        files: Files = list(zip(self.files.files, buffers or paths, strict=True))
+        if not self.source.rewrites:
+            return files
+        private = ExitStack() if self.unpacked is None else None
+        if private:
+            weakref.finalize(self, private.close)
+        rewriting = Rewriting(self.source, self.day, private)
+        return [(file, rewriting.file(file, content)) for file, content in files]
 
 
 def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = None) -> DayInput | None:
@@ -94,7 +123,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
-    keep = not source.shows_paths and files.bytes <= KEEP_BYTES
+    keep = not source.reads_paths and files.bytes <= KEEP_BYTES
     try:
         contents = _read(source, root, files, keep=keep)
     except OSError as error:
