@@ -64,7 +64,7 @@ def _row(text: bytes, at: int, line: int, dialect: Dialect) -> Row:
     if dialect.comment and plain.startswith(dialect.comment):
         return Row(line, plain, None, stop + 1, is_comment=True)
     if dialect.quote is None or dialect.quote not in plain:
-        if dialect.has_crlf and plain.endswith(b"\r"):
+        if dialect.has_crlf and stop < len(text) and plain.endswith(b"\r"):
             plain = plain[:-1]
         fault = _unsound(plain, dialect) or _foreign_end(plain, dialect)
         return Row(line, plain, None if fault else tuple(plain.split(dialect.separator)), stop + 1, fault)
@@ -86,17 +86,20 @@ def _quoted_row(text: bytes, at: int, stop: int, line: int, dialect: Dialect) ->
         here = found.end()
         last = text[here : here + 1] != dialect.separator
         if bare is not None:
-            if last and dialect.has_crlf and bare.endswith(b"\r"):
+            if last and dialect.has_crlf and here < len(text) and bare.endswith(b"\r"):
                 fields[-1] = bare = bare[:-1]
             if fault := _foreign_end(bare, dialect):
-                return Row(line, text[at:stop], None, max(stop, here) + 1, fault)
+                return Row(line, text[at:stop], None, _end_of_line(text, here, dialect), fault)
         if last:
             break
         here += 1
-    end = text.find(dialect.newline, here)
-    end = len(text) if end < 0 else end
     fault = _unsound(text[at:here], dialect)
-    return Row(line, text[at:here], None if fault else tuple(fields), end + 1, fault)
+    return Row(line, text[at:here], None if fault else tuple(fields), _end_of_line(text, here, dialect), fault)
+
+
+def _end_of_line(text: bytes, at: int, dialect: Dialect) -> int:
+    end = text.find(dialect.newline, at)
+    return len(text) if end < 0 else end + 1
 
 
 def _misplaced(text: bytes, at: int, row: Row, dialect: Dialect) -> Row:
