@@ -10,7 +10,7 @@ from tasks.strict.csv_quick import is_sound
 from tasks.strict.csv_rows import Row, rows
 from tasks.strict.dialect import BOM, UTF16, Dialect
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.pieces import pieces
+from tasks.strict.pieces import blocks, pieces
 
 
 def check_csv(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
@@ -34,6 +34,7 @@ class _CsvCheck:
         self.findings = Findings()
         self._dialect = dialect
         self._line = 1
+        self._behind = b""
         self._width = dialect.width
         self._by = "as in schema="
         self._header: Row | None = None
@@ -66,17 +67,19 @@ class _CsvCheck:
         body = self._body(piece)
         if body is None:
             return False
-        header = self._header.text if self._header else None
-        if self._left is None and self._width and is_sound(body, self._width, self._dialect, header):
-            self._line += body.count(self._dialect.newline)
+        if self._is_sound(body):
             return True
-        return self._look_closely(body)
+        # A file of a million rows may have one that is bad: a closer look is taken at the blocks that need one.
+        for block in blocks(body, self._dialect.newline, self._dialect.quote):
+            if not self._is_sound(block) and not self._look_closely(block):
+                return False
+        return True
 
     def data_rows(self, piece: bytes) -> Iterator[Row]:
         """The rows of a piece behind the header, without comments."""
         body = self._body(piece) or b""
-        yield from (row for row in rows(body, self._line, self._dialect) if not row.is_comment)
-        self._line += body.count(self._dialect.newline)
+        yield from (row for row in rows(body, self._here(), self._dialect) if not row.is_comment)
+        self._leave(body)
 
     def _body(self, piece: bytes) -> bytes | None:
         """What of a piece is behind the header; None where there is no sound header."""
@@ -151,8 +154,26 @@ class _CsvCheck:
         elif self._width is None:
             self._width, self._by = len(row.fields), "as in the first row"
 
+    def _here(self) -> int:
+        self._line += self._behind.count(self._dialect.newline)
+        self._behind = b""
+        return self._line
+
+    def _leave(self, text: bytes) -> None:
+        """Go on behind a text. Its lines are counted where that is asked for: of most files there is no more."""
+        self._here()
+        self._behind = text
+
+    def _is_sound(self, text: bytes) -> bool:
+        """Whether text is surely sound, which is then behind us."""
+        header = self._header.text if self._header else None
+        if self._left is not None or not self._width or not is_sound(text, self._width, self._dialect, header):
+            return False
+        self._leave(text)
+        return True
+
     def _look_closely(self, piece: bytes) -> bool:
-        for row in rows(piece, self._line, self._dialect):
+        for row in rows(piece, self._here(), self._dialect):
             if row.is_comment:
                 continue
             if self._left is not None:
@@ -162,7 +183,7 @@ class _CsvCheck:
             self._judge(row)
             if row.ends:
                 return False
-        self._line += piece.count(self._dialect.newline)
+        self._leave(piece)
         return True
 
     def _judge(self, row: Row) -> None:

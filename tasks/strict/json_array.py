@@ -94,7 +94,7 @@ def _check_values(text: bytes, options: Mapping[str, Any], findings: Findings) -
         return  # it says so itself
     lines: list[tuple[int, str]] = []
     for name in declared.columns:
-        if name not in plain.columns:
+        if name not in plain.columns or plain[name].dtype == declared[name].dtype:
             continue
         wrong = _changed(plain[name], declared[name])
         if wrong and not lines:
