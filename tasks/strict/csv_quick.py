@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from tasks.strict.dialect import BOM, Dialect
 
 
-def is_sound(text: bytes, width: int, dialect: Dialect, header: bytes | None) -> bool:
+def is_sound(text: bytes, width: int, dialect: Dialect, headers: Sequence[bytes]) -> bool:
     """Whether rows are surely sound: text without header, that begins with a row; each row has ``width`` fields.
 
-    False means that a closer look has to be taken, row by row. ``header`` is its line, which may not come again.
+    False means that a closer look has to be taken, row by row. ``headers`` are its spellings, which may not come again.
     """
     if (
         b"\0" in text
         or (not text.isascii() and not _is_utf8(text, dialect))
         or (dialect.comment and _begins_line(text, dialect.comment, dialect))
-        or (header and _is_line(text, header, dialect))
+        or any(_is_line(text, header, dialect) for header in headers)
     ):
         return False
     has_quotes = dialect.quote is not None and dialect.quote in text

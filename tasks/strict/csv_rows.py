@@ -12,18 +12,12 @@ from tasks.strict.dialect import Dialect
 Fault = tuple[str, str]
 """What was found, and what was expected."""
 NUL: Fault = ("a NUL character", "text without any")
-NO_UTF8: Fault = ("bytes that are not UTF-8", 'UTF-8 text, or its encoding declared, such as encoding="cp1252"')
-STRAY_QUOTE: Fault = (
-    "a quote inside a field that does not begin with one",
-    "quotes around a whole field, or quote_char=None",
-)
-AFTER_QUOTE: Fault = (
-    "text after a closing quote",
-    "a separator or the end of the line there, and quotes in a field doubled",
-)
+NO_UTF8: Fault = ("bytes that are not UTF-8", 'UTF-8, or the encoding declared, as encoding="cp1252"')
+STRAY_QUOTE: Fault = ("a quote inside an unquoted field", "the whole field in quotes, or quote_char=None")
+AFTER_QUOTE: Fault = ("text after a closing quote", "a separator or the line's end, and quotes in a field doubled")
 UNCLOSED: Fault = ("a quote that is never closed", "a closing quote")
-LONE_CR: Fault = ("a carriage return that ends no line", r'lines that end in LF or CRLF, or eol_char="\r"')
-LONE_LF: Fault = ("a line feed", "lines that end in CR alone, as eol_char declares")
+LONE_CR: Fault = ("a carriage return alone", r'lines that end in LF or CRLF, or eol_char="\r"')
+LONE_LF: Fault = ("a line feed", "lines that end in CR alone, as eol_char= declares")
 
 
 @dataclass(frozen=True, slots=True)

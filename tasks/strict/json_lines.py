@@ -42,7 +42,7 @@ class _LinesCheck:
         if begins_otherwise(text, self.findings):
             return None
         if not text and not self._has_schema:
-            self.findings.add(None, None, "no text (0 bytes)", "an object, or schema= for files that may be empty")
+            self.findings.add(None, None, "no text", "an object, or schema= for files that may be empty")
             return None
         self.goes_on = True
         return 0

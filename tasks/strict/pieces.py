@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from tasks.catalog.unpacking import open_unpacked
 
-PIECE = 4 << 20
+PIECE = 2 << 20
 """How much of a file that is not in memory as it stands is looked at in one step."""
 BLOCK = 16 << 10
 """How much of a piece in which something is wrong is looked at in one step."""
