@@ -8,6 +8,7 @@ from typing import Any
 
 from state.errors import nearest
 from tasks.catalog.columns import Columns, wrong_names
+from tasks.catalog.dtypes import wrong_dtypes
 from tasks.catalog.encoding import codec_of, wrong_encoding
 from tasks.catalog.formats import FORMATS, Format
 from tasks.catalog.place import place_of
@@ -56,7 +57,7 @@ def declared_options(
     if encoding and (codec or "encoding" not in form.options or encoding not in ("utf8", "utf8-lossy")):
         del options["encoding"]
     plain = {name: value for name, value in options.items() if name not in RULES}
-    if wrong := form.unknown_option(plain) or _wrong_rules(options, suffix):
+    if wrong := form.unknown_option(plain) or wrong_dtypes(options) or _wrong_rules(options, suffix):
         return wrong
     columns = _columns(form, options, given.get("rename"), rewrites=prepare is not None or codec is not None)
     if isinstance(columns, str):
@@ -123,9 +124,7 @@ def _columns(form: Format, options: Mapping[str, Any], rename: object, *, rewrit
     for name in ("row_index_name", "n_rows"):
         if options.get(name) is not None and (by_name or ignores or missing == "insert"):
             return f"{name}= counts in files of one header only; leave it to the aggregation (with_row_index, head)"
-    schema = _schema(options.get("schema"))
-    if isinstance(schema, str):
-        return schema
+    schema = None if options.get("schema") is None else dict(options["schema"])
     overrides = options.get("schema_overrides")
     shown = None if rewrites else options.get("include_file_paths")
     may_miss = (schema or ()) if missing == "insert" else () if missing in (None, "raise") else missing
@@ -139,14 +138,6 @@ def _columns(form: Format, options: Mapping[str, Any], rename: object, *, rewrit
         after=() if shown is None else (shown,),
     )
     return wrong_names(columns) or columns
-
-
-def _schema(schema: Any) -> dict[str, Any] | str | None:
-    if schema is None or isinstance(schema, Mapping):
-        return schema if schema is None else dict(schema)
-    if isinstance(schema, list | tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in schema):
-        return dict(schema)
-    return f"schema={schema!r}; expected a mapping of names to polars types, such as {{'shop': pl.String}}"
 
 
 def _are_names(value: object) -> bool:

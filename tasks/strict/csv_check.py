@@ -10,7 +10,7 @@ from tasks.strict.csv_quick import is_sound
 from tasks.strict.csv_rows import Row, rows
 from tasks.strict.dialect import BOM, UTF16, Dialect
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.pieces import pieces
+from tasks.strict.pieces import blocks, pieces
 
 
 def check_csv(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
@@ -34,9 +34,11 @@ class _CsvCheck:
         self.findings = Findings()
         self._dialect = dialect
         self._line = 1
+        self._behind = b""
         self._width = dialect.width
         self._by = "as in schema="
         self._header: Row | None = None
+        self._headers: tuple[bytes, ...] = ()
         self._is_behind_header = False
         self._left = dialect.n_rows
 
@@ -51,7 +53,7 @@ class _CsvCheck:
         at = len(BOM) if text.startswith(BOM) else 0
         if at == len(text):
             if not self._dialect.may_be_empty:
-                self.findings.add(None, None, "no text (0 bytes)", self._first)
+                self.findings.add(None, None, "no text", self._first)
             return None
         at = self._skip_lines(text, at, self._dialect.skip_lines)
         at = self._skip_rows(text, at)
@@ -66,17 +68,19 @@ class _CsvCheck:
         body = self._body(piece)
         if body is None:
             return False
-        header = self._header.text if self._header else None
-        if self._left is None and self._width and is_sound(body, self._width, self._dialect, header):
-            self._line += body.count(self._dialect.newline)
+        if self._is_sound(body):
             return True
-        return self._look_closely(body)
+        # A file of a million rows may have one that is bad: a closer look is taken at the blocks that need one.
+        for block in blocks(body, self._dialect.newline, self._dialect.quote):
+            if not self._is_sound(block) and not self._look_closely(block):
+                return False
+        return True
 
     def data_rows(self, piece: bytes) -> Iterator[Row]:
         """The rows of a piece behind the header, without comments."""
         body = self._body(piece) or b""
-        yield from (row for row in rows(body, self._line, self._dialect) if not row.is_comment)
-        self._line += body.count(self._dialect.newline)
+        yield from (row for row in rows(body, self._here(), self._dialect) if not row.is_comment)
+        self._leave(body)
 
     def _body(self, piece: bytes) -> bytes | None:
         """What of a piece is behind the header; None where there is no sound header."""
@@ -112,47 +116,59 @@ class _CsvCheck:
             is_comment = dialect.comment is not None and row.startswith(dialect.comment)
             if not row or is_comment or (dialect.quote and dialect.quote in row):
                 found = "a comment" if is_comment else "a quote" if row else "an empty line"
-                expected = "plain lines, or skip_lines= in the place of skip_rows="
+                expected = "plain lines, or skip_lines="
                 self.findings.add(line, None, f"{found} among the rows to skip", expected, shown(row) if row else "")
                 break
         return at
 
     def _read_header(self, piece: bytes) -> int | None:
         """Take names and number of fields from the first row, and say where the rows begin that are to be checked."""
-        skip = self._dialect.skip_after_header
-        start = 0
-        is_first = True
+        wants_header, skip, start = self._dialect.has_header, self._dialect.skip_after_header, 0
         for row in rows(piece, self._line, self._dialect):
-            if is_first and not row.is_comment:
-                if row.fields is None or not row.text:
-                    self._add_fault(row, "an empty line", self._first)
-                    return None
-                self._take(row)
-                is_first = False
-                start = row.end if self._dialect.has_header else start
-            elif not row.is_comment and row.fields is None:
-                self._add_fault(row)
+            if row.is_comment:
+                continue
+            is_first = wants_header or not (skip or self._width)
+            if row.fields is None or (is_first and not row.text):
+                self._add_fault(row, "an empty line", self._first)
                 return None
-            elif not row.is_comment:
-                skip -= 1
-                start = row.end
-            if row.is_comment and not (is_first and not self._dialect.has_header and not skip):
-                start = row.end
-            if not is_first and not skip:
+            if is_first:
+                self._take(row)
+            if not (wants_header or skip):
                 break
+            start = row.end
+            skip -= not wants_header
+            wants_header = False
         return min(start, len(piece))
 
     def _take(self, row: Row) -> None:
         assert row.fields is not None
         if self._dialect.has_header:
             self._header = row
+            self._headers = self._dialect.spellings(row.text, row.fields)
             self.columns = tuple(name.decode(errors="replace") for name in row.fields)
             self._width, self._by = len(row.fields), "as in the header"
         elif self._width is None:
             self._width, self._by = len(row.fields), "as in the first row"
 
+    def _here(self) -> int:
+        self._line += self._behind.count(self._dialect.newline)
+        self._behind = b""
+        return self._line
+
+    def _leave(self, text: bytes) -> None:
+        """Go on behind a text. Its lines are counted where that is asked for: of most files there is no more."""
+        self._here()
+        self._behind = text
+
+    def _is_sound(self, text: bytes) -> bool:
+        """Whether text is surely sound, which is then behind us."""
+        if self._left is not None or not self._width or not is_sound(text, self._width, self._dialect, self._headers):
+            return False
+        self._leave(text)
+        return True
+
     def _look_closely(self, piece: bytes) -> bool:
-        for row in rows(piece, self._line, self._dialect):
+        for row in rows(piece, self._here(), self._dialect):
             if row.is_comment:
                 continue
             if self._left is not None:
@@ -162,7 +178,7 @@ class _CsvCheck:
             self._judge(row)
             if row.ends:
                 return False
-        self._line += piece.count(self._dialect.newline)
+        self._leave(piece)
         return True
 
     def _judge(self, row: Row) -> None:
@@ -170,12 +186,15 @@ class _CsvCheck:
         if fields is None:
             self._add_fault(row)
         elif row.text.startswith(BOM):
-            expected = "one at the beginning of the file at most: files put together may have more"
+            expected = "one at the beginning of the file at most; prepare= can drop it"
             self.findings.add(row.line, None, "a byte order mark", expected, shown(row.text))
         elif self._header and fields == self._header.fields:
-            self.findings.add(row.line, None, "the header again", "a row of values", shown(row.text))
+            self.findings.add(
+                row.line, None, "the header again", "a row of values; prepare= can drop it", shown(row.text)
+            )
         elif not row.text and width != 1:
-            self.findings.add(row.line, None, "an empty line", f"{width} fields, {self._by}")
+            expected = f"{width} fields, {self._by}; prepare= can drop it"
+            self.findings.add(row.line, None, "an empty line", expected)
         elif len(fields) != width and not self._dialect.ragged:
             number = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
             self.findings.add(row.line, None, number, f"{width}, {self._by}{self._hint()}", shown(row.text))
@@ -193,7 +212,7 @@ def other_separator(columns: tuple[str, ...], separator: str) -> str:
     if len(columns) == 1:
         for other in (";", "\t", "|", ","):
             if other != separator and other in columns[0]:
-                return f" (the header seems to be separated otherwise: separator={other!r}?)".replace("'", '"')
+                return f" (separator={other!r}?)".replace("'", '"')
     return ""
 
 

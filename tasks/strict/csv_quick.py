@@ -4,35 +4,43 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from tasks.strict.dialect import BOM, Dialect
 
 
-def is_sound(text: bytes, width: int, dialect: Dialect, header: bytes | None) -> bool:
+def is_sound(text: bytes, width: int, dialect: Dialect, headers: Sequence[bytes]) -> bool:
     """Whether rows are surely sound: text without header, that begins with a row; each row has ``width`` fields.
 
-    False means that a closer look has to be taken, row by row. ``header`` is its line, which may not come again.
+    False means that a closer look has to be taken, row by row. ``headers`` are its spellings, which may not come again.
     """
+    if (
+        b"\0" in text
+        or (not text.isascii() and not _is_utf8(text, dialect))
+        or (dialect.comment and _begins_line(text, dialect.comment, dialect))
+        or any(_is_line(text, header, dialect) for header in headers)
+    ):
+        return False
+    has_quotes = dialect.quote is not None and dialect.quote in text
+    # As a rule no separator and no line end is in quotes; then the quotes need not be taken out to count them.
+    is_plain = not has_quotes or _matches(text, _plain(dialect))
+    if not (is_plain or _matches(text, _well_quoted(dialect))):
+        return False
+    if not has_quotes and not _has_known_ends(text, dialect):
+        return False
     return (
-        b"\0" not in text
-        and (text.isascii() or (_is_utf8(text, dialect) and not _begins_line(text, BOM, dialect)))
-        and not (dialect.comment and _begins_line(text, dialect.comment, dialect))
-        and not (header and _is_line(text, header, dialect))
-        and _are_lines_and_quotes_sound(text, dialect)
-        and (_has_no_empty_line(text, dialect) if dialect.ragged else _has_width(text, width, dialect))
+        _has_no_empty_line(text, dialect) if dialect.ragged else _has_width(text, width, dialect, quoted=not is_plain)
     )
 
 
 def _is_utf8(text: bytes, dialect: Dialect) -> bool:
-    if dialect.lossy:
-        return True
+    """Whether text is UTF-8 as far as it has to be, with no byte order mark at the beginning of a line."""
     try:
-        text.decode()
+        return dialect.lossy or (bool(text.decode()) and not _begins_line(text, BOM, dialect))
     except UnicodeDecodeError:
         return False
-    return True
 
 
 def _begins_line(text: bytes, beginning: bytes, dialect: Dialect) -> bool:
@@ -49,36 +57,32 @@ def _is_line(text: bytes, line: bytes, dialect: Dialect) -> bool:
     )
 
 
-def _has_no_empty_line(text: bytes, dialect: Dialect) -> bool:
-    ends = (dialect.newline, b"\r" + dialect.newline)
-    return not text.startswith(ends) and not any(dialect.newline + end in text for end in ends)
-
-
-def _are_lines_and_quotes_sound(text: bytes, dialect: Dialect) -> bool:
-    if dialect.quote and dialect.quote in text:
-        return _matches(text, _sound(dialect.separator, dialect.quote, dialect.newline))
+def _has_known_ends(text: bytes, dialect: Dialect) -> bool:
     foreign = dialect.foreign_end
     if foreign is None or foreign not in text:
         return True
     return dialect.has_crlf and text.count(b"\r") == text.count(b"\r\n")
 
 
-def _has_width(text: bytes, width: int, dialect: Dialect) -> bool:
+def _has_no_empty_line(text: bytes, dialect: Dialect) -> bool:
+    ends = (dialect.newline, b"\r" + dialect.newline)
+    return not text.startswith(ends) and not any(dialect.newline + end in text for end in ends)
+
+
+def _has_width(text: bytes, width: int, dialect: Dialect, *, quoted: bool) -> bool:
     """Whether every row has this number of fields, where quotes are sound.
 
-    What is left of the text once all but separators and line ends are deleted has one form. Those in quoted fields are
-    taken out first; two quotes with nothing between them can go anywhere without changing what is inside.
+    What is left of the text once all but separators and line ends are deleted has one form. Where some are ``quoted``,
+    they are taken out first; two quotes with nothing between them can go anywhere without changing what is inside.
     """
-    marks = text.translate(None, _others(dialect.separator, dialect.quote, dialect.newline))
-    if dialect.quote and dialect.quote in marks:
-        marks = marks.replace(dialect.quote * 2, b"")
-        if dialect.quote in marks:
-            q = re.escape(dialect.quote)
-            marks = re.sub(rb"%s[^%s]*+%s" % (q, q, q), b"", marks)
-    separators = dialect.separator * (width - 1)
-    row = separators + dialect.newline
-    if not text.endswith(dialect.newline) and text:
+    quote = dialect.quote if quoted else None
+    marks = text.translate(None, _others(dialect.separator, quote, dialect.newline))
+    if quote:
+        q = re.escape(quote)
+        marks = re.sub(rb"%s[^%s]*+%s" % (q, q, q), b"", marks.replace(quote * 2, b""))
+    if text and not text.endswith(dialect.newline):
         marks += dialect.newline
+    row = dialect.separator * (width - 1) + dialect.newline
     return marks == row * (len(marks) // len(row))
 
 
@@ -88,16 +92,35 @@ def _others(separator: bytes, quote: bytes | None, newline: bytes) -> bytes:
 
 
 @lru_cache(maxsize=16)
-def _sound(separator: bytes, quote: bytes, newline: bytes) -> str:
-    """What text with well-placed quotes and line ends matches, in the words of RE2, which sees bytes here."""
-    s, q, n = (f"\\x{one[0]:02x}" for one in (separator, quote, newline))
-    crlf = "\\r?" if newline == b"\n" else ""
-    foreign = {b"\n": "\\r", b"\r": "\\n"}.get(newline, "")
-    return f"\\A(?:{q}(?:[^{q}]|{q}{q})*{q}(?:{s}|{crlf}{n}|\\z)|[^{q}{s}{n}{foreign}]*(?:{s}|{crlf}{n}|\\z))*\\z"
+def _plain(dialect: Dialect) -> str:
+    """What text matches whose quotes are well placed, and hold no separator, no line end and no quote."""
+    quote, separator, newline, _, _ = _classes(dialect)
+    return _rows(dialect, f"[^{quote}{separator}{newline}]*")
+
+
+@lru_cache(maxsize=16)
+def _well_quoted(dialect: Dialect) -> str:
+    """What text matches whose quotes are well placed."""
+    quote = _classes(dialect)[0]
+    return _rows(dialect, f"(?:[^{quote}]|{quote}{quote})*")
+
+
+def _rows(dialect: Dialect, inside: str) -> str:
+    """Rows of fields with this inside of their quotes, in the words of RE2, which sees bytes here, and no CR alone."""
+    quote, separator, newline, crlf, foreign = _classes(dialect)
+    end = f"(?:{separator}|{crlf}{newline}|\\z)"
+    return f"\\A(?:{quote}{inside}{quote}{end}|[^{quote}{separator}{newline}{foreign}]*{end})*\\z"
+
+
+def _classes(dialect: Dialect) -> tuple[str, str, str, str, str]:
+    assert dialect.quote
+    quote, separator, newline = (f"\\x{one[0]:02x}" for one in (dialect.quote, dialect.separator, dialect.newline))
+    foreign = f"\\x{dialect.foreign_end[0]:02x}" if dialect.foreign_end else ""
+    return quote, separator, newline, "\\r?" if dialect.has_crlf else "", foreign
 
 
 def _matches(text: bytes, pattern: str) -> bool:
-    import pyarrow as pa
+    import pyarrow as pa  # it takes a tenth of a second, and files without quotes do without it
     import pyarrow.compute as pc
 
     ends = pa.py_buffer(struct.pack("=qq", 0, len(text)))

@@ -12,18 +12,12 @@ from tasks.strict.dialect import Dialect
 Fault = tuple[str, str]
 """What was found, and what was expected."""
 NUL: Fault = ("a NUL character", "text without any")
-NO_UTF8: Fault = ("bytes that are not UTF-8", 'UTF-8 text, or its encoding declared, such as encoding="cp1252"')
-STRAY_QUOTE: Fault = (
-    "a quote inside a field that does not begin with one",
-    "quotes around a whole field, or quote_char=None",
-)
-AFTER_QUOTE: Fault = (
-    "text after a closing quote",
-    "a separator or the end of the line there, and quotes in a field doubled",
-)
+NO_UTF8: Fault = ("bytes that are not UTF-8", 'UTF-8, or the encoding declared, as encoding="cp1252"')
+STRAY_QUOTE: Fault = ("a quote inside an unquoted field", "the whole field in quotes, or quote_char=None")
+AFTER_QUOTE: Fault = ("text after a closing quote", "a separator or the line's end, and quotes in a field doubled")
 UNCLOSED: Fault = ("a quote that is never closed", "a closing quote")
-LONE_CR: Fault = ("a carriage return that ends no line", r'lines that end in LF or CRLF, or eol_char="\r"')
-LONE_LF: Fault = ("a line feed", "lines that end in CR alone, as eol_char declares")
+LONE_CR: Fault = ("a carriage return alone", r'lines that end in LF or CRLF, or eol_char="\r"')
+LONE_LF: Fault = ("a line feed", "lines that end in CR alone, as eol_char= declares")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +58,7 @@ def _row(text: bytes, at: int, line: int, dialect: Dialect) -> Row:
     if dialect.comment and plain.startswith(dialect.comment):
         return Row(line, plain, None, stop + 1, is_comment=True)
     if dialect.quote is None or dialect.quote not in plain:
-        if dialect.has_crlf and plain.endswith(b"\r"):
+        if dialect.has_crlf and stop < len(text) and plain.endswith(b"\r"):
             plain = plain[:-1]
         fault = _unsound(plain, dialect) or _foreign_end(plain, dialect)
         return Row(line, plain, None if fault else tuple(plain.split(dialect.separator)), stop + 1, fault)
@@ -86,17 +80,20 @@ def _quoted_row(text: bytes, at: int, stop: int, line: int, dialect: Dialect) ->
         here = found.end()
         last = text[here : here + 1] != dialect.separator
         if bare is not None:
-            if last and dialect.has_crlf and bare.endswith(b"\r"):
+            if last and dialect.has_crlf and here < len(text) and bare.endswith(b"\r"):
                 fields[-1] = bare = bare[:-1]
             if fault := _foreign_end(bare, dialect):
-                return Row(line, text[at:stop], None, max(stop, here) + 1, fault)
+                return Row(line, text[at:stop], None, _end_of_line(text, here, dialect), fault)
         if last:
             break
         here += 1
-    end = text.find(dialect.newline, here)
-    end = len(text) if end < 0 else end
     fault = _unsound(text[at:here], dialect)
-    return Row(line, text[at:here], None if fault else tuple(fields), end + 1, fault)
+    return Row(line, text[at:here], None if fault else tuple(fields), _end_of_line(text, here, dialect), fault)
+
+
+def _end_of_line(text: bytes, at: int, dialect: Dialect) -> int:
+    end = text.find(dialect.newline, at)
+    return len(text) if end < 0 else end + 1
 
 
 def _misplaced(text: bytes, at: int, row: Row, dialect: Dialect) -> Row:

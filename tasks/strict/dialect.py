@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,13 @@ class Dialect:
             ragged=bool(options.get("truncate_ragged_lines")),
             may_be_empty=options.get("raise_if_empty") is False,
         )
+
+    def spellings(self, line: bytes, fields: Sequence[bytes]) -> tuple[bytes, ...]:
+        """The lines that a row may also be written as: with quotes around no field, or around each."""
+        quote = self.quote or b""
+        doubled = [field.replace(quote, quote * 2) if quote else field for field in fields]
+        bare, quoted = (self.separator.join(sign + field + sign for field in doubled) for sign in (b"", quote))
+        return tuple(dict.fromkeys((line, bare, quoted)))
 
     @property
     def foreign_end(self) -> bytes | None:

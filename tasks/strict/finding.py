@@ -75,8 +75,8 @@ def shown(text: str | bytes, most: int = _TEXT) -> str:
 def printable(text: str | bytes, most: int = PATH) -> str:
     """The beginning of a text, with what is not printable escaped."""
     plain = text[: 4 * most].decode(errors="backslashreplace") if isinstance(text, bytes) else text
-    kept = plain[:most]
-    return "".join(one if one.isprintable() else _escaped(one) for one in kept) + "…" * (len(plain) > most)
+    escaped = "".join(one if one.isprintable() else _escaped(one) for one in plain[:most])
+    return escaped[:most] + "…" * (len(plain) > most or len(escaped) > most)
 
 
 def _escaped(one: str) -> str:

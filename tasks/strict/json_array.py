@@ -34,7 +34,7 @@ def _check(text: bytes, options: Mapping[str, Any], findings: Findings) -> tuple
         findings.add(None, None, "UTF-16 text", 'UTF-8, or encoding="utf-16"')
         return None
     if not text:
-        findings.add(None, None, "no text (0 bytes)", _EXPECTED)
+        findings.add(None, None, "no text", _EXPECTED)
         return None
     try:
         decoded = text.decode()
@@ -95,7 +95,7 @@ def _check_values(text: bytes, options: Mapping[str, Any], findings: Findings) -
         return  # it says so itself
     lines: list[tuple[int, str]] = []
     for name in declared.columns:
-        if name not in plain.columns:
+        if name not in plain.columns or plain[name].dtype == declared[name].dtype:
             continue
         wrong = _changed(plain[name], declared[name])
         if wrong and not lines:

@@ -42,7 +42,7 @@ class _LinesCheck:
         if begins_otherwise(text, self.findings):
             return None
         if not text and not self._has_schema:
-            self.findings.add(None, None, "no text (0 bytes)", "an object, or schema= for files that may be empty")
+            self.findings.add(None, None, "no text", "an object, or schema= for files that may be empty")
             return None
         self.goes_on = True
         return 0
@@ -162,12 +162,12 @@ def _told(error: ValueError, line: bytes) -> str:
 
 def _keys(text: bytes) -> list[str] | None:
     """The keys of all objects where every line surely is a sound object; None: a closer look has to be taken."""
-    if b"\0" in text or b"NaN" in text or b"Infinity" in text or not (text.startswith(b"{") and _is_utf8(text)):
+    if b"\0" in text or not (text.startswith(b"{") and _is_utf8(text)):
         return None
     lines = text.count(b"\n") + (not text.endswith(b"\n"))
     if text.count(b"{") + text.count(b"[") > lines + _DEEP and _is_deep(text):
         return None
-    boundaries = text.count(b"}\n{") + text.count(b"}\r\n{")
+    boundaries = text.count(b"}\n{") + (text.count(b"}\r\n{") if b"\r" in text else 0)
     if boundaries != lines - 1 or not text.endswith((b"}", b"}\n", b"}\r\n")):
         return None
     import pyarrow as pa

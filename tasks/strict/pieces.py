@@ -10,8 +10,10 @@ from typing import IO, Any
 
 from tasks.catalog.unpacking import open_unpacked
 
-PIECE = 4 << 20
+PIECE = 2 << 20
 """How much of a file that is not in memory as it stands is looked at in one step."""
+BLOCK = 16 << 10
+"""How much of a piece in which something is wrong is looked at in one step."""
 MAX_ROW = 64 << 20
 """How long a row may be in a file that is read in pieces."""
 
@@ -60,6 +62,18 @@ def _read(stream: IO[bytes] | Any, size: int) -> bytes:
     while sink.tell() < size and (piece := stream.read(size - sink.tell())):
         sink.write(piece)
     return sink.getvalue()
+
+
+def blocks(text: bytes, newline: bytes, quote: bytes | None) -> Iterator[bytes]:
+    """Rows in memory in smaller blocks, cut as the pieces of a file are."""
+    at = 0
+    while at < len(text):
+        size = BLOCK
+        while not (end := _last_row_end(text[at : at + size], newline, quote)) and at + size < len(text):
+            size *= 4
+        end = at + size if not end or at + size >= len(text) else at + end
+        yield text[at:end]
+        at = end
 
 
 def _last_row_end(text: bytes, newline: bytes, quote: bytes | None) -> int:

@@ -25,21 +25,18 @@ def summary_of(findings: Sequence[Finding]) -> str:
 
 
 def _told(finding: Finding) -> str:
-    place = [f"line {finding.line:,}"] if finding.line is not None else []
+    place = []
+    if finding.line is not None:
+        place.append(f"line {finding.line:,}{_others(finding)}")
     if finding.column is not None:
         place.append(f"column '{printable(finding.column, _NAME)}'")
     where = ", ".join(place) + ": " if place else ""
     text = f" ({finding.text})" if finding.text else ""
-    return f"{where}found {finding.found}{text}, expected {finding.expected}{_others(finding)}"
+    return f"{where}found {finding.found}{text}, expected {finding.expected}"
 
 
 def _others(finding: Finding) -> str:
+    """How many lines are like the first, and the next of them."""
     more = finding.count - 1
-    if not more:
-        return ""
     lines = ", ".join(f"{line:,}" for line in finding.others) + ", …" * (more > len(finding.others))
-    return (
-        f", and {more:,} more like it"
-        + (f" (lines {lines})" if finding.others and more > 1 else "")
-        + (f" (line {lines})" if finding.others and more == 1 else "")
-    )
+    return f" and {more:,} more ({lines})" if more else ""

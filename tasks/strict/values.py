@@ -106,7 +106,9 @@ def _remedy(name: str, dtype: pl.DataType, options: Mapping[str, Any], values: S
         are_whole = pl.Series(values).cast(pl.Int64, strict=False).is_not_null().all()
         wider = "pl.Int64" if are_whole and dtype != pl.Int64 else "pl.Float64"
     types = f'{word}={{"{shown(name)[1:-1]}": {wider}}}'
-    if len(values) > _FEW_WORDS or any(map(str.isdigit, "".join(values))):
+    given = options.get("null_values") or ()
+    if len(values) > _FEW_WORDS or any(map(str.isdigit, "".join(values))) or isinstance(given, Mapping):
         return f"{types} reads it"
+    values = [*((given,) if isinstance(given, str) else given), *values]
     words = ", ".join(f'"{shown(value)[1:-1]}"' for value in values)
     return f"null_values=[{words}] or {types} reads it"

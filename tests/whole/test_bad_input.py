@@ -401,7 +401,7 @@ def told(_first: tuple[Project, Finished], tmp_path_factory: pytest.TempPathFact
 MANY = ("cannot be read as declared: line 152, column 'items'", "'many'", "expected Int64", 'null_values=["many"]')
 _COLUMN = _line("@aggregation(column)")
 FAILURES: list[tuple[str, str, str, tuple[str, ...]]] = [
-    ("totals", DAYS[0], "input", (f"sales/{DAYS[0]}/sales.csv cannot be read", "no text (0 bytes)", "a header")),
+    ("totals", DAYS[0], "input", (f"sales/{DAYS[0]}/sales.csv cannot be read", "found no text", "a header")),
     ("totals", DAYS[1], "input", (f"sales/{DAYS[1]}/sales.csv cannot be read", "line 1: found a NUL character")),
     ("totals", DAYS[2], "input", (f"sales/{DAYS[2]}/sales.csv ", *MANY)),
     ("totals", DAYS[3], "unreadable", (f"raw/sales/{DAYS[3]}/loop.csv", "Too many levels of symbolic links")),

@@ -152,6 +152,18 @@ def test_sources_that_do_not_fit_together() -> None:
         ("f/{day}.parquet.gz", {}, "ends in '.parquet.gz'; expected one of"),
         ("f/{day}/*", {}, "ends in 'no fixed suffix'; expected one of"),
         ("f/{day}", {}, "ends in 'no fixed suffix'; expected one of"),
+        (
+            "f/{day}.csv",
+            {"schema": {"a": "int"}},
+            "schema gives 'a' the type 'int'; expected a polars dtype, such as pl.I",
+        ),
+        ("f/{day}.json", {"schema": {"a": str}}, "the type <class 'str'>; expected a polars dtype, such as pl.String"),
+        (
+            "f/{day}.csv",
+            {"schema_overrides": [pl.Int8, "x"]},
+            "schema_overrides gives 1 the type 'x'; expected a polars",
+        ),
+        ("f/{day}.csv", {"schema": ["a"]}, "schema=['a']: expected names with polars dtypes, such as schema={"),
     ],
 )
 def test_a_source_that_cannot_be_meant(template: str, options: dict[str, Any], told: str) -> None:

@@ -85,7 +85,7 @@ def _needs(files: Any, *, sheet: int) -> pl.LazyFrame:
         ("ndjson", {"extra_columns": "ignore"}, "extra_columns= needs schema="),
         ("csv", {"extra_columns": "ignor", "schema": SCHEMA}, "extra_columns='ignor'; did you mean 'ignore'?"),
         ("csv", {"extra_columns": True, "schema": SCHEMA}, "extra_columns=True; expected 'ignore' or 'raise'"),
-        ("csv", {"schema": ["a", "b"]}, "schema=['a', 'b']; expected a mapping of names to polars types"),
+        ("csv", {"schema": ["a", "b"]}, "schema=['a', 'b']: expected names with polars dtypes, such as"),
     ],
 )
 def test_arguments_that_cannot_be_meant(suffix: str, options: dict[str, Any], told: str) -> None:
