@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from flows.report.causes import failures_by_cause
 from state.acceptance import Accepted
 from state.days import DayRange
 from state.index.durability import Durability
@@ -78,17 +79,15 @@ class DailyReport:
         """Which results failed, and which sources match no file."""
         found = []
         if self.failed:
-            named = [f"{one.aggregation} {one.day} ({one.kind}): {one.error}" for one in self.failed]
-            found.append(
-                f"{counted(len(named), 'result')} failed, {len(self.committed)} committed: {enumerated(named, '; ')}"
-            )
+            causes = enumerated([str(one) for one in failures_by_cause(self.failed)], "; ")
+            found.append(f"{counted(len(self.failed), 'result')} failed, {len(self.committed)} committed: {causes}")
         return "; ".join([*found, *map(told_unmatched, self.unmatched.items())]) or None
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that ``--json`` prints."""
         return {
             "committed": [{name: getattr(one, name) for name in _COMMITTED} for one in self.committed],
-            "failed": [asdict(one) for one in self.failed],
+            "failed": [_without_empty(one, "summary") for one in self.failed],
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
             **_if_any(unmatched=_unmatched(self.unmatched), left=self.left),
@@ -128,7 +127,7 @@ class RepairReport:
 
     ``index`` counts index entries. ``absence`` says why there was no index; ``index_required``: that is a failure.
     ``deep`` is None where not every byte was checked, ``accepted`` where nothing was to be accepted. ``unreachable``
-    are aggregations whose folder could not be entered.
+    are aggregations whose folder could not be entered. ``dry_run``: nothing was done.
     """
 
     index: ReconcileStats
@@ -137,6 +136,7 @@ class RepairReport:
     deep: DeepCheck | None = None
     unreachable: tuple[Unread, ...] = ()
     accepted: Accepted | None = None
+    dry_run: bool = False
 
     @property
     def unreadable(self) -> tuple[Unread, ...]:
@@ -193,7 +193,8 @@ class RedisReport:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """What is wrong, and what could be better. ``counts`` maps an aggregation to its days of each status or reason.
+    """What is wrong, and what could be better. ``counts`` maps an aggregation to its days of each status or reason,
+    or ``failed``.
 
     ``gaps`` are the days without input of each aggregation, ``orphaned`` those whose raw files are gone.
     """
@@ -216,9 +217,9 @@ class HealthReport:
         """The JSON object that ``--json`` prints."""
         return {
             "healthy": not self.problems,
-            "problems": list(map(_without_empty_hint, self.problems)),
+            "problems": [_without_empty(one, "hint", "summary") for one in self.problems],
             "counts": {name: dict(counts) for name, counts in self.counts.items()},
-            "warnings": list(map(_without_empty_hint, self.warnings)),
+            "warnings": [_without_empty(one, "hint") for one in self.warnings],
             "redis": self.redis.to_json(),
             **_if_any(without_input=_ranges(self.gaps), orphaned=_ranges(self.orphaned)),
         }
@@ -230,8 +231,9 @@ def told_unmatched(one: tuple[str, str]) -> str:
     return f"no file matches source {source!r}: {why}"
 
 
-def _without_empty_hint(one: Problem | HealthWarning) -> dict[str, Any]:
-    return {name: value for name, value in asdict(one).items() if value or name != "hint"}
+def _without_empty(one: Failed | Problem | HealthWarning, *fields: str) -> dict[str, Any]:
+    """Its fields, but for those of ``fields`` that hold nothing."""
+    return {name: value for name, value in asdict(one).items() if value or name not in fields}
 
 
 def _if_any(**fields: Any) -> dict[str, Any]:

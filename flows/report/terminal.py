@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from flows.report.causes import failures_by_cause
 from flows.report.models import DailyReport, DayRanges, HealthReport, PlanReport, RepairReport, told_unmatched
 from state import clock
 from state.acceptance import Accepted
@@ -71,7 +72,7 @@ def show_repair(report: RepairReport, _: Settings) -> None:
     if report.deep:
         _show_damaged(console, report.deep)
     if report.accepted:
-        _show_accepted(console, report.accepted)
+        _show_accepted(console, report.accepted, "Would accept" if report.dry_run else "Accepted")
     if report.deep:
         _show_files(console, report.deep)
     for one in report.unreadable:
@@ -181,19 +182,17 @@ def _waited() -> str:
 
 
 def _show_failed(console: Console, failed: Sequence[Failed]) -> None:
-    """Print what failed, results of one day that have one cause as one."""
+    """Print what failed, results that have one cause as one."""
     console.print(f"[bold red]{counted(len(failed), 'result')} failed[/]; any earlier results are kept:")
-    causes: dict[tuple[str, str, str], list[str]] = {}
-    for one in failed:
-        causes.setdefault((one.day, one.kind, one.error), []).append(one.aggregation)
-    for (day, kind, error), names in list(causes.items())[:SHOWN]:
-        console.print(Text(f"  {enumerated(names)} {day} ({kind}): {error}"))
+    causes = failures_by_cause(failed)
+    for one in causes[:SHOWN]:
+        console.print(Text(f"  {one}"))
     if len(causes) > SHOWN:
         console.print(f"  … and {len(causes) - SHOWN:,} more; --json lists all")
-    retryable = {cause: names for cause, names in causes.items() if cause[1] not in ("unrecoverable", "unreadable")}
+    retryable = [one for one in causes if one.kind not in ("unrecoverable", "unreadable")]
     if retryable:
-        (day, *_), names = next(iter(retryable.items()))
-        again = command_for_all([(name, day) for name in names])
+        first = retryable[0].failed
+        again = command_for_all([one.partition for one in first if one.day == first[0].day])
         console.print(f"Fix the cause and run again. To retry the first alone: {again}")
         if any(one.kind == "aggregation" for one in failed) and not traceback_log.isEnabledFor(logging.DEBUG):
             console.print("With --traceback, a run prints the whole of what was raised", style="dim")
@@ -243,15 +242,15 @@ def _show_damaged(console: Console, deep: DeepCheck) -> None:
         console.print(Text(f"  {one.aggregation} {one.day}: its input changed, but not its size and times: {again}"))
 
 
-def _show_accepted(console: Console, accepted: Accepted) -> None:
+def _show_accepted(console: Console, accepted: Accepted, verb: str) -> None:
     for name, days in sorted(accepted.fewer_files.items()):
         number = counted(len(days), "day")
-        console.print(Text(f"Accepted: {number} of source {name!r} with fewer files than their commits had"))
+        console.print(Text(f"{verb}: {number} of source {name!r} with fewer files than their commits had"))
     for name, days in sorted(accepted.older_results.items()):
         for day in days:
-            console.print(Text(f"Accepted: {name} {day} is an older result than was published"))
+            console.print(Text(f"{verb}: {name} {day} is an older result than was published"))
     for name in sorted(accepted.empty_sources):
-        console.print(Text(f"Accepted: no file matches source {name!r} any more"))
+        console.print(Text(f"{verb}: no file matches source {name!r} any more"))
 
 
 def _show_files(console: Console, deep: DeepCheck) -> None:

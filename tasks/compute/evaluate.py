@@ -7,7 +7,7 @@ here, and a user's function that raises, panics or returns something else is an 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,8 +17,10 @@ from polars.exceptions import PolarsError
 from state.errors import error_text
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
+from tasks.catalog.place import returned
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
+from tasks.compute.unreadable import read_through, unreadable
 from tasks.inputs.event_days import Engine, Tally
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
@@ -79,7 +81,7 @@ class _Day:
         for source, one in inputs.items():
             frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
-                self.collected[source] = _unreadable(one, frame.error)
+                self.collected[source] = unreadable(one, frame.error)
             else:
                 self._frames[source] = frame
         for aggregation in aggregations:
@@ -102,13 +104,13 @@ class _Day:
             if isinstance(error := self.collected.get(source), JobFailed):
                 return error
         frames = [self._frames[source] for source in sources]
-        planned: object = guarded_call(lambda: aggregation.function(*frames))
+        day = self._inputs[next(iter(sources))].day
+        planned: object = guarded_call(lambda: aggregation.query(frames, day))
         if isinstance(planned, Raised):
             return planned.error
         if isinstance(planned, pl.LazyFrame):
             return planned
-        found = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
-        return JobFailed("aggregation", found)
+        return JobFailed("aggregation", f"{returned(planned, 'a polars LazyFrame')} ({aggregation.place})")
 
     def results(self) -> Results:
         """What came of it."""
@@ -157,7 +159,8 @@ class _Day:
             one = self._inputs[source]
             told = guarded_call(lambda: one.events and one.events.misplaced(tally, self._engine))
             text = error_text(told.error) if isinstance(told, Raised) else told
-            self._misplaced[source] = JobFailed("input", f"{source.pattern(one.day)}: {text}") if text else None
+            error, summary = f"{source.pattern(one.day)} has {text}", "rows of no day that their files can reach"
+            self._misplaced[source] = JobFailed("input", error, summary=summary) if text else None
         return self._misplaced[source]
 
     def _tell_repeated(self, source: Source) -> None:
@@ -179,8 +182,8 @@ class _Day:
         out.
         """
         if source not in self._faults:
-            read = guarded_call(partial(_read_through, self._frames[source]))
-            self._faults[source] = _unreadable(self._inputs[source], read.error) if isinstance(read, Raised) else None
+            read = guarded_call(partial(read_through, self._frames[source]))
+            self._faults[source] = unreadable(self._inputs[source], read.error) if isinstance(read, Raised) else None
         return self._faults[source]
 
 
@@ -203,27 +206,6 @@ def _collect(days: Sequence[_Day], engine: Engine) -> None:
 
 def _collect_one(query: pl.LazyFrame, engine: Engine) -> pl.DataFrame:
     return query.collect(engine=engine)
-
-
-def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
-    """Why an input cannot be read, with the name of the first bad file."""
-    unreadable = f"{read.source.pattern(read.day)} cannot be read as declared"
-    for file, frame in read.each():
-        alone = guarded_call(partial(_read_file, frame))
-        if isinstance(alone, Raised):
-            where = f"(in {file.path!r}, {file.size:,} bytes)"
-            return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}", cause=alone.error)
-    number = len(read.files.files)
-    together = f", its {number:,} files together" if number > 1 else ""
-    return JobFailed("input", f"{unreadable}{together}: {error_text(error)}", cause=error)
-
-
-def _read_file(frame: Callable[[], pl.LazyFrame]) -> None:
-    _read_through(frame())
-
-
-def _read_through(frame: pl.LazyFrame) -> None:
-    frame.select(pl.all().count()).collect(engine="streaming")
 
 
 def _both(fault: JobFailed, answer: pl.DataFrame | BaseException, aggregation: Aggregation) -> JobFailed:

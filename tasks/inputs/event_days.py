@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
@@ -175,7 +176,7 @@ def _one_by_one(files: DayInput) -> Iterator[tuple[str, Callable[[], pl.LazyFram
     if files.source.read:
         yield _paths(files), files.rows_of_files
     else:
-        yield from ((file.path, rows) for file, rows in files.each_file())
+        yield from ((file.stat.path, partial(files.rows_of, [file])) for file in files.readable)
 
 
 def _paths(files: DayInput) -> str:

@@ -8,7 +8,9 @@ what the files hold once they are unpacked: where that is more, polars streams t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import groupby
@@ -17,11 +19,13 @@ import polars as pl
 
 from state import clock
 from state.errors import StorageError
-from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, newest_ns, read_contents
+from state.inputs.files import RECENT_NS, Contents, DayFiles, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
-from tasks.catalog.formats import File
+from tasks.inputs.declared import Files, fits
 from tasks.inputs.event_days import EventDay, Tally, events_of
+from tasks.inputs.frames import ReadableFile, frame_of
+from tasks.inputs.rewriting import Rewriting
 from tasks.inputs.run_listing import RunListing
 
 KEEP_BYTES = 64 << 20
@@ -50,7 +54,11 @@ class DayInput:
     @property
     def in_memory(self) -> bool:
         """Whether its rows have room in memory, so that the small day's quicker engine serves."""
-        return self.unpacked is not None
+        if self.unpacked is None or not self.source.rewrites:
+            return self.unpacked is not None
+        parts = self.parts if self.source.events else [self]
+        contents = (file.content for part in parts for file in part.readable)
+        return sum(len(content) for content in contents if isinstance(content, bytes)) <= KEEP_BYTES
 
     @property
     def bytes(self) -> int:
@@ -58,12 +66,8 @@ class DayInput:
         return self.files.bytes if self.unpacked is None else self.unpacked
 
     @cached_property
-    def events(self) -> EventDay | None:
-        """What the day takes of its files, where its source has events. Raises whatever reading them raises."""
-        return EventDay(self.source, self.day, self.by_day()) if self.source.events else None
-
-    def by_day(self) -> list[DayInput]:
-        """The files of each day by themselves: those of a day of events are of several."""
+    def parts(self) -> list[DayInput]:
+        """The files of each day by themselves, as those of any day: a day of events has files of several."""
         parts = []
         for day, places in groupby(range(len(self.files.files)), self._day_of):
             at = list(places)
@@ -77,13 +81,36 @@ class DayInput:
         assert day
         return day
 
+    @cached_property
+    def events(self) -> EventDay | None:
+        """What the day takes of its files, where its source has events. Raises what reading them raises."""
+        return EventDay(self.source, self.day, self.parts) if self.source.events else None
+
     def frame(self) -> pl.LazyFrame:
-        """The rows of the day. Raises whatever a ``read=`` function raises."""
+        """The rows of the day. Raises NotAsDeclared, and whatever a ``read=`` function or polars raises."""
         return self.events.frame() if self.events else self.rows_of_files()
 
     def rows_of_files(self) -> pl.LazyFrame:
-        """The rows of the files, of whatever day. Raises likewise."""
-        return self._frame_of(self._readable())
+        """The rows of the files, which are of one day, whenever their events are of. Raises as ``frame``."""
+        if self.source.read is not None:
+            return self.source.read_files([self.root.path / file.path for file in self.files.files], self.day)
+        return self.rows_of(self.readable)
+
+    def rows_of(self, files: Sequence[ReadableFile]) -> pl.LazyFrame:
+        """The rows of some of the files."""
+        return frame_of(self.source, files, self.root.path)
+
+    def each(self) -> Sequence[ReadableFile]:
+        """Every file, to find the bad one. None for ``read=``: it may need them all."""
+        if self.source.read:
+            return ()
+        return [file for part in self.parts for file in part.readable] if self.source.events else self.readable
+
+    def frame_of(self, file: ReadableFile) -> pl.LazyFrame:
+        """The rows of the day in one of the files."""
+        rows = partial(self.rows_of, [file])
+        day = self.source.template.day_in(file.stat.path)
+        return events_of(self.source, self.day, day, rows) if self.source.events and day else rows()
 
     def tally(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """The numbers that ``tallied`` reads, of the ``frame`` of the day."""
@@ -102,23 +129,6 @@ class DayInput:
         """How many of the days whose files are read have none."""
         return self.events.absent if self.events else 0
 
-    def each(self) -> Iterator[tuple[FileStat, Callable[[], pl.LazyFrame]]]:
-        """Every file with the day's rows in it alone, to find the bad one. None for ``read=``: it may need them all."""
-        if not self.source.events:
-            yield from self.each_file()
-            return
-        for part in self.by_day():
-            for file, rows in part.each_file():
-                yield file, partial(events_of, self.source, self.day, part.day, rows)
-
-    def each_file(self) -> Iterator[tuple[FileStat, Callable[[], pl.LazyFrame]]]:
-        """Every file with its rows, of whatever day; likewise."""
-        for one in () if self.source.read else self._readable():
-            yield one[0], partial(self._frame_of, [one])
-
-    def _frame_of(self, files: Iterable[tuple[FileStat, File]]) -> pl.LazyFrame:
-        return self.source.scan([file for _, file in files])
-
     def check(self, as_of: int | None = None) -> None:
         """Raise InputChanged where the files are no longer those that were read; StorageError, OSError as ``read_day``.
 
@@ -133,10 +143,25 @@ class DayInput:
         ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
-    def _readable(self) -> Iterator[tuple[FileStat, File]]:
-        """Every file as polars is given it: its unpacked bytes, or else its path."""
-        for at, file in enumerate(self.files.files):
-            yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
+    @cached_property
+    def readable(self) -> list[ReadableFile]:
+        """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
+        files = self._rewritten()
+        found = zip(files, fits(self.source, files), strict=True)
+        return [ReadableFile(file, content, *fit) for (file, content), fit in found]
+
+    def _rewritten(self) -> Files:
+        """The files, rewritten where that is declared."""
+        buffers = self.contents.buffers
+        paths = (self.root.path / file.path for file in self.files.files)
+        files: Files = list(zip(self.files.files, buffers or paths, strict=True))
+        if not self.source.rewrites:
+            return files
+        private = ExitStack() if self.unpacked is None else None
+        if private:
+            weakref.finalize(self, private.close)
+        rewriting = Rewriting(self.source, self.day, private)
+        return [(file, rewriting.file(file, content)) for file, content in files]
 
 
 def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = None) -> DayInput | None:
@@ -151,7 +176,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
-    keep = not source.shows_paths and files.bytes <= KEEP_BYTES
+    keep = not source.reads_paths and files.bytes <= KEEP_BYTES
     try:
         contents = _read(source, root, files, keep=keep)
     except OSError as error:

@@ -166,7 +166,7 @@ def kinds_in(module: str, call: str, at: int) -> set[str]:
 def test_the_kinds_of_failures_are_those_of_the_outcomes() -> None:
     """The reference's table has every kind that the code's own description names, and no other."""
     kinds = table(REFERENCE, "kind", "means", at=0)
-    described = re.findall(r"``(\w+)``", (Failed.__doc__ or "").partition("``kind``:")[2])
+    described = re.findall(r"``(\w+)``", (Failed.__doc__ or "").partition("``kind``:")[2].partition(").")[0])
     assert sorted(named(cell)[0] for cell, _ in kinds) == sorted(described)
     for module in ("tasks/compute/job.py", "tasks/compute/evaluate.py"):
         assert kinds_in(module, "JobFailed", 0) <= {*described}

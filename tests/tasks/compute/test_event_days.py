@@ -181,10 +181,35 @@ def _parquet(root: Path) -> Source:
     return Source("log/{day}.parquet", event_time="at")
 
 
-@pytest.mark.parametrize("made", [_ndjson, _several_files, _epochs, _read_by_hand, _parquet])
+def _prepared(root: Path) -> Source:
+    def prepare(content: bytes, *, name: str, day: dt.date) -> bytes:
+        assert name == f"log/{day}.csv", "a file comes with its own day, whatever day it is read for"
+        return content.replace(b"at,n", f"at,n,{day}".encode(), 1).replace(b"\n", b",\n").replace(b",\n", b"\n", 1)
+
+    schema = {**SCHEMA, "n": pl.Int64()}
+    return Source("log/{day}.csv", prepare=prepare, schema=schema, extra_columns="ignore", event_time="at")
+
+
+def _read_with_the_day(root: Path) -> Source:
+    def read(files: list[Path], *, day: dt.date) -> pl.DataFrame:
+        assert [file.stem for file in files] == [f"{day}"]
+        return pl.read_csv(files[0], schema=SCHEMA)
+
+    return Source("log/{day}.csv", read=read, event_time="at")
+
+
+def _renamed(root: Path) -> Source:
+    (root / "log/2024-03-05.csv").write_text((root / "log/2024-03-05.csv").read_text().replace("at,n", "when,n"))
+    return _source(rename={"when": "at"})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [_ndjson, _several_files, _epochs, _read_by_hand, _parquet, _prepared, _read_with_the_day, _renamed],
+)
 def test_every_kind_of_source_has_events(late: Path, made: Any) -> None:
-    """Other formats, compressed, in several files a day, with epoch floats, or through ``read=``, which gets the files
-    of one day at a time.
+    """Other formats, compressed, in several files a day, with epoch floats, renamed or prepared, or through ``read=``,
+    which gets the files of one day at a time, with their day.
     """
     source = made(late)
     assert {day: _numbers(late, day, source) for day in EACH_DAY} == EACH_DAY
@@ -240,6 +265,14 @@ def test_what_is_no_event_is_left_out_whatever_its_time(late: Path) -> None:
     assert _numbers(late, 5, _source(no_event=pl.col("n") == 99)) == [3, 4, 6, None, 9]
 
 
+def test_a_file_that_is_not_as_declared_fails_its_readers(late: Path) -> None:
+    """By name, in each of the days that read it and in no other."""
+    (late / "log/2024-03-06.csv").write_text("at,n\n2024-03-06T10:00:00,8,9\n")
+    for day in (5, 6, 7):
+        assert _error(late, day, _source()).startswith("log/2024-03-06.csv")
+    assert _numbers(late, 4, _source()) == EACH_DAY[4]
+
+
 def test_a_time_that_cannot_be_read_is_named(late: Path) -> None:
     """Where the expression makes a null of it, by its row; where it raises, by its file."""
     with (late / "log/2024-03-05.csv").open("a") as file:
@@ -248,7 +281,7 @@ def test_a_time_that_cannot_be_read_is_named(late: Path) -> None:
     lenient = _source(schema=schema, event_time=pl.col("at").str.to_datetime(strict=False))
     assert "log/2024-03-05.csv, row 5: no event time (null)" in _error(late, 5, lenient)
     strict = _source(schema=schema, event_time=pl.col("at").str.to_datetime())
-    assert "(in 'log/2024-03-05.csv', " in _error(late, 5, strict)
+    assert "(in 'log/2024-03-05.csv')" in _error(late, 5, strict)
     text = _source(schema=schema)
     assert "event_time= gives String, expected dates or times, such as" in _error(late, 5, text)
     assert "log/2024-03-04.csv to log/2024-03-06.csv cannot be read" in _error(late, 5, text)
