@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import polars as pl
+import polars.selectors as cs
 
 from state.errors import nearest
 from state.words import enumerated
@@ -80,7 +81,7 @@ class Columns:
         old = dict(zip(names, header, strict=True))
         schema = {old[name]: dtype for name, dtype in self.schema.items() if name in old}
         select = (
-            pl.col(old[name]).alias(name) if name in old else pl.lit(None, dtype=dtype).alias(name)
+            _column(old[name]).alias(name) if name in old else pl.lit(None, dtype=dtype).alias(name)
             for name, dtype in self.schema.items()
         )
         more = {"extra_columns": "ignore"} if self.told_to_ignore and len(names) > len(schema) else {}
@@ -93,11 +94,11 @@ class Columns:
         if self.overrides is not None:
             old = dict(zip(names, header, strict=True))
             options["schema_overrides"] = {old.get(name, name): dtype for name, dtype in self.overrides.items()}
-        select = (pl.col(old).alias(new) for old, new in zip(header, names, strict=True))
+        select = (_column(old).alias(new) for old, new in zip(header, names, strict=True))
         return Fit((), options, self._with_added(select), names)
 
     def _with_added(self, select: Any) -> tuple[pl.Expr, ...]:
-        return (*select, *map(pl.col, self.after))
+        return (*select, *map(_column, self.after))
 
     def _unclear(self, header: Names, names: Names) -> dict[int, Misfit]:
         """Names that are empty, double, or made twice by renaming, unless nobody asked for that column; by position."""
@@ -149,6 +150,12 @@ class Columns:
 @lru_cache(maxsize=1024)
 def _fit(columns: Columns, header: Names) -> Fit:
     return columns._fit(header)
+
+
+def _column(name: str) -> pl.Expr:
+    """The column of this name, also where ``pl.col`` would take the name for a pattern."""
+    is_pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+    return cs.by_name(name) if is_pattern else pl.col(name)
 
 
 def polars_names(header: Sequence[str], quote: str | None = '"') -> Names:

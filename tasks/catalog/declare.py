@@ -171,8 +171,11 @@ class Aggregation:
 def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Function]:
     """Declare a function from one day's LazyFrames, one for each source in order, to a LazyFrame.
 
-    Its days are those that every source has. Its name is the output's name. ``version`` is the user's word that results
-    changed meaning: raising it recomputes every day. The function itself is returned unchanged.
+    Its days are those that every source has, its name is the output's name. The function itself is returned unchanged.
+
+    - ``sources``: a parameter for each, by position. A keyword-only ``day`` gets the day beside them: a
+      ``datetime.date``, or an ``int`` where days are numbers.
+    - ``version``: the user's word that results changed meaning. Raising it recomputes every day.
 
     Raises DeclarationError for a missing docstring, a name that is no plain identifier or begins with ``_``, a version
     below 1, sources that number their days differently, parameters that do not fit the sources, or ``@aggregation``

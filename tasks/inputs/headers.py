@@ -18,7 +18,10 @@ _OF_ROWS = {"schema", "schema_overrides", "include_file_paths", "row_index_name"
 
 
 def header(source: Source, file: File) -> Names | None:
-    """The names; None for JSON without any object. Raises whatever polars raises for a file that it cannot read."""
+    """The names; None for a file that has none, such as JSON without any object.
+
+    Raises whatever polars raises for a file that it cannot read.
+    """
     return _READERS.get(source.format.scan.__name__, _told_by_polars)(source, file)
 
 
@@ -33,15 +36,16 @@ def _of_csv(source: Source, file: File) -> Names | None:
     return _told_by_polars(source, file)
 
 
-def _told_by_polars(source: Source, file: File) -> Names:
-    return tuple(source.format.read([file], _where_headers_are(source)).collect_schema().names())
+def _told_by_polars(source: Source, file: File) -> Names | None:
+    return tuple(source.format.read([file], _where_headers_are(source)).collect_schema().names()) or None
 
 
 @lru_cache(maxsize=256)
 def _where_headers_are(source: Source) -> Mapping[str, object]:
     """The options that say where the header is and how it is read."""
     names = source.format.options - _OF_ROWS - {"extra_columns", "missing_columns"}
-    return {name: value for name, value in source.options.items() if name in names}
+    told = {name: value for name, value in source.options.items() if name in names}
+    return {**told, "infer_schema": False} if "infer_schema" in names else told
 
 
 def _of_lines(_: Source, file: File) -> Names | None:

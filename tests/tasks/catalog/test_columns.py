@@ -85,6 +85,15 @@ def test_options_have_the_names_of_the_file() -> None:
     assert some.fit(("A", "b")).options == {"schema_overrides": {"A": pl.Float64, "z": pl.String}}
 
 
+def test_a_name_is_no_pattern() -> None:
+    """``pl.col`` reads ``*`` as all columns and ``^…$`` as a pattern, which would be another column of the file."""
+    columns = Columns(rename={"^a.*$": "first", "*": "star"})
+    select = columns.fit(("^a.*$", "*", "ab")).select
+    assert select is not None
+    frame = pl.DataFrame({"^a.*$": [1], "*": [2], "ab": [3]}).select(select)
+    assert frame.to_dict(as_series=False) == {"first": [1], "star": [2], "ab": [3]}
+
+
 @pytest.mark.parametrize("header", ["a,b", "a,a,a", ",", ",,x", '"a","b,c"', '"a""b",c', "ä,ö", " a, b ,a", '"x","x"'])
 def test_columns_are_called_as_polars_calls_them(header: str) -> None:
     """Double and empty names, and quotes in names, as polars 2.1 makes names of them."""
