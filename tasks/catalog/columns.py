@@ -121,17 +121,19 @@ class Columns:
         """Columns of the schema that the file lacks, and others that it has."""
         if self.schema is None:
             return []
+        if not set(names).intersection(self.schema):
+            none = f"it has none of the declared columns, its columns are {_shown(names)}"
+            return [Misfit(None, none, f"some of {_shown(tuple(self.schema))}")]
         lost = [name for name in self.schema if name not in names and name not in self.may_miss]
         extra = [name for at, name in enumerate(names) if name not in self.schema and at not in told]
         found = []
         for name in lost:
             near = next((one for one in extra if one.lower() == name.lower()), None) or nearest(name, extra)
             meant = f"; or rename={{{near!r}: {name!r}}}" if near else ""
-            told_names = enumerated([repr(one) for one in names])
             found.append(
                 Misfit(
                     name,
-                    f"it has no column {name!r}, its columns are {told_names}",
+                    f"it has no column {name!r}, its columns are {_shown(names)}",
                     f"that column, or missing_columns=[{name!r}] where it may be missing{meant}",
                 )
             )
@@ -150,6 +152,10 @@ class Columns:
 @lru_cache(maxsize=1024)
 def _fit(columns: Columns, header: Names) -> Fit:
     return columns._fit(header)
+
+
+def _shown(names: Names) -> str:
+    return enumerated([repr(name) for name in names])
 
 
 def _column(name: str) -> pl.Expr:

@@ -14,7 +14,10 @@ from tasks.catalog.unpacking import is_packed, text_pieces
 
 _MOST_HEADER_BYTES = 1 << 16
 _MOVES_HEADER = {"skip_rows", "skip_lines", "comment_prefix", "eol_char"}
-_OF_ROWS = {"schema", "schema_overrides", "include_file_paths", "row_index_name", "row_index_offset", "n_rows"}
+_OF_ROWS = {
+    *("schema", "schema_overrides", "infer_schema_length", "infer_schema_files"),
+    *("include_file_paths", "row_index_name", "row_index_offset", "n_rows"),
+}
 
 
 def header(source: Source, file: File) -> Names | None:
@@ -28,10 +31,10 @@ def header(source: Source, file: File) -> Names | None:
 def _of_csv(source: Source, file: File) -> Names | None:
     if isinstance(file, bytes) and _MOVES_HEADER.isdisjoint(source.options) and not is_packed(file):
         # A plain first line needs no parser, and polars would take twenty times as long as this.
-        line, end, _ = file[:_MOST_HEADER_BYTES].partition(b"\n")
-        line = line.removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r")
+        end = file.find(b"\n", 0, _MOST_HEADER_BYTES)
+        line = file[: max(0, end)].removeprefix(b"\xef\xbb\xbf").removesuffix(b"\r")
         quote = str(source.options.get("quote_char", '"') or "")
-        if line and end and line.isascii() and b"\r" not in line and not (quote and quote.encode() in line):
+        if line and line.isascii() and b"\r" not in line and not (quote and quote.encode() in line):
             return polars_names(line.decode().split(str(source.options.get("separator", ","))), None)
     return _told_by_polars(source, file)
 

@@ -31,6 +31,11 @@ def test_a_header_as_declared_costs_nothing() -> None:
     ("header", "declared", "told"),
     [
         ("a", {"schema": SCHEMA}, "b: it has no column 'b', its columns are 'a'; expected that column, or missing"),
+        (
+            "x,y",
+            {"schema": SCHEMA, "ignores": True, "may_miss": frozenset("ab")},
+            "None: it has none of the declared columns, its columns are 'x', 'y'; expected some of 'a', 'b'",
+        ),
         ("a,B", {"schema": SCHEMA, "ignores": True}, "where it may be missing; or rename={'B': 'b'}"),
         ("a,bb", {"schema": SCHEMA, "ignores": True}, "where it may be missing; or rename={'bb': 'b'}"),
         ("a,b,c", {"schema": SCHEMA}, "c: its column 'c' is not declared; expected a type for it in schema=, or extra"),
