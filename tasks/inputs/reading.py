@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import polars as pl
 
@@ -21,9 +22,10 @@ from state.errors import StorageError
 from state.inputs.files import RECENT_NS, Contents, DayFiles, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
-from tasks.inputs.declared import Files, fits
-from tasks.inputs.frames import ReadableFile, frame_of
+from tasks.inputs.declared import Files
+from tasks.inputs.frames import ReadableFile, frame_of, readable
 from tasks.inputs.rewriting import Rewriting
+from tasks.inputs.room import has_room, plain_size
 from tasks.inputs.run_listing import RunListing
 
 KEEP_BYTES = 64 << 20
@@ -52,6 +54,8 @@ class DayInput:
     @property
     def in_memory(self) -> bool:
         """Whether its rows have room in memory, so that the small day's quicker engine serves."""
+        if self.source.read is not None:
+            return has_room(self._made, [str(path) for path in self._paths], self.unpacked, KEEP_BYTES)
         if self.unpacked is None or not self.source.rewrites:
             return self.unpacked is not None
         contents = (file.content for file in self._readable)
@@ -64,9 +68,7 @@ class DayInput:
 
     def frame(self) -> pl.LazyFrame:
         """The rows of the files. Raises NotAsDeclared, and whatever a ``read=`` function or polars raises."""
-        if self.source.read is not None:
-            return self.source.read_files([self.root.path / file.path for file in self.files.files], self.day)
-        return self.frame_of(self._readable)
+        return self.frame_of(self._readable) if self.source.read is None else self._made.lazy()
 
     def each(self) -> Sequence[ReadableFile]:
         """Every file, to find the bad one. None for ``read=``: it may need them all."""
@@ -90,18 +92,23 @@ class DayInput:
         ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
+    @property
+    def _paths(self) -> list[Path]:
+        return [self.root.path / file.path for file in self.files.files]
+
+    @cached_property
+    def _made(self) -> pl.LazyFrame | pl.DataFrame:
+        """What ``read=`` made of the files."""
+        return self.source.read_files(self._paths, self.day)
+
     @cached_property
     def _readable(self) -> list[ReadableFile]:
         """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
-        files = self._rewritten()
-        found = zip(files, fits(self.source, files), strict=True)
-        return [ReadableFile(file, content, *fit) for (file, content), fit in found]
+        return readable(self.source, self._rewritten())
 
     def _rewritten(self) -> Files:
         """The files, rewritten where that is declared."""
-        buffers = self.contents.buffers
-        paths = (self.root.path / file.path for file in self.files.files)
-        files: Files = list(zip(self.files.files, buffers or paths, strict=True))
+        files: Files = list(zip(self.files.files, self.contents.buffers or self._paths, strict=True))
         if not self.source.rewrites:
             return files
         private = ExitStack() if self.unpacked is None else None
@@ -123,7 +130,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
-    keep = not source.reads_paths and files.bytes <= KEEP_BYTES
+    keep = (source.rewrites or not source.shows_file_paths) and files.bytes <= KEEP_BYTES
     try:
         contents = _read(source, root, files, keep=keep)
     except OSError as error:
@@ -160,8 +167,10 @@ def _read(
 def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:
     """The contents as polars is given them, and their size: unpacked where they all have room, or else as they are."""
     unpack = source.format.unpack
-    if unpack is None or contents.buffers is None:
+    if contents.buffers is None:
         return contents, None
+    if unpack is None:  # a function gets paths
+        return replace(contents, buffers=None), plain_size(contents.buffers)
     plain = []
     size = 0
     for packed in contents.buffers:
