@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import polars as pl
+import polars.selectors as cs
 
 from state.errors import nearest
 from state.words import enumerated
@@ -82,7 +83,7 @@ class Columns:
         old = dict(zip(names, header, strict=True))
         schema = {old[name]: dtype for name, dtype in self.schema.items() if name in old}
         select = (
-            pl.col(old[name]).alias(name) if name in old else pl.lit(None, dtype=dtype).alias(name)
+            _column(old[name]).alias(name) if name in old else pl.lit(None, dtype=dtype).alias(name)
             for name, dtype in self.schema.items()
         )
         more = {"extra_columns": "ignore"} if self.told_to_ignore and len(names) > len(schema) else {}
@@ -95,11 +96,11 @@ class Columns:
         if self.overrides is not None:
             old = dict(zip(names, header, strict=True))
             options["schema_overrides"] = {old.get(name, name): dtype for name, dtype in self.overrides.items()}
-        select = (pl.col(old).alias(new) for old, new in zip(header, names, strict=True))
+        select = (_column(old).alias(new) for old, new in zip(header, names, strict=True))
         return Fit((), options, self._with_added(select), names, names)
 
     def _with_added(self, select: Any) -> tuple[pl.Expr, ...]:
-        return (*select, *map(pl.col, self.after))
+        return (*select, *map(_column, self.after))
 
     def _unclear(self, header: Names, names: Names) -> dict[int, Misfit]:
         """Names that are empty, double, or made twice by renaming, unless nobody asked for that column; by position."""
@@ -122,16 +123,18 @@ class Columns:
         if self.schema is None:
             return []
         lost = [name for name in self.schema if name not in names and name not in self.may_miss]
+        if not lost and self.schema and not set(names).intersection(self.schema):
+            none = f"none of the declared columns among {_shown(names)}"
+            return [Misfit(None, none, f"some of {_shown(tuple(self.schema))}")]
         extra = [name for at, name in enumerate(names) if name not in self.schema and at not in told]
         found = []
         for name in lost:
             near = next((one for one in extra if one.lower() == name.lower()), None) or nearest(name, extra)
             meant = f"; or rename={{{near!r}: {name!r}}}" if near else ""
-            told_names = enumerated([repr(one) for one in names])
             found.append(
                 Misfit(
                     name,
-                    f"no such column among {told_names}",
+                    f"no such column among {_shown(names)}",
                     f"that column, or missing_columns=[{name!r}] where it may be missing{meant}",
                 )
             )
@@ -150,6 +153,16 @@ class Columns:
 @lru_cache(maxsize=1024)
 def _fit(columns: Columns, header: Names) -> Fit:
     return columns._fit(header)
+
+
+def _shown(names: Names) -> str:
+    return enumerated([repr(name) for name in names])
+
+
+def _column(name: str) -> pl.Expr:
+    """The column of this name, also where ``pl.col`` would take the name for a pattern."""
+    is_pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
+    return cs.by_name(name) if is_pattern else pl.col(name)
 
 
 def polars_names(header: Sequence[str], quote: str | None = '"') -> Names:

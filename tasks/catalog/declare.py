@@ -166,11 +166,6 @@ class Source:
         return f"{self.key}\nwith paths" if self.shows_paths else self.key
 
     @property
-    def reads_paths(self) -> bool:
-        """Whether its files are read by their paths: by ``read=``, or since ``include_file_paths=`` is to show them."""
-        return self.read is not None or (self.shows_file_paths and not self.rewrites)
-
-    @property
     def shows_file_paths(self) -> bool:
         """Whether ``include_file_paths=`` makes a column of them."""
         return self.read is None and self.options.get("include_file_paths") is not None
@@ -191,13 +186,11 @@ class Source:
         frame = self.format.read(files, {**self._scan, **fit.options})
         return frame if fit.select is None else kept_with(frame.select(fit.select), frame)
 
-    def read_files(self, paths: list[Path], day: str) -> pl.LazyFrame:
+    def read_files(self, paths: list[Path], day: str) -> pl.LazyFrame | pl.DataFrame:
         """What ``read=`` makes of a day's files. Raises whatever it raises, and TypeError for what is no frame."""
         assert self.read is not None
         frame: object = self.read(paths, **self.options, **wanted(self.read, {"day": typed(day)}))
-        if isinstance(frame, pl.DataFrame):
-            return frame.lazy()
-        if not isinstance(frame, pl.LazyFrame):
+        if not isinstance(frame, pl.LazyFrame | pl.DataFrame):
             raise TypeError(f"read= of {self}: {returned(frame, 'a polars LazyFrame or DataFrame')}")
         return frame
 
@@ -238,8 +231,11 @@ class Aggregation:
 def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Function]:
     """Declare a function from one day's LazyFrames, one for each source in order, to a LazyFrame.
 
-    Its days are those that every source has. Its name is the output's name. ``version`` is the user's word that results
-    changed meaning: raising it recomputes every day. The function itself is returned unchanged.
+    Its days are those that every source has, its name is the output's name. The function itself is returned unchanged.
+
+    - ``sources``: a parameter for each, by position. A keyword-only ``day`` gets the day beside them: a
+      ``datetime.date``, or an ``int`` where days are numbers.
+    - ``version``: the user's word that results changed meaning. Raising it recomputes every day.
 
     Raises DeclarationError for a missing docstring, a name that is no plain identifier or begins with ``_``, a version
     below 1, sources that number their days differently, parameters that do not fit the sources, or ``@aggregation``

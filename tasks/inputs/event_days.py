@@ -176,7 +176,7 @@ def _one_by_one(files: DayInput) -> Iterator[tuple[str, Callable[[], pl.LazyFram
     if files.source.read:
         yield _paths(files), files.rows_of_files
     else:
-        yield from ((file.stat.path, partial(files.rows_of, [file])) for file in files.readable)
+        yield from ((file.stat.path, partial(files.rows_of, [file])) for file in files.readable_files)
 
 
 def _paths(files: DayInput) -> str:

@@ -15,6 +15,7 @@ from tasks.catalog.columns import Fit, Names
 from tasks.catalog.declare import Source
 from tasks.catalog.formats import File
 from tasks.catalog.local_files import kept_with
+from tasks.inputs.declared import Files, fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,12 @@ class ReadableFile:
         if not self.fit.made:
             return dict(dtypes)
         return {old: dtypes[new] for old, new in zip(self.header, self.fit.made, strict=True) if new in dtypes}
+
+
+def readable(source: Source, files: Files) -> list[ReadableFile]:
+    """The files of a day, held to their declaration. Raises NotAsDeclared."""
+    found = zip(files, fits(source, files), strict=True)
+    return [ReadableFile(file, content, *fit) for (file, content), fit in found]
 
 
 def frame_of(source: Source, files: Sequence[ReadableFile], root: Path) -> pl.LazyFrame:

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import groupby
+from pathlib import Path
 
 import polars as pl
 
@@ -22,10 +23,11 @@ from state.errors import StorageError
 from state.inputs.files import RECENT_NS, Contents, DayFiles, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
-from tasks.inputs.declared import Files, fits
+from tasks.inputs.declared import Files
 from tasks.inputs.event_days import EventDay, Tally, events_of
-from tasks.inputs.frames import ReadableFile, frame_of
+from tasks.inputs.frames import ReadableFile, frame_of, readable
 from tasks.inputs.rewriting import Rewriting
+from tasks.inputs.room import has_room, plain_size
 from tasks.inputs.run_listing import RunListing
 
 KEEP_BYTES = 64 << 20
@@ -54,10 +56,15 @@ class DayInput:
     @property
     def in_memory(self) -> bool:
         """Whether its rows have room in memory, so that the small day's quicker engine serves."""
+        return all(part._has_room for part in (self.parts if self.source.events else [self]))
+
+    @property
+    def _has_room(self) -> bool:
+        if self.source.read is not None:
+            return has_room(self._made, [str(path) for path in self._paths], self.unpacked, KEEP_BYTES)
         if self.unpacked is None or not self.source.rewrites:
             return self.unpacked is not None
-        parts = self.parts if self.source.events else [self]
-        contents = (file.content for part in parts for file in part.readable)
+        contents = (file.content for file in self.readable_files)
         return sum(len(content) for content in contents if isinstance(content, bytes)) <= KEEP_BYTES
 
     @property
@@ -92,9 +99,7 @@ class DayInput:
 
     def rows_of_files(self) -> pl.LazyFrame:
         """The rows of the files, which are of one day, whenever their events are of. Raises as ``frame``."""
-        if self.source.read is not None:
-            return self.source.read_files([self.root.path / file.path for file in self.files.files], self.day)
-        return self.rows_of(self.readable)
+        return self.rows_of(self.readable_files) if self.source.read is None else self._made.lazy()
 
     def rows_of(self, files: Sequence[ReadableFile]) -> pl.LazyFrame:
         """The rows of some of the files."""
@@ -104,7 +109,9 @@ class DayInput:
         """Every file, to find the bad one. None for ``read=``: it may need them all."""
         if self.source.read:
             return ()
-        return [file for part in self.parts for file in part.readable] if self.source.events else self.readable
+        return (
+            [file for part in self.parts for file in part.readable_files] if self.source.events else self.readable_files
+        )
 
     def frame_of(self, file: ReadableFile) -> pl.LazyFrame:
         """The rows of the day in one of the files."""
@@ -143,18 +150,23 @@ class DayInput:
         ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
+    @property
+    def _paths(self) -> list[Path]:
+        return [self.root.path / file.path for file in self.files.files]
+
     @cached_property
-    def readable(self) -> list[ReadableFile]:
+    def _made(self) -> pl.LazyFrame | pl.DataFrame:
+        """What ``read=`` made of the files."""
+        return self.source.read_files(self._paths, self.day)
+
+    @cached_property
+    def readable_files(self) -> list[ReadableFile]:
         """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
-        files = self._rewritten()
-        found = zip(files, fits(self.source, files), strict=True)
-        return [ReadableFile(file, content, *fit) for (file, content), fit in found]
+        return readable(self.source, self._rewritten())
 
     def _rewritten(self) -> Files:
         """The files, rewritten where that is declared."""
-        buffers = self.contents.buffers
-        paths = (self.root.path / file.path for file in self.files.files)
-        files: Files = list(zip(self.files.files, buffers or paths, strict=True))
+        files: Files = list(zip(self.files.files, self.contents.buffers or self._paths, strict=True))
         if not self.source.rewrites:
             return files
         private = ExitStack() if self.unpacked is None else None
@@ -176,7 +188,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
-    keep = not source.reads_paths and files.bytes <= KEEP_BYTES
+    keep = (source.rewrites or not source.shows_file_paths) and files.bytes <= KEEP_BYTES
     try:
         contents = _read(source, root, files, keep=keep)
     except OSError as error:
@@ -212,8 +224,10 @@ def _read(
 def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:
     """The contents as polars is given them, and their size: unpacked where they all have room, or else as they are."""
     unpack = source.format.unpack
-    if unpack is None or contents.buffers is None:
+    if contents.buffers is None:
         return contents, None
+    if unpack is None:  # a function gets paths
+        return replace(contents, buffers=None), plain_size(contents.buffers)
     plain = []
     size = 0
     for packed in contents.buffers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from state.planner.plan import Plan
 from state.settings import PREFIX, Settings, is_shown
 from state.status import Reason, Status
 from state.store.base import Broken, Unread
+from tasks.catalog import Source
 from tasks.compute.outcomes import Committed, Failed
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HealthWarning, Problem
@@ -161,6 +163,12 @@ def kinds_in(module: str, call: str, at: int) -> set[str]:
     calls = [one for one in ast.walk(ast.parse(text_of(module))) if isinstance(one, ast.Call)]
     given = [one.args[at] for one in calls if ast.unparse(one.func).endswith(call) and len(one.args) > at]
     return {one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
+def test_the_arguments_of_a_source_are_those_of_the_reference() -> None:
+    """All that Source itself takes, in its order, and nothing else."""
+    taken = [name for name, one in inspect.signature(Source).parameters.items() if one.kind is one.KEYWORD_ONLY]
+    assert [named(cell)[0] for cell, _ in table(REFERENCE, "argument", "means")] == taken
 
 
 def test_the_kinds_of_failures_are_those_of_the_outcomes() -> None:

@@ -198,10 +198,10 @@ def test_read_takes_paths_and_returns_a_frame(tmp_path: Path) -> None:
 
     source = Source("f/{day}/*", read=read)
     paths = [tmp_path / "a.bin", tmp_path / "b.bin"]
-    assert source.read_files(paths, DAY).collect()["names"].to_list() == ["a.bin", "b.bin"]
+    assert source.read_files(paths, DAY).lazy().collect()["names"].to_list() == ["a.bin", "b.bin"]
     assert taken == [paths]
     eager = Source("f/{day}/*", read=lambda _: pl.DataFrame({"x": [1]}))
-    assert eager.read_files(paths, DAY).collect().rows() == [(1,)]
+    assert eager.read_files(paths, DAY).lazy().collect().rows() == [(1,)]
     nothing: Any = Source("f/{day}/*", read=lambda _: None)  # type: ignore[arg-type, return-value]
     told = r"read= of source 'f/\{day\}/\*': it returned None, expected a polars LazyFrame or DataFrame: a return"
     with pytest.raises(TypeError, match=told):

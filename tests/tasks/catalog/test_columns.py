@@ -31,6 +31,11 @@ def test_a_header_as_declared_costs_nothing() -> None:
     ("header", "declared", "told"),
     [
         ("a", {"schema": SCHEMA}, "b: no such column among 'a'; expected that column, or missing"),
+        (
+            "x,y",
+            {"schema": SCHEMA, "ignores": True, "may_miss": frozenset("ab")},
+            "None: none of the declared columns among 'x', 'y'; expected some of 'a', 'b'",
+        ),
         ("a,B", {"schema": SCHEMA, "ignores": True}, "where it may be missing; or rename={'B': 'b'}"),
         ("a,bb", {"schema": SCHEMA, "ignores": True}, "where it may be missing; or rename={'bb': 'b'}"),
         ("a,b,c", {"schema": SCHEMA}, "c: a column that schema= lacks; expected a type for it in schema=, or extra"),
@@ -83,6 +88,15 @@ def test_options_have_the_names_of_the_file() -> None:
     assert frame.rows() == [(1, "x", None), (2, "y", None)]
     some = Columns(rename={"A": "a"}, overrides={"a": pl.Float64, "z": pl.String})
     assert some.fit(("A", "b")).options == {"schema_overrides": {"A": pl.Float64, "z": pl.String}}
+
+
+def test_a_name_is_no_pattern() -> None:
+    """``pl.col`` reads ``*`` as all columns and ``^…$`` as a pattern, which would be another column of the file."""
+    columns = Columns(rename={"^a.*$": "first", "*": "star"})
+    select = columns.fit(("^a.*$", "*", "ab")).select
+    assert select is not None
+    frame = pl.DataFrame({"^a.*$": [1], "*": [2], "ab": [3]}).select(select)
+    assert frame.to_dict(as_series=False) == {"first": [1], "star": [2], "ab": [3]}
 
 
 @pytest.mark.parametrize("header", ["a,b", "a,a,a", ",", ",,x", '"a","b,c"', '"a""b",c', "ä,ö", " a, b ,a", '"x","x"'])
