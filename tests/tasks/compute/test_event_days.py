@@ -203,9 +203,13 @@ def _renamed(root: Path) -> Source:
     return _source(rename={"when": "at"})
 
 
+def _absolute(root: Path) -> Source:
+    return Source(f"{root}/**/{{day:%Y-%m-%d}}.csv", event_time="at", schema=SCHEMA)
+
+
 @pytest.mark.parametrize(
     "made",
-    [_ndjson, _several_files, _epochs, _read_by_hand, _parquet, _prepared, _read_with_the_day, _renamed],
+    [_absolute, _ndjson, _several_files, _epochs, _read_by_hand, _parquet, _prepared, _read_with_the_day, _renamed],
 )
 def test_every_kind_of_source_has_events(late: Path, made: Any) -> None:
     """Other formats, compressed, in several files a day, with epoch floats, renamed or prepared, or through ``read=``,
