@@ -209,7 +209,7 @@ class _CsvCheck:
         return other_separator(self.columns or (), self._dialect.separator.decode())
 
 
-def other_separator(columns: tuple[str, ...], separator: str) -> str:
+def other_separator(columns: Sequence[str], separator: str) -> str:
     """What to add to a message where a header seems to have another separator than the declared one."""
     if len(columns) == 1:
         for other in (";", "\t", "|", ","):
