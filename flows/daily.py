@@ -132,7 +132,7 @@ class PlannedRun:
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         root.sync()
         seconds = self.planning_seconds + clock.monotonic() - began
-        return DailyReport.of(plan, outcomes, seconds, self.found.unmatched)
+        return DailyReport.of(plan, outcomes, seconds, self.found.unmatched, self.found.strays)
 
 
 @contextmanager
@@ -166,7 +166,7 @@ def preview(settings: Settings, catalog: Catalog, selection: Selection) -> PlanR
                 log.warning("there is no output at %s yet%s", settings.output, known * bool(used_index(settings)))
         log_plan(found.plan)
         log_blocked(found.plan)
-        return PlanReport(found.plan, bool(index.unavailable_reason), found.unmatched)
+        return PlanReport(found.plan, bool(index.unavailable_reason), found.unmatched, found.strays)
 
 
 def _act(given: Mapping[str, Any], settings: Settings) -> DailyReport | PlanReport:

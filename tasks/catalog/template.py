@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -20,6 +21,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _COMPRESSED = (".gz", ".zst")
 NO_DAY = ""
 """What ``day_of`` answers for fields that are no day: they disagree, or the calendar does not have it."""
+NO_DATE = "no day of the calendar"
+NO_NUMBER = "a number with leading zeros, or of too many digits"
+DISAGREEING = "parts of different days"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,15 @@ class Template:
         """The day that the fields make, NO_DAY where they make none, and None while they do not say it yet."""
         return _day_of(fields, "Y" in self._codes)
 
+    def why_no_day(self, fields: Fields) -> str:
+        """Why fields make NO_DAY."""
+        values = dict(fields)
+        if len(values) < len(fields):
+            return DISAGREEING
+        if INTEGER in values:
+            return NO_NUMBER
+        return DISAGREEING if _date_of(values) else NO_DATE
+
     def may_become(self, fields: Fields, day: str) -> bool:
         """Whether a path in which these fields were read can still come to be one of the day's."""
         return self.covers(day) and fields <= self._fields(day)
@@ -125,6 +138,17 @@ def _day_of(fields: Fields, century: bool) -> str | None:
         return NO_DAY
     if INTEGER in values:
         return values[INTEGER] if is_day(values[INTEGER]) else NO_DAY
+    date = _date_of(values)
+    if date is None:
+        return NO_DAY
+    if missing(values, century):
+        return None
+    day = date.isoformat()
+    return day if values.items() <= _written(day).items() else NO_DAY
+
+
+def _date_of(values: Mapping[str, str]) -> dt.date | None:
+    """The day, if the calendar has it; of what is not known yet, one that does not matter."""
     year = 2000  # a leap year: while the year is unknown, 29 February and day 366 are possible
     if "Y" in values:
         year = int(values["Y"])
@@ -132,15 +156,10 @@ def _day_of(fields: Fields, century: bool) -> str | None:
         year = int(values["y"]) + (2000 if int(values["y"]) < 69 else 1900)
     try:
         if "j" in values:
-            date = dt.date(year, 1, 1) + dt.timedelta(days=int(values["j"]) - 1)
-        else:
-            date = dt.date(year, int(values.get("m", "1")), int(values.get("d", "1")))
+            return dt.date(year, 1, 1) + dt.timedelta(days=int(values["j"]) - 1)
+        return dt.date(year, int(values.get("m", "1")), int(values.get("d", "1")))
     except (ValueError, OverflowError):
-        return NO_DAY
-    if missing(values, century):
         return None
-    day = date.isoformat()
-    return day if values.items() <= _written(day).items() else NO_DAY
 
 
 def _suffix(segment: Tokens) -> str:
