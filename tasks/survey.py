@@ -37,8 +37,9 @@ from tasks.catalog.load import Catalog
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reading import contents_digest
-from tasks.inputs.strays import Stray, grouped
+from tasks.inputs.strays import Stray
 from tasks.inputs.unmatched import why_unmatched
+from tasks.inputs.waiting import ready
 from tasks.planning import planned, sources_by_key
 
 log = logging.getLogger("noonmark")
@@ -163,7 +164,9 @@ def _outdated(
 
 def listed(sources: Mapping[str, Sequence[Source]], input_root: InputRoot) -> dict[str, Listing]:
     """A listing of each source, by its key. Raises StorageError."""
-    return {name: list_source(input_root, alike[0].template) for name, alike in sources.items()}
+    return {
+        name: ready(input_root, alike[0], list_source(input_root, alike[0].template)) for name, alike in sources.items()
+    }
 
 
 def listed_facts(
@@ -180,6 +183,7 @@ def listed_facts(
         output=output.days,
         index=index,
         unreachable=output.blocked,
+        waiting={name: one.waiting for name, one in listings.items() if one.waiting},
     )
     for name, listing in listings.items():
         if listing.broken:
@@ -282,5 +286,3 @@ def require_input(catalog: Catalog, input_root: Path, accepted: Collection[str] 
 def _warn(name: str, listing: Listing) -> None:
     for link in listing.broken:
         log.warning("source %r: %s is a broken link, and the files behind it are not seen", name, link.path)
-    for group in grouped({name: listing.strays}):
-        log.warning("%s; %s", group, group.hint)

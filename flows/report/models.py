@@ -34,6 +34,8 @@ from tasks.inputs.edited import Edited
 
 _COMMITTED = ("aggregation", "day", "generation", "rows", "reason")
 """What ``--json`` shows of a commit."""
+AGAIN = "its input, which is being written again since the plan was made"
+"""What a planned day waits for that was not ready any more when its turn came."""
 
 
 class Report(Protocol):
@@ -76,6 +78,7 @@ class DailyReport:
         committed: list[Committed] = []
         failed = [Failed(one.aggregation, one.day, one.kind, one.why) for one in plan.blocked]
         skipped = Counter(plan.skipped())
+        waiting = {name: dict(days) for name, days in plan.waiting.items()}
         for outcome in outcomes:
             match outcome:
                 case Committed():
@@ -84,9 +87,11 @@ class DailyReport:
                     failed.append(outcome)
                 case Skipped():
                     skipped[outcome.status] += 1
+                    if outcome.status == "waiting":
+                        waiting.setdefault(outcome.aggregation, {})[outcome.day] = AGAIN
         ranges = plan.gaps, plan.orphaned
         ends = tuple(committed), tuple(failed), skipped, seconds, unmatched
-        return cls(*ends, *ranges, plan.left, waiting=plan.waiting, strays=strays)
+        return cls(*ends, *ranges, plan.left, waiting=waiting, strays=strays)
 
     def failure(self) -> str | None:
         """Which results failed, and which sources match no file."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import polars as pl
 
@@ -17,9 +17,12 @@ from state.errors import DeclarationError
 from state.partition import is_aggregation_name
 from tasks.catalog.fingerprint import fingerprint
 from tasks.catalog.formats import FORMATS, File, Format
+from tasks.catalog.readiness import Readiness
 from tasks.catalog.template import Template
 
 Reader = Callable[[list[Path]], pl.LazyFrame]
+Duplicates = Literal["error", "first", "allow"]
+"""What becomes of a day that has a file twice: it fails, the first is read, or both are."""
 Function = TypeVar("Function", bound=Callable[..., pl.LazyFrame])
 _MARK = "__noonmark__"
 
@@ -34,6 +37,10 @@ class Source:
     each file below it. ``read`` takes the day's files and returns their LazyFrame, for files that no option can
     describe. ``name`` is what commit records call the source; by default it is the name of the aggregation's parameter.
 
+    A day waits until the file ``marker`` lies in its folder, and until none of its files was touched for ``settle``
+    (``90s``, ``15m``, ``2h``, ``1d``). A day that has a file twice (equal bytes under one name, or a link) fails, since
+    its rows would count twice; with ``duplicates="first"`` the first by its path is read, with ``"allow"`` all are.
+
     Raises DeclarationError for what is ambiguous or unknown.
     """
 
@@ -45,14 +52,25 @@ class Source:
         read: Reader | None = None,
         schema: object = None,
         schema_overrides: object = None,
+        marker: str | None = None,
+        settle: str | None = None,
+        duplicates: Duplicates = "error",
         **options: object,
     ) -> None:
         given = {"schema": schema, "schema_overrides": schema_overrides}
         self.template = Template.parse(template)
+        self.readiness = Readiness.declared(self.template, marker, settle)
+        self.duplicates = self._checked_duplicates(duplicates)
         self.name = name
         self.read = read
         self.options = options | {key: value for key, value in given.items() if value is not None}
         self.format = self._checked_format()
+
+    def _checked_duplicates(self, duplicates: Duplicates) -> Duplicates:
+        if duplicates not in get_args(Duplicates):
+            known = ", ".join(map(repr, get_args(Duplicates)))
+            raise DeclarationError(f"{self}: duplicates={duplicates!r}; expected one of {known}")
+        return duplicates
 
     def _checked_format(self) -> Format:
         if self.read is not None:
@@ -71,8 +89,8 @@ class Source:
 
     @property
     def key(self) -> str:
-        """What plans and reports call it. Sources of one key have the same files."""
-        return self.template.text
+        """What plans and reports call it. Sources of one key have the same files, ready at the same time."""
+        return f"{self.template.text} ({self.readiness})" if self.readiness else self.template.text
 
     @property
     def digest_key(self) -> str:

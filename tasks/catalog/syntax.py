@@ -50,6 +50,14 @@ def parse(text: str) -> tuple[Tokens, ...]:
     return segments
 
 
+def named(text: str) -> Tokens:
+    """The segment that a name without ``/`` is, with fields in it or none. Raises DeclarationError where it is none."""
+    (segment,) = _segments(text)
+    _check_segment(text, segment)
+    _check_integers(text, segment)
+    return segment
+
+
 def refuse(text: str, found: str, write: str) -> NoReturn:
     """Raise DeclarationError: what is wrong with the template, and what to write."""
     raise DeclarationError(f"template {text!r}: {found}; write {write}")

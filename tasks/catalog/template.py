@@ -39,7 +39,7 @@ class Template:
     absolute: bool = field(compare=False)
     suffix: str = field(compare=False)
     matcher: Matcher = field(compare=False, repr=False)
-    _segments: tuple[Tokens, ...] = field(compare=False, repr=False)
+    segments: tuple[Tokens, ...] = field(compare=False, repr=False)
     _codes: frozenset[str] = field(compare=False, repr=False)
 
     @staticmethod
@@ -59,7 +59,7 @@ class Template:
             absolute=text.startswith("/"),
             suffix=_suffix(segments[-1]),
             matcher=Matcher.of(segments),
-            _segments=segments,
+            segments=segments,
             _codes=codes,
         )
 
@@ -73,13 +73,13 @@ class Template:
         """The shell-like pattern of one day's files. Raises ConfigurationError where the template cannot name it."""
         self._must_cover(day)
         values = dict(self._fields(day))
-        return "/" * self.absolute + "/".join(shown(filled(segment, values)) for segment in self._segments)
+        return "/" * self.absolute + "/".join(shown(filled(segment, values)) for segment in self.segments)
 
     def pinned(self, day: str) -> Matcher:
         """What matches one day's files and nothing else. Raises ConfigurationError where it cannot name the day."""
         self._must_cover(day)
         fields = self._fields(day)
-        return Matcher.of((filled(segment, dict(fields)) for segment in self._segments), fields)
+        return Matcher.of((filled(segment, dict(fields)) for segment in self.segments), fields)
 
     def day_of(self, fields: Fields) -> str | None:
         """The day that the fields make, NO_DAY where they make none, and None while they do not say it yet."""
@@ -101,18 +101,22 @@ class Template:
     @property
     def shares_folders(self) -> bool:
         """Whether a folder that must be listed to find one day's files may hold those of others."""
-        first = next((at for at, segment in enumerate(self._segments) if is_wild(segment)), len(self._segments))
-        return first < len(self._segments) and bool(missing(codes_of(self._segments[:first]), "Y" in self._codes))
+        first = next((at for at, segment in enumerate(self.segments) if is_wild(segment)), len(self.segments))
+        return first < len(self.segments) and bool(missing(codes_of(self.segments[:first]), "Y" in self._codes))
 
     def placed_name(self, path: str) -> str:
         """A file's name with the folders that a wildcard chose; all others follow from the day.
 
         Where no folder has a wildcard it is the file's own name.
         """
-        if self._segments[-1] != DEEP and not any(map(is_wild, self._segments[:-1])):
+        if self.segments[-1] != DEEP and not any(map(is_wild, self.segments[:-1])):
             return path.rpartition("/")[2]
         fixed = next(at for at, segment in enumerate(self.matcher.segments) if segment.literal is None)
         return path.split("/", fixed)[fixed]
+
+    def values(self, day: str) -> Mapping[str, str]:
+        """What stands in a day's paths for each code of the template."""
+        return dict(self._fields(day))
 
     def _fields(self, day: str) -> Fields:
         return frozenset((code, text) for code, text in _written(day).items() if code in self._codes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from state.days import order
 from state.inputs.files import DayFiles, day_files
@@ -25,13 +25,15 @@ class Listing:
 
     ``unreadable``: day → why. ``strays``: paths that match and are no day, disagree or are no regular files, those that
     almost match, and files that count though they are named as copies; for reports only. ``broken``: links to nowhere
-    below which files of more than one day may lie.
+    below which files of more than one day may lie. ``waiting``: day → what those of the ``days`` wait for that are not
+    ready.
     """
 
     days: dict[str, DayFiles]
     unreadable: dict[str, str]
     strays: tuple[Stray, ...]
     broken: tuple[Unseen, ...] = ()
+    waiting: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:

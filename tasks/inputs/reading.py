@@ -19,7 +19,10 @@ from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputCha
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
 from tasks.catalog.formats import File
+from tasks.inputs.duplicates import unused_files
 from tasks.inputs.run_listing import RunListing
+from tasks.inputs.waiting import require_ready
+from tasks.user_code import Raised, guarded_call
 
 KEEP_BYTES = 64 << 20
 """A day's files of one source are read into memory up to this size, and computed there if they hold no more than that
@@ -32,7 +35,8 @@ class DayInput:
     """A day's files of one source as they were read.
 
     ``stat_proves``: their times are old enough, so that the same listing proves the same contents. ``unpacked`` is
-    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them.
+    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them. ``unused``
+    are the places of files that are checked like the others and not read, because an equal one is.
     """
 
     source: Source
@@ -43,6 +47,7 @@ class DayInput:
     stat_proves: bool
     unpacked: int | None
     listing: RunListing
+    unused: frozenset[int] = frozenset()
 
     @property
     def in_memory(self) -> bool:
@@ -62,6 +67,14 @@ class DayInput:
         """Every file by itself, to find the bad one. None for ``read=``: it may need them all."""
         return iter(()) if self.source.read else self._readable()
 
+    def has_rows(self, at: int) -> bool:
+        """Whether there is any row in a file, by its place. Where only a ``read=`` function knows: yes."""
+        if self.source.read:
+            return True
+        [file] = [file for place, (_, file) in enumerate(self._readable()) if place == at]
+        rows = guarded_call(lambda: self.source.scan([file]).head(1).collect().height)
+        return isinstance(rows, Raised) or rows > 0  # what cannot be read fails its day later, with its reason
+
     def check(self, as_of: int | None = None) -> None:
         """Raise InputChanged where the files are no longer those that were read; StorageError, OSError as ``read_day``.
 
@@ -79,14 +92,16 @@ class DayInput:
     def _readable(self) -> Iterator[tuple[FileStat, File]]:
         """Every file as polars is given it: its unpacked bytes, or else its path."""
         for at, file in enumerate(self.files.files):
+            if at in self.unused:
+                continue
             yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
 
 
 def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = None) -> DayInput | None:
     """Read and digest a day's files as they are after ``as_of``, a logical time; None where there is none any more.
 
-    Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
-    the root is no longer where it was.
+    Raises InputChanged where they change under the reader, NotReady where the day has to wait, DuplicateFiles where it
+    has a file twice, StorageError where they cannot be read, InputRootGone where the root is no longer where it was.
     """
     root = listing.root.of(absolute=source.template.absolute)
     root.check()
@@ -94,6 +109,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
+    require_ready(listing.root, source, day, files)
     keep = not source.shows_paths and files.bytes <= KEEP_BYTES
     try:
         contents = _read(source, root, files, keep=keep)
@@ -101,7 +117,9 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
         raise _unreadable(source, root, error) from error
     stat_proves = newest_ns(files.files) + RECENT_NS < began
     contents, unpacked = _unpack(source, contents)
-    return DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    unused = unused_files(source, day, files.files, contents.each, found.has_rows)
+    return replace(found, unused=unused) if unused else found
 
 
 def contents_digest(

@@ -30,7 +30,7 @@ _HINTS = {
     template.DISAGREEING: "correct the day in the {name}, or move {them} to where it belongs",
     FOLDER: "move {them} away, or let the template reach the files in {them}",
     SPECIAL: "remove {them}, or put a file there",
-    COUNTED: "remove {them} where the rows are the same: those count twice",
+    COUNTED: "remove {them} where the day is the same again: its rows would count twice",
 }
 _SHOWN = 3
 
