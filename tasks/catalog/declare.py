@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import polars as pl
 
@@ -21,11 +21,14 @@ from tasks.catalog.formats import File
 from tasks.catalog.local_files import kept_with
 from tasks.catalog.options import declared_options
 from tasks.catalog.place import place_of, place_of_error, returned
+from tasks.catalog.readiness import Readiness
 from tasks.catalog.signature import positional, wanted, wrong_keywords
 from tasks.catalog.template import Template
 
 Reader = Callable[..., pl.LazyFrame | pl.DataFrame]
 Prepare = Callable[..., bytes]
+Duplicates = Literal["error", "first", "allow"]
+"""What becomes of a day that has a file twice: it fails, the first is read, or both are."""
 Function = TypeVar("Function", bound=Callable[..., pl.LazyFrame])
 _MARK = "__noonmark__"
 
@@ -54,6 +57,10 @@ class Source:
 
     A day is passed to functions as a ``datetime.date``, or as an ``int`` where days are numbers.
 
+    A day waits until the file ``marker`` lies in its folder, and until none of its files was touched for ``settle``
+    (``90s``, ``15m``, ``2h``, ``1d``). A day that has a file twice (equal bytes under one name, or a link) fails, since
+    its rows would count twice; with ``duplicates="first"`` the first by its path is read, with ``"allow"`` all are.
+
     Raises DeclarationError for what is ambiguous or unknown.
     """
 
@@ -70,6 +77,9 @@ class Source:
         extra_columns: str | None = None,
         missing_columns: str | Collection[str] | None = None,
         read: Reader | None = None,
+        marker: str | None = None,
+        settle: str | None = None,
+        duplicates: Duplicates = "error",
         **options: object,
     ) -> None:
         given = {
@@ -81,6 +91,8 @@ class Source:
             "missing_columns": missing_columns,
         }
         self.template = Template.parse(template)
+        self.readiness = Readiness.declared(self.template, marker, settle)
+        self.duplicates = self._checked_duplicates(duplicates)
         self.name = name
         self.prepare = prepare
         self.read = read
@@ -95,10 +107,16 @@ class Source:
         self.codec = declared.codec
         self._scan = declared.scan
 
+    def _checked_duplicates(self, duplicates: Duplicates) -> Duplicates:
+        if duplicates not in get_args(Duplicates):
+            known = ", ".join(map(repr, get_args(Duplicates)))
+            raise DeclarationError(f"{self}: duplicates={duplicates!r}; expected one of {known}")
+        return duplicates
+
     @property
     def key(self) -> str:
-        """What plans and reports call it. Sources of one key have the same files."""
-        return self.template.text
+        """What plans and reports call it. Sources of one key have the same files, ready at the same time."""
+        return f"{self.template.text} ({self.readiness})" if self.readiness else self.template.text
 
     @property
     def digest_key(self) -> str:

@@ -23,10 +23,13 @@ from state.inputs.files import RECENT_NS, Contents, DayFiles, InputChanged, newe
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
 from tasks.inputs.declared import Files
+from tasks.inputs.duplicates import unused_files
 from tasks.inputs.frames import ReadableFile, frame_of, readable
 from tasks.inputs.rewriting import Rewriting
 from tasks.inputs.room import has_room, plain_size
 from tasks.inputs.run_listing import RunListing
+from tasks.inputs.waiting import require_ready
+from tasks.user_code import Raised, guarded_call
 
 KEEP_BYTES = 64 << 20
 """A day's files of one source are read into memory up to this size, and computed there if they hold no more than that
@@ -39,7 +42,8 @@ class DayInput:
     """A day's files of one source as they were read.
 
     ``stat_proves``: their times are old enough, so that the same listing proves the same contents. ``unpacked`` is
-    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them.
+    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them. ``unused``
+    are the places of files that are checked like the others and not read, because an equal one is.
     """
 
     source: Source
@@ -50,6 +54,7 @@ class DayInput:
     stat_proves: bool
     unpacked: int | None
     listing: RunListing
+    unused: frozenset[int] = frozenset()
 
     @property
     def in_memory(self) -> bool:
@@ -78,6 +83,15 @@ class DayInput:
         """The rows of some of the files."""
         return frame_of(self.source, files, self.root.path)
 
+    def has_rows(self, at: int) -> bool:
+        """Whether there is any row in a file, by its place. Where only a ``read=`` function knows: yes."""
+        if self.source.read:
+            return True
+        rows = guarded_call(
+            lambda: self.frame_of(readable(self.source, [self._rewritten[at]])).head(1).collect().height
+        )
+        return isinstance(rows, Raised) or rows > 0  # what cannot be read fails its day later, with its reason
+
     def check(self, as_of: int | None = None) -> None:
         """Raise InputChanged where the files are no longer those that were read; StorageError, OSError as ``read_day``.
 
@@ -94,7 +108,7 @@ class DayInput:
 
     @property
     def _paths(self) -> list[Path]:
-        return [self.root.path / file.path for file in self.files.files]
+        return [self.root.path / file.path for at, file in enumerate(self.files.files) if at not in self.unused]
 
     @cached_property
     def _made(self) -> pl.LazyFrame | pl.DataFrame:
@@ -104,11 +118,13 @@ class DayInput:
     @cached_property
     def _readable(self) -> list[ReadableFile]:
         """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
-        return readable(self.source, self._rewritten())
+        return readable(self.source, [file for at, file in enumerate(self._rewritten) if at not in self.unused])
 
+    @cached_property
     def _rewritten(self) -> Files:
-        """The files, rewritten where that is declared."""
-        files: Files = list(zip(self.files.files, self.contents.buffers or self._paths, strict=True))
+        """All files, rewritten where that is declared."""
+        paths = (self.root.path / file.path for file in self.files.files)
+        files: Files = list(zip(self.files.files, self.contents.buffers or paths, strict=True))
         if not self.source.rewrites:
             return files
         private = ExitStack() if self.unpacked is None else None
@@ -121,8 +137,8 @@ class DayInput:
 def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = None) -> DayInput | None:
     """Read and digest a day's files as they are after ``as_of``, a logical time; None where there is none any more.
 
-    Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
-    the root is no longer where it was.
+    Raises InputChanged where they change under the reader, NotReady where the day has to wait, DuplicateFiles where it
+    has a file twice, StorageError where they cannot be read, InputRootGone where the root is no longer where it was.
     """
     root = listing.root.of(absolute=source.template.absolute)
     root.check()
@@ -130,6 +146,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
+    require_ready(listing.root, source, day, files)
     keep = (source.rewrites or not source.shows_file_paths) and files.bytes <= KEEP_BYTES
     try:
         contents = _read(source, root, files, keep=keep)
@@ -137,7 +154,9 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
         raise _unreadable(source, root, error) from error
     stat_proves = newest_ns(files.files) + RECENT_NS < began
     contents, unpacked = _unpack(source, contents)
-    return DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    unused = unused_files(source, day, files.files, contents.each, found.has_rows)
+    return replace(found, unused=unused) if unused else found
 
 
 def contents_digest(
