@@ -33,11 +33,12 @@ from state.store.footer_cache import FooterCache
 from state.threads import map_in_threads
 from state.words import enumerated
 from tasks import older_results as older
-from tasks.catalog.declare import Source
+from tasks.catalog.declare import Reference, Source
 from tasks.catalog.load import Catalog
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reading import contents_digest
+from tasks.inputs.references import list_reference
 from tasks.inputs.unmatched import why_unmatched
 from tasks.planning import planned, sources_by_key
 
@@ -160,7 +161,13 @@ def _outdated(
 
 def listed(sources: Mapping[str, Sequence[Source]], input_root: InputRoot) -> dict[str, Listing]:
     """A listing of each source, by its key. Raises StorageError."""
-    return {name: list_source(input_root, alike[0].template) for name, alike in sources.items()}
+    return {name: _listing(alike[0], input_root) for name, alike in sources.items()}
+
+
+def _listing(source: Source, input_root: InputRoot) -> Listing:
+    if isinstance(source, Reference):
+        return list_reference(input_root, source.template)
+    return list_source(input_root, source.template)
 
 
 def listed_facts(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import polars as pl
 
@@ -17,7 +18,9 @@ from state.errors import DeclarationError
 from state.partition import is_aggregation_name
 from tasks.catalog.fingerprint import fingerprint
 from tasks.catalog.formats import FORMATS, File, Format
+from tasks.catalog.references import wrong_option, wrong_references
 from tasks.catalog.template import Template
+from tasks.catalog.undated import UndatedTemplate
 
 Reader = Callable[[list[Path]], pl.LazyFrame]
 Function = TypeVar("Function", bound=Callable[..., pl.LazyFrame])
@@ -48,11 +51,15 @@ class Source:
         **options: object,
     ) -> None:
         given = {"schema": schema, "schema_overrides": schema_overrides}
-        self.template = Template.parse(template)
+        self.template = self._parsed(template)
         self.name = name
         self.read = read
         self.options = options | {key: value for key, value in given.items() if value is not None}
         self.format = self._checked_format()
+
+    @staticmethod
+    def _parsed(template: str) -> Template:
+        return Template.parse(template)
 
     def _checked_format(self) -> Format:
         if self.read is not None:
@@ -97,19 +104,52 @@ class Source:
     __repr__ = __str__
 
 
+class Reference(Source):
+    """A file that serves every day, such as a table of airlines: for the ``references=`` of an aggregation.
+
+    ``path`` is below the input root, or absolute, and has no ``{day}``. It may hold ``*``, ``?`` and ``**``: all files
+    that match are one table. It takes the options of a Source, but for those that are about days.
+
+    Raises DeclarationError for what is ambiguous or unknown.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
+        if wrong := wrong_option(options):
+            raise DeclarationError(f"reference {os.fspath(path)!r}: {wrong}")
+        super().__init__(os.fspath(path), **options)
+
+    @staticmethod
+    def _parsed(template: str) -> Template:
+        return UndatedTemplate.parse(template)
+
+    def __str__(self) -> str:
+        return f"reference {self.template.text!r}"
+
+    __repr__ = __str__
+
+
 @dataclass(frozen=True)
 class Aggregation:
-    """A declared aggregation: ``sources`` maps the name of each source in the commit record to the source."""
+    """A declared aggregation: ``sources`` maps the name of each input in the commit record to its source.
+
+    References come last among them. ``keeps_references``: a commit stays although they changed.
+    """
 
     name: str
     function: Callable[..., pl.LazyFrame]
     version: int
     sources: Mapping[str, Source] = field(compare=False)
+    keeps_references: bool = False
 
     @cached_property
     def code(self) -> str:
         """The fingerprint of what the function says; a warning is all that hangs on it."""
         return fingerprint(self.function)
+
+    @property
+    def references(self) -> frozenset[str]:
+        """The names of those sources that serve every day."""
+        return frozenset(name for name, source in self.sources.items() if isinstance(source, Reference))
 
     @property
     def place(self) -> str:
@@ -123,21 +163,31 @@ class Aggregation:
         return f"{Path(file).name}:{lines[-1]}" if lines else self.place
 
 
-def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Function]:
+def aggregation(
+    *sources: Source,
+    version: int = 1,
+    references: Mapping[str, str | os.PathLike[str] | Reference] | None = None,
+    references_from: Literal["all days", "new days"] = "all days",
+) -> Callable[[Function], Function]:
     """Declare a function from one day's LazyFrames, one for each source in order, to a LazyFrame.
 
     Its days are those that every source has. Its name is the output's name. ``version`` is the user's word that results
     changed meaning: raising it recomputes every day. The function itself is returned unchanged.
 
+    ``references`` maps names to files that serve every day, as paths or as a Reference with options. They come as
+    further arguments, after the sources and in their order. A file that changes makes every day ``changed``, or with
+    ``references_from="new days"`` none: then it counts for the days that are computed from now on.
+
     Raises DeclarationError for a missing docstring, a name that is no plain identifier or begins with ``_``, a version
-    below 1, sources that number their days differently, parameters that do not fit the sources, or ``@aggregation``
-    without its parentheses.
+    below 1, sources that number their days differently, parameters that do not fit sources and references, or
+    ``@aggregation`` without its parentheses.
     """
     for bare in filter(inspect.isfunction, sources):
         raise DeclarationError(
             f"aggregation {bare.__name__} ({_place(bare)}): found @aggregation alone; expected @aggregation(source, …) "
             "with at least one Source"
         )
+    tables = _tables(references)
 
     def declare(function: Function) -> Function:
         if earlier := _earlier(function):
@@ -145,16 +195,39 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
                 f"two aggregations are called {function.__name__} ({earlier.place} and {_place(function)}), and the "
                 "second would replace the first; expected different names"
             )
-        if wrong := _wrong(function, sources, version):
-            raise DeclarationError(f"aggregation {function.__name__} ({_place(function)}): {wrong}")
-        pairs = zip(sources, _positional(function), strict=True)
-        named = {source.name or parameter: source for source, parameter in pairs}
+        place = f"aggregation {function.__name__} ({_place(function)})"
+        if wrong := _wrong(function, sources, version, tables):
+            raise DeclarationError(f"{place}: {wrong}")
+        parameters = _positional(function)
+        named: dict[str, Source] = {
+            source.name or one: source for source, one in zip(sources, parameters, strict=False)
+        }
         if len(named) < len(sources):
-            raise DeclarationError(f"aggregation {function.__name__} ({_place(function)}): two sources have one name")
-        setattr(function, _MARK, Aggregation(function.__name__, function, version, named))
+            raise DeclarationError(f"{place}: two sources have one name")
+        if wrong := wrong_references(tables, references_from, named, parameters[len(sources) :]):
+            raise DeclarationError(f"{place}: {wrong}")
+        keeps = references_from == "new days"
+        setattr(function, _MARK, Aggregation(function.__name__, function, version, named | tables, keeps))
         return function
 
     return declare
+
+
+def _tables(references: Mapping[str, str | os.PathLike[str] | Reference] | None) -> dict[str, Reference]:
+    """The references as they were given, paths as references."""
+    if not isinstance(references, Mapping | None):
+        raise DeclarationError(f"references={references!r}, expected a mapping such as {{'airlines': 'airlines.csv'}}")
+    for name, one in (references or {}).items():
+        if not isinstance(one, str | os.PathLike | Reference):
+            raise DeclarationError(f"reference {name!r} is {one!r}; expected a path, or Reference(path, …)")
+    given = (references or {}).items()
+    return {name: one if isinstance(one, Reference) else _plain(os.fspath(one)) for name, one in given}
+
+
+@lru_cache
+def _plain(path: str) -> Reference:
+    """The same for all aggregations, so that they share what was read of it."""
+    return Reference(path)
 
 
 def _earlier(function: Callable[..., Any]) -> Aggregation | None:
@@ -175,7 +248,9 @@ def declared(value: object) -> Aggregation | None:
     return found if isinstance(found, Aggregation) else None
 
 
-def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: object) -> str | None:
+def _wrong(
+    function: Callable[..., Any], sources: tuple[Source, ...], version: object, references: Mapping[str, object]
+) -> str | None:
     name = function.__name__
     parameters = _positional(function)
     if not name.isascii() or not is_aggregation_name(name):
@@ -191,11 +266,14 @@ def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: o
         return f"version={version!r}, expected a whole number from 1"
     if not sources or not all(isinstance(source, Source) for source in sources):
         return "expected @aggregation(source, …) with at least one Source"
+    if misplaced := next((source for source in sources if isinstance(source, Reference)), None):
+        return f"{misplaced} among the sources; expected it in references={{name: …}}, for it makes no days"
     if len({source.template.kind for source in sources}) > 1:
         return f"{sources[0]} and another source number their days differently: dates with integers share no day"
-    if len(parameters) != len(sources):
+    if len(parameters) != len(sources) + len(references):
         found = f"it takes {len(parameters)} frames ({', '.join(parameters)})"
-        return f"{found}, expected one parameter for each of its {len(sources)} sources"
+        tables = f" and of its {len(references)} references" * bool(references)
+        return f"{found}, expected one parameter for each of its {len(sources)} sources{tables}"
     return None
 
 

@@ -17,6 +17,7 @@ from state.store.base import RunNote, Store
 from state.store.local.store import LocalStore
 from tasks.catalog.load import Catalog, load
 from tasks.compute.outcomes import Observer
+from tasks.inputs.references import ReadReferences
 from tasks.inputs.run_listing import RunListing
 from tasks.planning import planned
 
@@ -113,3 +114,8 @@ class RunContext:
     def listing(self) -> RunListing:
         """What is listed of the inputs while the run goes on."""
         return RunListing(self.input_root, self.broken_links)
+
+    @cached_property
+    def references(self) -> ReadReferences:
+        """What was read of the references while the run goes on."""
+        return ReadReferences(self.listing)

@@ -85,7 +85,10 @@ class _Day:
             else:
                 self.collected[aggregation.name] = planned
         for source, frame in self._frames.items():
-            self.queries[source] = frame.select(pl.len().alias(_ROWS))
+            if (rows := inputs[source].rows) is None:
+                self.queries[source] = frame.select(pl.len().alias(_ROWS))
+            else:
+                self.collected[source] = pl.DataFrame({_ROWS: [rows]})
 
     @property
     def in_memory(self) -> bool:
