@@ -46,7 +46,9 @@ from tasks.diagnosis import (
     problems_of_sources,
     warnings_of,
     warnings_of_redis,
+    warnings_of_types,
 )
+from tasks.inputs.differing_types import differing_types
 from tasks.survey import survey
 
 
@@ -101,7 +103,9 @@ def _compare(
     remembered = found.output.reachable({**found.remembered, **undeclared})
     if problem := problem_of_index(index.reconcile(remembered, found.output.days, dry_run=True)):
         problems.append(problem)
-    return found.plan, problems, list(warnings_of(found.plan, found.broken, found.output.foreign))
+    warnings = [*warnings_of(found.plan, found.broken, found.output.foreign)]
+    warnings += warnings_of_types(differing_types(catalog, found.output.days))
+    return found.plan, problems, warnings
 
 
 def _act(_: Mapping[str, Any], __: Settings) -> HealthReport:

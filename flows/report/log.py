@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from state.errors import HEALTH
 from state.planner.plan import Plan
 from state.words import counted
 from tasks.compute.outcomes import traceback_log
+from tasks.inputs.differing_types import DifferingTypes
 
 log = logging.getLogger("noonmark")
 
@@ -48,6 +50,12 @@ def log_plan(plan: Plan) -> None:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(plan.counts().items()))
         days = len({item.day for item in plan.items})
         log.info("planned %s of %s: %s", counted(len(plan.items), "result"), counted(days, "day"), reasons)
+
+
+def log_types(differing: Iterable[DifferingTypes]) -> None:
+    """Log the sources whose inferred types differ between their days, each with what settles it."""
+    for one in differing:
+        log.warning("%s; declare %s in that source", one, one.remedy)
 
 
 def log_blocked(plan: Plan) -> None:

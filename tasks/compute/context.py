@@ -17,6 +17,7 @@ from state.store.base import RunNote, Store
 from state.store.local.store import LocalStore
 from tasks.catalog.load import Catalog, load
 from tasks.compute.outcomes import Observer
+from tasks.compute.type_causes import RunTypes
 from tasks.inputs.references import ReadReferences
 from tasks.inputs.run_listing import RunListing
 from tasks.planning import planned
@@ -91,6 +92,11 @@ class RunContext:
             broken_links=spec.broken_links,
             module=spec.module,
         )
+
+    @cached_property
+    def types(self) -> RunTypes:
+        """The inferred types of the sources, as the run found them and finds them."""
+        return RunTypes(self.catalog, self.schemas.output)
 
     def spec(self) -> RunSpec:
         """What opens it in another process."""
