@@ -78,7 +78,7 @@ def counted_types(days: Iterable[tuple[str, int, Types]], columns: Collection[st
         seen = found[1]
         seen.days += 1
         seen.with_rows += rows > 0
-        if order(day) < order(seen.first):
+        if (day < seen.first or len(day) < len(seen.first)) and order(day) < order(seen.first):
             seen.first = day
     counts: dict[str, dict[str, Seen]] = {}
     for types, seen in alike.values():

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from types import CodeType
 
 from state.partition import Partition
-from state.result.classify import commits
+from state.result.classify import Commit
 from state.result.inferred import Seen, Types, declaration, settled
 from state.result.record import SourceRecord
 from state.words import counted, enumerated
@@ -22,17 +23,47 @@ _SHOWN = 3
 """How many columns a message names."""
 
 
+class _DayTypes:
+    """The types of a source's days; how many days have each mapping is counted as they come and go."""
+
+    def __init__(self) -> None:
+        self._days: dict[str, Types] = {}
+        self._counts: Counter[int] = Counter()
+        self._mappings: dict[int, Types] = {}
+
+    def put(self, day: str, types: Types | None) -> None:
+        """Set or, with None, remove a day's types."""
+        before = self._days.pop(day, None)
+        if before is not None:
+            self._counts[id(before)] -= 1
+        if types is not None:
+            self._days[day] = self._mappings[id(types)] = types  # which keeps the mapping, and so its id
+            self._counts[id(types)] += 1
+
+    def counts(self, but: str) -> dict[str, dict[str, int]]:
+        """Column to type to the number of days on which it was read as that, without one day."""
+        own, found = id(self._days.get(but)), dict[str, dict[str, int]]()
+        for which, number in self._counts.items():
+            if days := number - (which == own):
+                for column, dtype in self._mappings[which].items():
+                    of_column = found.setdefault(column, {})
+                    of_column[dtype] = of_column.get(dtype, 0) + days
+        return found
+
+
 class RunTypes:
     """The inferred types of the days that a run found in the ``output``, and of those that it computes.
 
-    Days without rows are left out: they say nothing of a column. Safe for threads.
+    Days without rows are left out: they say nothing of a column. Nothing is counted before a day fails, and each day
+    once, however many aggregations read it. Safe for threads.
     """
 
     def __init__(self, catalog: Catalog, output: Results) -> None:
         self._catalog = catalog
         self._output = output
-        self._found: dict[str, dict[str, Types]] = {}
+        self._of: dict[str, _DayTypes] = {}
         self._claimed: dict[Partition, Mapping[str, SourceRecord]] = {}
+        self._named: dict[tuple[str, str], Sequence[str]] = {}
         self._lock = threading.Lock()
 
     def claim(self, partition: Partition, inputs: Mapping[str, SourceRecord]) -> None:
@@ -40,11 +71,13 @@ class RunTypes:
         if any(one.schema for one in inputs.values()):
             with self._lock:
                 self._claimed[partition] = inputs
+                self._update(partition)
 
     def release(self, partition: Partition) -> None:
         """Revoke a claim, where there is one: the result was not committed."""
         with self._lock:
-            self._claimed.pop(partition, None)
+            if self._claimed.pop(partition, None) is not None:
+                self._update(partition)
 
     def explain(self, aggregation: Aggregation, day: str, types: Mapping[str, Types]) -> str | None:
         """Which columns were read as other types than on the other days, and what to declare; None for none.
@@ -60,35 +93,42 @@ class RunTypes:
                 told.append(_told(name, columns, here, usual))
         return "; ".join(told) or None
 
-    def _usual(self, key: str, but: str) -> dict[str, dict[str, int]]:
-        """Column to type to the number of days on which it was read as that, for a source without one day."""
+    def _usual(self, key: str, but: str) -> Mapping[str, Mapping[str, int]]:
+        """What the columns of a source were read as on all days but one."""
         with self._lock:
-            if key not in self._found:
-                self._found[key] = dict(self._committed(key))
-            days = self._found[key].copy()
-            for (aggregation, day), inputs in self._claimed.items():
-                days.update((day, inputs[name].schema) for name in self._names(aggregation, key) if inputs[name].rows)
-        days.pop(but, None)
-        alike = Counter(map(id, days.values()))
-        mappings = {id(types): types for types in days.values()}
-        usual: dict[str, dict[str, int]] = {}
-        for which, number in alike.items():
-            for column, dtype in mappings[which].items():
-                of_column = usual.setdefault(column, {})
-                of_column[dtype] = of_column.get(dtype, 0) + number
-        return usual
+            types = self._of.get(key)
+            if types is None:
+                types = self._of[key] = _DayTypes()
+                known = (self._output.get(name, ()) for name in self._catalog if self._names(name, key))
+                for day in dict.fromkeys(chain(*known, (day for _, day in self._claimed))):
+                    types.put(day, self._read(key, day))
+            return types.counts(but)
 
-    def _committed(self, key: str) -> Iterator[tuple[str, Types]]:
+    def _update(self, partition: Partition) -> None:
+        aggregation, day = partition
+        for key, types in self._of.items():
+            if self._names(aggregation, key):
+                types.put(day, self._read(key, day))
+
+    def _read(self, key: str, day: str) -> Types | None:
+        """What the columns of a source were read as on one day, where that is known and it has rows."""
         for aggregation in self._catalog:
             for name in self._names(aggregation, key):
-                for day, commit in commits(self._output.get(aggregation, {})).items():
-                    read = commit.record.inputs.get(name)
-                    if read and read.schema and read.rows:
-                        yield day, read.schema
+                commit = self._output.get(aggregation, {}).get(day)
+                committed = commit.record.inputs if isinstance(commit, Commit) else {}
+                read = self._claimed.get((aggregation, day), committed).get(name)
+                if read and read.schema and read.rows:
+                    return read.schema
+        return None
 
-    def _names(self, aggregation: str, key: str) -> list[str]:
-        sources = self._catalog[aggregation].sources
-        return [name for name, source in sources.items() if source.key == key and infers(source)]
+    def _names(self, aggregation: str, key: str) -> Sequence[str]:
+        """What records of an aggregation call a source."""
+        if (aggregation, key) not in self._named:
+            sources = self._catalog[aggregation].sources
+            self._named[aggregation, key] = [
+                name for name, source in sources.items() if source.key == key and infers(source)
+            ]
+        return self._named[aggregation, key]
 
 
 def _told(name: str, columns: Sequence[str], here: Types, usual: Mapping[str, Mapping[str, int]]) -> str:
