@@ -48,6 +48,10 @@ class Declared:
             return [(name, source, day) for name, source in self.sources.items()]
         return [(name, source, EVERY_DAY if name in self.references else day) for name, source in self.sources.items()]
 
+    def daily_reads(self, day: str) -> list[Read]:
+        """Those of a day's inputs that are of that day alone: where one is gone, it is gone for good."""
+        return [one for one in self.reads(day) if one[0] not in self.references]
+
     def compared(self, reads: Sequence[Read]) -> Sequence[Read]:
         """Those of a day's inputs that decide whether its commit is current."""
         return [one for one in reads if one[0] not in self.references] if self.keeps_references else reads

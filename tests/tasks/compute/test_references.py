@@ -115,3 +115,12 @@ def test_a_table_that_cannot_be_parsed_fails_every_day_as_input(store: LocalStor
     assert {one.kind for one in outcomes if isinstance(one, Failed)} == {"input"}
     [error] = {one.error for one in outcomes if isinstance(one, Failed)}
     assert error.startswith("shops.csv cannot be read as declared")
+
+
+def test_a_table_without_a_column_is_named(store: LocalStore, tmp_path: Path) -> None:
+    """Not the day's files, which have it."""
+    (tmp_path / "raw/shops.csv").write_text("id,name\nn,Nord\n")
+    outcomes = computed(store, tmp_path / "raw", DAYS[:2])
+    errors = {one.error for one in outcomes if isinstance(one, Failed)}
+    assert len(errors) == 1
+    assert "shops.csv" in errors.pop()
