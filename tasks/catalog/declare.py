@@ -245,5 +245,6 @@ def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: o
         return wrong
     if len(parameters) != len(sources):
         found = f"it takes {len(parameters)} frames ({', '.join(parameters)})"
-        return f"{found}, expected one parameter for each of its {len(sources)} sources"
+        hint = "; write '*' before day to get the day" if "day" in parameters[len(sources) :] else ""
+        return f"{found}, expected one parameter for each of its {len(sources)} sources{hint}"
     return None

@@ -52,7 +52,8 @@ def wrong_function(function: object, takes: str, offered: Collection[str]) -> st
     if not any(one.kind in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL) for one in parameters) and parameters:
         return f"it takes nothing by position; expected one parameter for {takes}"
     if len(needed) > 1 or not parameters:
-        return f"it takes {len(needed)} values ({', '.join(needed)}); expected one, {takes}"
+        named = next((f", and '*' before {name}" for name in needed[1:] if name in offered), "")
+        return f"it takes {len(needed)} values ({', '.join(needed)}); expected one, {takes}{named}"
     return wrong_keywords(function, offered)
 
 

@@ -20,6 +20,8 @@ from tasks.inputs.rewriting import NotAsDeclared
 
 Files = Sequence[tuple[FileStat, File]]
 _SHOWN = 10
+_WITH_HEADERS = ("scan_csv", "scan_parquet")
+"""The formats whose columns have an order."""
 
 
 def frame_of(source: Source, files: Files, root: Path) -> pl.LazyFrame:
@@ -43,6 +45,8 @@ def frame_of(source: Source, files: Files, root: Path) -> pl.LazyFrame:
 
 def _fits(source: Source, columns: Columns, files: Files) -> list[Fit]:
     fits: list[Fit] = []
+    if not columns.has_rules and len(files) == 1 and source.format.scan.__name__ not in _WITH_HEADERS:
+        return [AS_DECLARED]  # to look for the keys of JSON takes longer than to read it
     for file, content in files:
         names = header(source, content)
         fit = columns.fit(names) if names is not None else AS_DECLARED
@@ -57,7 +61,7 @@ def _fits(source: Source, columns: Columns, files: Files) -> list[Fit]:
 
 def _differing(source: Source, files: Files, fits: Sequence[Fit]) -> Iterator[tuple[FileStat, Misfit]]:
     """Files without declared columns whose columns are others than those of the first; JSON's keys have no order."""
-    in_order = source.format.scan.__name__ in ("scan_csv", "scan_parquet")
+    in_order = source.format.scan.__name__ in _WITH_HEADERS
     known = [at for at, fit in enumerate(fits) if fit is not AS_DECLARED]
     for at in known:
         first, names = fits[known[0]].names, fits[at].names
