@@ -24,7 +24,7 @@ from tasks.catalog.options import declared_options
 from tasks.catalog.place import place_of, place_of_error, returned
 from tasks.catalog.readiness import Readiness
 from tasks.catalog.references import wrong_option, wrong_references
-from tasks.catalog.signature import positional, wanted, wrong_keywords
+from tasks.catalog.signature import keyword_only, positional, wanted, wrong_keywords
 from tasks.catalog.template import Template
 from tasks.catalog.undated import UndatedTemplate
 
@@ -138,8 +138,8 @@ class Source:
     @cached_property
     def shows_paths(self) -> bool:
         """Whether the aggregation can see where a file lies: by ``read=``, ``include_file_paths=`` or ``prepare=``."""
-        named = self.prepare is not None and wanted(self.prepare, {"name": ""})
-        return self.read is not None or self.shows_file_paths or bool(named)
+        named = self.prepare is not None and "name" in keyword_only(self.prepare)
+        return self.read is not None or self.shows_file_paths or named
 
     @property
     def rewrites(self) -> bool:
@@ -154,7 +154,7 @@ class Source:
     def read_files(self, paths: list[Path], day: str) -> pl.LazyFrame | pl.DataFrame:
         """What ``read=`` makes of a day's files. Raises whatever it raises, and TypeError for what is no frame."""
         assert self.read is not None
-        frame: object = self.read(paths, **self.options, **wanted(self.read, {"day": typed(day)}))
+        frame: object = self.read(paths, **self.options, **wanted(self.read, day=lambda: typed(day)))
         if not isinstance(frame, pl.LazyFrame | pl.DataFrame):
             raise TypeError(f"read= of {self}: {returned(frame, 'a polars LazyFrame or DataFrame')}")
         return frame
@@ -223,7 +223,7 @@ class Aggregation:
 
     def query(self, frames: Sequence[pl.LazyFrame], day: str) -> object:
         """What the function makes of a day's frames, one for each source. Raises whatever it raises."""
-        return self.function(*frames, **wanted(self.function, {"day": typed(day)}))
+        return self.function(*frames, **wanted(self.function, day=lambda: typed(day)))
 
 
 def aggregation(
@@ -341,5 +341,6 @@ def _wrong(
     if len(parameters) != len(sources) + len(references):
         found = f"it takes {len(parameters)} frames ({', '.join(parameters)})"
         tables = f" and of its {len(references)} references" * bool(references)
-        return f"{found}, expected one parameter for each of its {len(sources)} sources{tables}"
+        hint = "; write '*' before day to get the day" if "day" in parameters[len(sources) :] else ""
+        return f"{found}, expected one parameter for each of its {len(sources)} sources{tables}{hint}"
     return None
