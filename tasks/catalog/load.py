@@ -9,6 +9,7 @@ import importlib
 import logging
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -48,7 +49,13 @@ def load(module: str, *, quiet: bool = False) -> Catalog:
 def _warn(aggregations: Iterable[Aggregation]) -> None:
     for source in dict.fromkeys(source for one in aggregations for source in one.sources.values()):
         for harm in loosened(source.options):
-            log.warning("%s has %s", source, harm)
+            _warn_once(f"{source} has {harm}")
+
+
+@cache
+def _warn_once(warning: str) -> None:
+    """Log a warning of an import: a process imports a module once, though a command loads it for its flow again."""
+    log.warning("%s", warning)
 
 
 def _add(found: dict[str, Aggregation], one: Aggregation) -> None:

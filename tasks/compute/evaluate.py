@@ -15,6 +15,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from state.errors import error_text
+from state.result.inferred import Types
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
 from tasks.catalog.place import returned
@@ -22,6 +23,7 @@ from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
 from tasks.compute.unreadable import read_through, unreadable
 from tasks.inputs.event_days import Engine, Tally
+from tasks.inputs.inferring import infers, types_of
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
 
@@ -30,13 +32,14 @@ log = logging.getLogger("noonmark")
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A result, and the number of rows that each source (by its name in the record) gave.
+    """A result, and of each source (by its name in the record) how many rows it gave and its inferred types, if any.
 
-    ``outside`` are those that were dropped, since no day within reach takes them.
+    ``outside`` are the rows that were dropped, since no day within reach takes them.
     """
 
     frame: pl.DataFrame
     rows: Mapping[str, int]
+    types: Mapping[str, Types] = field(default_factory=dict)
     outside: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -78,6 +81,7 @@ class _Day:
         self._frames: dict[Source, pl.LazyFrame] = {}
         self._faults: dict[Source, JobFailed | None] = {}
         self._misplaced: dict[Source, JobFailed | None] = {}
+        self._types: dict[Source, Types] = {}
         for source, one in inputs.items():
             frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
@@ -91,7 +95,10 @@ class _Day:
             else:
                 self.collected[aggregation.name] = planned
         for source, frame in self._frames.items():
-            self.queries[source] = inputs[source].tally(frame)
+            if (rows := inputs[source].rows) is None:
+                self.queries[source] = inputs[source].tally(frame)
+            else:
+                self.collected[source] = pl.DataFrame({"rows": [rows]})
 
     @property
     def in_memory(self) -> bool:
@@ -141,13 +148,13 @@ class _Day:
         if lacking and isinstance(frame, BaseException):
             return JobFailed("aggregation", lacked.told(lacking), cause=frame)
         if isinstance(frame, BaseException):
-            return _raised(aggregation, frame, rows)
+            return _raised(aggregation, frame, rows, self._inferred(aggregation))
         if wrong := misnamed(frame.schema):
             return JobFailed("aggregation", f"{wrong} ({aggregation.place})")
         if not frame.width:
             return JobFailed("aggregation", f"its result has no column ({aggregation.place})")
         # Where a source has neither a file nor an event of the day, no result is made up of nothing.
-        return Evaluated(frame.clear() if is_no_day else frame, rows, outside)
+        return Evaluated(frame.clear() if is_no_day else frame, rows, self._inferred(aggregation), outside)
 
     @property
     def _engine(self) -> Engine:
@@ -176,6 +183,17 @@ class _Day:
             )
         elif found:
             log.warning("%s, day %s counts equal rows of two files: %s", source, one.day, "; ".join(found))
+
+    def _inferred(self, aggregation: Aggregation) -> dict[str, Types]:
+        """What polars took the columns for whose types are not declared, of each source that has any."""
+        found = {}
+        for name, source in aggregation.sources.items():
+            if infers(source):
+                if source not in self._types:
+                    schema = guarded_call(self._frames[source].collect_schema)
+                    self._types[source] = {} if isinstance(schema, Raised) else types_of(source, schema)
+                found[name] = self._types[source]
+        return found
 
     def _fault(self, source: Source) -> JobFailed | None:
         """What is wrong with an input itself. It is read once more for that: a query parses no column that it leaves
@@ -217,8 +235,10 @@ def _both(fault: JobFailed, answer: pl.DataFrame | BaseException, aggregation: A
     return fault
 
 
-def _raised(aggregation: Aggregation, error: BaseException, rows: Mapping[str, int]) -> JobFailed:
+def _raised(
+    aggregation: Aggregation, error: BaseException, rows: Mapping[str, int], types: Mapping[str, Types]
+) -> JobFailed:
     empty = [name for name, number in rows.items() if not number and isinstance(error, PolarsError)]
     hint = f"; {empty[0]} has no row, and a column without values is text unless its type is declared" if empty else ""
     text = f"it failed: {error_text(error)} ({aggregation.place_of(error)}){hint}"
-    return JobFailed("aggregation", text, cause=error)
+    return JobFailed("aggregation", text, cause=error, types=types if isinstance(error, PolarsError) else {})

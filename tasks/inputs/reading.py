@@ -13,22 +13,24 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import groupby
 from pathlib import Path
 
 import polars as pl
 
 from state import clock
 from state.errors import StorageError
-from state.inputs.files import RECENT_NS, Contents, DayFiles, InputChanged, newest_ns, read_contents
+from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
 from tasks.inputs.declared import Files
+from tasks.inputs.duplicates import unused_files
 from tasks.inputs.event_days import EventDay, Tally, events_of
 from tasks.inputs.frames import ReadableFile, frame_of, readable
 from tasks.inputs.rewriting import Rewriting
 from tasks.inputs.room import has_room, plain_size
 from tasks.inputs.run_listing import RunListing
+from tasks.inputs.waiting import require_ready
+from tasks.user_code import Raised, guarded_call
 
 KEEP_BYTES = 64 << 20
 """A day's files of one source are read into memory up to this size, and computed there if they hold no more than that
@@ -41,7 +43,8 @@ class DayInput:
     """A day's files of one source as they were read.
 
     ``stat_proves``: their times are old enough, so that the same listing proves the same contents. ``unpacked`` is
-    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them.
+    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them. ``unused``
+    are the places of files that are checked like the others and not read, because an equal one is.
     """
 
     source: Source
@@ -52,6 +55,7 @@ class DayInput:
     stat_proves: bool
     unpacked: int | None
     listing: RunListing
+    unused: frozenset[int] = frozenset()
 
     @property
     def in_memory(self) -> bool:
@@ -68,6 +72,11 @@ class DayInput:
         return sum(len(content) for content in contents if isinstance(content, bytes)) <= KEEP_BYTES
 
     @property
+    def rows(self) -> int | None:
+        """How many rows it has, where that is known before it is computed."""
+        return None
+
+    @property
     def bytes(self) -> int:
         """How much of a group's memory it takes, as far as it counts."""
         return self.files.bytes if self.unpacked is None else self.unpacked
@@ -75,18 +84,14 @@ class DayInput:
     @cached_property
     def parts(self) -> list[DayInput]:
         """The files of each day by themselves, as those of any day: a day of events has files of several."""
-        parts = []
-        for day, places in groupby(range(len(self.files.files)), self._day_of):
-            at = list(places)
-            files = DayFiles(self.files.files[at[0] : at[-1] + 1], self.files.stat)
-            buffers = self.contents.buffers and self.contents.buffers[at[0] : at[-1] + 1]
-            parts.append(replace(self, day=day, files=files, contents=replace(self.contents, buffers=buffers)))
-        return parts
-
-    def _day_of(self, at: int) -> str:
-        day = self.source.template.day_in(self.files.files[at].path)
-        assert day
-        return day
+        found = []
+        for day, (first, end) in _days_of(self.source, self.day, self.files.files):
+            files = DayFiles(self.files.files[first:end], self.files.stat)
+            buffers = self.contents.buffers and self.contents.buffers[first:end]
+            contents = replace(self.contents, buffers=buffers, each=self.contents.each[first:end])
+            unused = frozenset(at - first for at in self.unused if first <= at < end)
+            found.append(replace(self, day=day, files=files, contents=contents, unused=unused))
+        return found
 
     @cached_property
     def events(self) -> EventDay | None:
@@ -136,6 +141,13 @@ class DayInput:
         """How many of the days whose files are read have none."""
         return self.events.absent if self.events else 0
 
+    def has_rows(self, at: int) -> bool:
+        """Whether there is any row in a file, by its place. Where only a ``read=`` function knows: yes."""
+        if self.source.read:
+            return True
+        rows = guarded_call(lambda: self.rows_of(readable(self.source, [self._rewritten[at]])).head(1).collect().height)
+        return isinstance(rows, Raised) or rows > 0  # what cannot be read fails its day later, with its reason
+
     def check(self, as_of: int | None = None) -> None:
         """Raise InputChanged where the files are no longer those that were read; StorageError, OSError as ``read_day``.
 
@@ -152,7 +164,7 @@ class DayInput:
 
     @property
     def _paths(self) -> list[Path]:
-        return [self.root.path / file.path for file in self.files.files]
+        return [self.root.path / file.path for at, file in enumerate(self.files.files) if at not in self.unused]
 
     @cached_property
     def _made(self) -> pl.LazyFrame | pl.DataFrame:
@@ -162,11 +174,13 @@ class DayInput:
     @cached_property
     def readable_files(self) -> list[ReadableFile]:
         """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
-        return readable(self.source, self._rewritten())
+        return readable(self.source, [file for at, file in enumerate(self._rewritten) if at not in self.unused])
 
+    @cached_property
     def _rewritten(self) -> Files:
-        """The files, rewritten where that is declared."""
-        files: Files = list(zip(self.files.files, self.contents.buffers or self._paths, strict=True))
+        """All files, rewritten where that is declared."""
+        paths = (self.root.path / file.path for file in self.files.files)
+        files: Files = list(zip(self.files.files, self.contents.buffers or paths, strict=True))
         if not self.source.rewrites:
             return files
         private = ExitStack() if self.unpacked is None else None
@@ -179,8 +193,8 @@ class DayInput:
 def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = None) -> DayInput | None:
     """Read and digest a day's files as they are after ``as_of``, a logical time; None where there is none any more.
 
-    Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
-    the root is no longer where it was.
+    Raises InputChanged where they change under the reader, NotReady where the day has to wait, DuplicateFiles where it
+    has a file twice, StorageError where they cannot be read, InputRootGone where the root is no longer where it was.
     """
     root = listing.root.of(absolute=source.template.absolute)
     root.check()
@@ -188,6 +202,8 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
+    for one, (first, end) in _days_of(source, day, files.files):
+        require_ready(listing.root, source, one, DayFiles(files.files[first:end], files.stat))
     keep = (source.rewrites or not source.shows_file_paths) and files.bytes <= KEEP_BYTES
     try:
         contents = _read(source, root, files, keep=keep)
@@ -195,7 +211,24 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
         raise _unreadable(source, root, error) from error
     stat_proves = newest_ns(files.files) + RECENT_NS < began
     contents, unpacked = _unpack(source, contents)
-    return DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    unused: set[int] = set()
+    parts = found.parts if source.events else [found]
+    for part, (_, (first, _)) in zip(parts, _days_of(source, day, files.files), strict=True):
+        again = unused_files(source, part.day, part.files.files, part.contents.each, part.has_rows)
+        unused.update(first + at for at in again)
+    return replace(found, unused=frozenset(unused)) if unused else found
+
+
+def _days_of(source: Source, day: str, files: Sequence[FileStat]) -> list[tuple[str, tuple[int, int]]]:
+    """The days whose files are read for a day, each with the place of its first file and that behind its last."""
+    if not source.events:
+        return [(day, (0, len(files)))]
+    found: dict[str, tuple[int, int]] = {}
+    for at, file in enumerate(files):
+        one = source.template.day_in(file.path) or day
+        found[one] = found.get(one, (at, at))[0], at + 1
+    return list(found.items())
 
 
 def contents_digest(

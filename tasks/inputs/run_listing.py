@@ -47,7 +47,7 @@ class RunListing:
         self._lock = threading.Lock()
 
     def list_day(self, source: Source, day: str, as_of: int | None = None) -> DayFiles:
-        """The files that are read for a day as they were at some time after ``as_of``, a logical time; None: after now.
+        """What is read for a day, without markers, as it was at some time after ``as_of``, a logical time; None: now.
 
         Raises StorageError where anything of them could not be read.
         """
@@ -57,6 +57,11 @@ class RunListing:
         return joined((one, self._list(source, one, as_of)) for one in source.file_days(day))
 
     def _list(self, source: Source, day: str, as_of: int | None) -> DayFiles:
+        files = self._list_day(source, day, as_of)
+        marker = source.readiness.marker
+        return marker.without(day, files) if marker else files
+
+    def _list_day(self, source: Source, day: str, as_of: int | None) -> DayFiles:
         template = source.template
         ignored_links = self._ignored_links.get(source.key, ())
         if not template.shares_folders:

@@ -127,14 +127,16 @@ class _CsvCheck:
         for row in rows(piece, self._line, self._dialect):
             if row.is_comment:
                 continue
-            is_first = wants_header or not (skip or self._width)
+            if not (wants_header or skip or self._width is None):
+                break
+            is_first = wants_header or not skip
             if row.fields is None or (is_first and not row.text):
                 self._add_fault(row, "an empty line", self._first)
                 return None
             if is_first:
                 self._take(row)
             if not (wants_header or skip):
-                break
+                break  # a first row without header is checked like any other
             start = row.end
             skip -= not wants_header
             wants_header = False
@@ -207,7 +209,7 @@ class _CsvCheck:
         return other_separator(self.columns or (), self._dialect.separator.decode())
 
 
-def other_separator(columns: tuple[str, ...], separator: str) -> str:
+def other_separator(columns: Sequence[str], separator: str) -> str:
     """What to add to a message where a header seems to have another separator than the declared one."""
     if len(columns) == 1:
         for other in (";", "\t", "|", ","):

@@ -21,8 +21,12 @@ from tasks.catalog.declare import Aggregation, aggregation, declared
 from tasks.compute.evaluate import Evaluated, evaluate
 from tasks.compute.outcomes import JobFailed
 from tasks.inputs import reading
+from tasks.inputs.duplicates import DuplicateFiles
+from tasks.inputs.listing import list_source
+from tasks.inputs.reach import reached
 from tasks.inputs.reading import DayInput, read_day
 from tasks.inputs.run_listing import RunListing
+from tasks.inputs.waiting import NotReady, ready
 
 Row = tuple[str, int]
 SCHEMA: dict[str, pl.DataType] = {"at": pl.Datetime("us"), "n": pl.Int64()}
@@ -383,3 +387,47 @@ def test_dates_are_event_times(tmp_path: Path) -> None:
     source = _source(schema={"at": pl.Date, "n": pl.Int64})
     assert _numbers(tmp_path, 4, source) == [1, 1]
     assert dt.date(2024, 3, 4) in _read(tmp_path, 4, source).frame().collect()["at"]
+
+
+def _twice(root: Path) -> None:
+    """The same file, byte by byte, on two days, and twice on one of them."""
+    for folder in ("one/2024-03-04", "one/2024-03-05", "two/2024-03-05"):
+        file = root / folder / "a.csv"
+        file.parent.mkdir(parents=True)
+        file.write_text("at,n\n2024-03-04T10:00:00,1\n2024-03-05T10:00:00,2\n")
+
+
+def test_a_file_comes_twice_only_where_it_does_on_one_day(tmp_path: Path) -> None:
+    """Equal files of two days are two files; equal rows in them are told."""
+    _twice(tmp_path)
+    one = Source("one/{day}/a.csv", event_time="at", schema=SCHEMA)
+    assert _numbers(tmp_path, 4, one) == [1, 1]
+    first = Source("*/{day}/a.csv", event_time="at", schema=SCHEMA, duplicates="first")
+    assert _numbers(tmp_path, 4, first) == [1, 1]
+    every = Source("*/{day}/a.csv", event_time="at", schema=SCHEMA, duplicates="allow")
+    assert _numbers(tmp_path, 4, every) == [1, 1, 1]
+    with pytest.raises(DuplicateFiles, match=r"'two/2024-03-05/a.csv' as in 'one/2024-03-05/a.csv'"):
+        _read(tmp_path, 4, Source("*/{day}/a.csv", event_time="at", schema=SCHEMA))
+
+
+def test_a_day_waits_for_the_markers_of_all_days_that_it_reads(tmp_path: Path) -> None:
+    """Also when its turn comes, after the plan was made; a marker that a wildcard matches is no input."""
+    source = Source("log/{day}/*", read=_read_csv, event_time="at", marker="_SUCCESS.csv")
+    for day in (4, 5, 6):
+        folder = tmp_path / f"log/2024-03-{day:02}"
+        folder.mkdir(parents=True)
+        (folder / "a.csv").write_text(f"at,n\n2024-03-05T10:00:00,{day}\n")
+        (folder / "_SUCCESS.csv").touch()
+    assert _numbers(tmp_path, 5, source) == [4, 5, 6]
+    (tmp_path / "log/2024-03-06/_SUCCESS.csv").unlink()
+    root = InputRoot(tmp_path)
+    found = reached(ready(root, source, list_source(root, source.template)), source)
+    assert {day[-2:]: why for day, why in found.waiting.items()} == dict.fromkeys(
+        ("05", "06", "07"), "its marker 'log/2024-03-06/_SUCCESS.csv'"
+    )
+    with pytest.raises(NotReady, match=r"its marker 'log/2024-03-06/_SUCCESS.csv'"):
+        _read(tmp_path, 5, source)
+
+
+def _read_csv(files: list[Path]) -> pl.LazyFrame:
+    return pl.scan_csv(files, schema=SCHEMA)

@@ -74,8 +74,8 @@ DIRT: Mapping[str, tuple[bytes, Mapping[str, Any], str]] = {
         b'a,b\n5" pipe,2\n6" pipe,3\n',
         {},
         (
-            "line 2: found a quote inside an unquoted field ('5\" pipe,2'), expected the whole field in "
-            "quotes, or quote_char=None"
+            "line 2 and 1 more (3): found a quote inside an unquoted field ('5\" pipe,2'), expected the "
+            "whole field in quotes, or quote_char=None"
         ),
     ),
     "text after a quote": (

@@ -1,4 +1,4 @@
-"""The structure of NDJSON and JSON: what is no object, keys that come twice or that nobody declared, changed values."""
+"""The structure of NDJSON and JSON: what is no object, keys that come twice or are unknown, values that change."""
 
 from __future__ import annotations
 

@@ -49,8 +49,7 @@ CASES: list[tuple[str, bytes, Mapping[str, Any], str]] = [
         (
             "line 2, column 'a': found a value of another type ('-'), expected Int8: null_values=[\"NA\", \"-\"] or "
             "schema={\"a\": pl.String} reads it; line 3, column 'b': found a value of another type ('x'), "
-            "expected Int8: "
-            'null_values=["NA", "x"] or schema={"b": pl.String} reads it'
+            'expected Int8: null_values=["NA", "x"] or schema={"b": pl.String} reads it'
         ),
     ),
     (".csv", b"a\n2020-01-01\n2020-13-01\n", {"schema": {"a": pl.Date}}, "line 3, column 'a'"),
