@@ -140,6 +140,10 @@ class _CsvCheck:
             start = row.end
             skip -= not wants_header
             wants_header = False
+        if self._width is None:
+            line = self._line + piece.count(self._dialect.newline)
+            self.findings.add(line, None, "the end of the file", self._first)
+            return None
         return min(start, len(piece))
 
     def _take(self, row: Row) -> None:
@@ -180,6 +184,10 @@ class _CsvCheck:
             self._judge(row)
             if row.ends:
                 return False
+        if self._dialect.has_dubious_end(piece):
+            line = self._here() + piece.count(self._dialect.newline)
+            expected = "a line end there: polars may take it for a comment"
+            self.findings.add(line, None, "a last line that holds comment_prefix and does not end", expected)
         self._leave(piece)
         return True
 

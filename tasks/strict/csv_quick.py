@@ -20,6 +20,7 @@ def is_sound(text: bytes, width: int, dialect: Dialect, headers: Sequence[bytes]
         b"\0" in text
         or (not text.isascii() and not _is_utf8(text, dialect))
         or (dialect.comment and _begins_line(text, dialect.comment, dialect))
+        or dialect.has_dubious_end(text)
         or any(_is_line(text, header, dialect) for header in headers)
     ):
         return False

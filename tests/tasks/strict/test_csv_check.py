@@ -284,3 +284,15 @@ def test_lines_of_rows(tmp_path: Path) -> None:
     content = b'by me\n#\na,b\nkg,m\n1,"x\n\ny"\n#\n2,z\n3,z\n'
     options = {"skip_lines": 1, "comment_prefix": "#", "skip_rows_after_header": 1}
     assert lines_of(content, options, [0, 2, 1, 7]) == {0: 5, 1: 9, 2: 10}
+
+
+@pytest.mark.parametrize("content", [b"a\nx#", b"a\r\nx#"])
+def test_a_last_line_that_polars_takes_for_a_comment_is_refused(content: bytes) -> None:
+    """Without a line end polars passes over it where it only counts rows; with one it does not."""
+    comments = {"comment_prefix": "#"}
+    assert CSV.read([content], comments).select(pl.len()).collect().item() == content.count(b"\n") - 1
+    [finding] = check_csv(content, comments).findings
+    assert finding.found == "a last line that holds comment_prefix and does not end"
+    assert finding.line == content.count(b"\n") + 1
+    assert not check_csv(content + b"\n", comments).findings
+    assert not check_csv(content, {}).findings
