@@ -297,3 +297,22 @@ def test_the_quick_look_and_the_close_one_agree(monkeypatch: pytest.MonkeyPatch)
         quick.clear()
         findings = check_csv(content, {}).findings
         assert not (quick and quick[0] and findings), (content, findings)
+
+
+@pytest.mark.parametrize(
+    ("protection", "without"),
+    [
+        ("_has_width", True),
+        ("_has_known_ends", True),
+        ("_matches", True),
+        ("_is_line", False),
+        ("_is_utf8", True),
+    ],
+)
+def test_the_judge_notices_a_protection_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, protection: str, without: bool
+) -> None:
+    """The fuzz has teeth: without any one of the quick look's questions, a file passes that should not."""
+    monkeypatch.setattr(csv_quick, protection, lambda *_, **__: without)
+    with pytest.raises((AssertionError, pl.exceptions.PolarsError)):
+        list(map(prove, map(made, range(3000))))
