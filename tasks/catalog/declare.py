@@ -15,6 +15,7 @@ import polars as pl
 
 from state.errors import DeclarationError
 from state.partition import is_aggregation_name
+from tasks.catalog.dialects import wrong_dialect
 from tasks.catalog.dtypes import wrong_dtypes
 from tasks.catalog.fingerprint import fingerprint
 from tasks.catalog.formats import FORMATS, File, Format
@@ -66,7 +67,8 @@ class Source:
                 f"{self} ends in {self.template.suffix or 'no fixed suffix'!r}; expected one of {', '.join(FORMATS)}, "
                 "or read=, a function from a list of files to a LazyFrame"
             )
-        if wrong := form.unknown_option(self.options) or wrong_dtypes(self.options):
+        wrong = form.unknown_option(self.options) or wrong_dtypes(self.options)
+        if wrong := wrong or (wrong_dialect(self.options) if form.text == "csv" else None):
             raise DeclarationError(f"{self}: {wrong}")
         return form
 

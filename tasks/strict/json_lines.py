@@ -12,6 +12,7 @@ from tasks.strict.dialect import BOM, UTF16
 from tasks.strict.finding import Checked, Findings, shown
 from tasks.strict.json_keys import Dtypes, declared_dtypes, knows_all, unknown_keys
 from tasks.strict.pieces import pieces
+from tasks.strict.whole_text import is_utf8
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -158,7 +159,7 @@ def _told(error: ValueError, line: bytes) -> str:
 
 def _schema(text: bytes) -> pa.Schema | None:
     """The keys of all objects where every line surely is a sound object; None: a closer look has to be taken."""
-    if b"\0" in text or not (text.startswith(b"{") and _is_utf8(text)):
+    if b"\0" in text or not (text.startswith(b"{") and is_utf8(text)):
         return None
     lines = text.count(b"\n") + (not text.endswith(b"\n"))
     if text.count(b"{") + text.count(b"[") > lines + _DEEP and _is_deep(text):
@@ -180,10 +181,6 @@ def _read_options(size: int) -> Any:
     import pyarrow.json as pj
 
     return pj.ReadOptions(use_threads=False, block_size=size + 1)
-
-
-def _is_utf8(text: bytes) -> bool:
-    return text.isascii() or _unsound(text) is None
 
 
 def _is_deep(text: bytes) -> bool:

@@ -304,9 +304,9 @@ def test_the_quick_look_and_the_close_one_agree(monkeypatch: pytest.MonkeyPatch)
     [
         ("_has_width", True),
         ("_has_known_ends", True),
-        ("_matches", True),
+        ("matches", True),
         ("_is_line", False),
-        ("_is_utf8", True),
+        ("is_utf8", True),
     ],
 )
 def test_the_judge_notices_a_protection_that_is_gone(
