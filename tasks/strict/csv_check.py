@@ -10,16 +10,19 @@ from tasks.strict.csv_quick import is_sound
 from tasks.strict.csv_rows import Row, rows
 from tasks.strict.dialect import BOM, UTF16, Dialect
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.pieces import blocks, pieces
+from tasks.strict.pieces import LONG_ROW, RowTooLong, blocks, pieces
 
 
 def check_csv(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
     """Check a CSV file by the options of ``polars.scan_csv``. Raises OSError where it cannot be read or unpacked."""
     dialect = Dialect.of(options)
     check = _CsvCheck(dialect)
-    for piece in pieces(content, dialect.newline, dialect.quote, check.begin):
-        if not check.goes_on(piece):
-            break
+    try:
+        for piece in pieces(content, dialect.newline, dialect.quote, check.begin):
+            if not check.goes_on(piece):
+                break
+    except RowTooLong:
+        check.findings.add(None, None, *LONG_ROW)
     return Checked(check.columns, check.findings.all())
 
 

@@ -11,7 +11,7 @@ from tasks.strict.csv_rows import NO_UTF8, NUL
 from tasks.strict.dialect import BOM, UTF16
 from tasks.strict.finding import Checked, Findings, shown
 from tasks.strict.json_keys import Dtypes, declared_dtypes, knows_all, unknown_keys
-from tasks.strict.pieces import pieces
+from tasks.strict.pieces import LONG_ROW, RowTooLong, pieces
 from tasks.strict.whole_text import is_utf8
 
 if TYPE_CHECKING:
@@ -26,8 +26,11 @@ Object = list[tuple[str, Any]]
 def check_json_lines(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
     """Check an NDJSON file by the options of ``polars.scan_ndjson``. Raises OSError where it cannot be read."""
     check = _LinesCheck(options)
-    for piece in pieces(content, b"\n", None, check.begin):
-        check.piece(piece)
+    try:
+        for piece in pieces(content, b"\n", None, check.begin):
+            check.piece(piece)
+    except RowTooLong:
+        check.findings.add(None, None, *LONG_ROW)
     return Checked(tuple(check.keys) if check.goes_on else None, check.findings.all())
 
 
