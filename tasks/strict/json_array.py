@@ -14,7 +14,7 @@ from tasks.catalog.unpacking import whole_text
 from tasks.strict.csv_rows import NO_UTF8, NUL
 from tasks.strict.dialect import BOM, UTF16
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.json_keys import declared_dtypes, unknown_keys
+from tasks.strict.json_keys import KnownKeys
 from tasks.strict.json_lines import add_object, parsed
 
 _EXPECTED = "an array of objects, or one object"
@@ -53,11 +53,11 @@ def _check(text: bytes, options: Mapping[str, Any], findings: Findings) -> tuple
         found = str(error) if isinstance(error, ValueError) else "values nested too deeply"
         findings.add(None, None, found, _EXPECTED)
         return None
-    declared = declared_dtypes(options)
+    declared = KnownKeys.of(options)
     objects = value if isinstance(value, list) else [value]
     keys = dict.fromkeys(key for one in objects if isinstance(one, dict) for key in one)
     are_objects = all(isinstance(one, dict) for one in objects)
-    is_known = declared is None or not are_objects or not any(any(unknown_keys(one, declared)) for one in objects)
+    is_known = declared is None or not are_objects or not any(any(declared.unknown(one)) for one in objects)
     if twice or not are_objects or not is_known:
         for line, element in elements(decoded):
             one, doubled = parsed(element)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from tasks.strict.csv_rows import NO_UTF8, NUL
 from tasks.strict.dialect import BOM, UTF16
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.json_keys import Dtypes, declared_dtypes, knows_all, unknown_keys
+from tasks.strict.json_keys import KnownKeys
 from tasks.strict.pieces import LONG_ROW, RowTooLong, pieces
 from tasks.strict.whole_text import is_utf8
 
@@ -43,7 +43,7 @@ class _LinesCheck:
         self.goes_on = False
         self._line = 1
         self._has_schema = options.get("schema") is not None
-        self._declared = declared_dtypes(options)
+        self._declared = KnownKeys.of(options)
 
     def begin(self, text: bytes) -> int | None:
         """Whether there is anything to go on with."""
@@ -58,7 +58,7 @@ class _LinesCheck:
     def piece(self, text: bytes) -> None:
         """Check whole lines."""
         found = _schema(text)
-        if found is None or (self._declared is not None and not knows_all(found, self._declared)):
+        if found is None or (self._declared is not None and not self._declared.include(found)):
             for number, line in enumerate(text.split(b"\n"), self._line):
                 if line and not line.isspace():
                     self._check(number, line)
@@ -112,7 +112,7 @@ def add_object(
     line: int,
     value: object,
     twice: list[str],
-    declared: Dtypes | None,
+    declared: KnownKeys | None,
     expected: str,
     text: str,
 ) -> None:
@@ -123,7 +123,7 @@ def add_object(
     for key in dict.fromkeys(twice):
         findings.add(line, key, "the key twice in one object", "each key once", text)
     if declared is not None:
-        for key in dict.fromkeys(unknown_keys(value, declared)):
+        for key in dict.fromkeys(declared.unknown(value)):
             findings.add(line, key, "a key that schema= lacks", 'keys of schema=, or extra_columns="ignore"', text)
 
 
