@@ -19,6 +19,7 @@ class Failure:
 
     ``kind`` and ``error`` are the outcome's. ``basis`` is the planner's digest of the input and the code that it failed
     on, or empty where it is unknown. ``times`` counts failures in a row; ``failed_at`` is a UTC time, for reports only.
+    ``summary`` is the error without what is the day's own, where the two differ.
     """
 
     aggregation: str
@@ -28,6 +29,7 @@ class Failure:
     basis: str
     times: int
     failed_at: str
+    summary: str = ""
 
     @property
     def is_suspicion(self) -> bool:
@@ -50,7 +52,8 @@ class Failure:
             failure = cls(**found)
         except (ValueError, TypeError, RecursionError):
             return None
-        texts = (failure.aggregation, failure.day, failure.kind, failure.error, failure.basis, failure.failed_at)
+        texts = [failure.aggregation, failure.day, failure.kind, failure.error, failure.basis, failure.failed_at]
+        texts.append(failure.summary)
         if not all(isinstance(text, str) for text in texts) or type(failure.times) is not int:
             return None
         return failure if is_aggregation_name(failure.aggregation) and is_day(failure.day) else None

@@ -19,6 +19,7 @@ from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
 from state.status import Reason
 from state.words import counted, enumerated
+from tasks.inputs.strays import Stray, grouped
 
 _DETAILS: dict[Reason, str] = {
     "new": "its input has no result yet",
@@ -33,7 +34,8 @@ _DETAILS: dict[Reason, str] = {
 class Problem:
     """One thing that is wrong. ``aggregation`` and ``day`` are empty where it concerns no single result.
 
-    ``command`` can be typed as it stands; ``hint`` says what a person has to do or decide before.
+    ``command`` can be typed as it stands; ``hint`` says what a person has to do or decide before. ``summary`` is the
+    detail without what is the day's own, where problems of one cause have details that differ.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Problem:
     detail: str
     command: str
     hint: str = ""
+    summary: str = ""
 
     def __str__(self) -> str:
         place = " ".join(part for part in (self.aggregation, self.day) if part)
@@ -70,14 +73,15 @@ class Cause:
         if len(self.problems) == 1:
             return str(first)
         days = sorted({one.day for one in self.problems}, key=order)
-        return f"{first.kind}: {len(self.problems):,} results of {enumerated(days, shown=_DAYS_SHOWN)}: {first.detail}"
+        what = f"{first.summary}; the first: {first.detail}" if first.summary else first.detail
+        return f"{first.kind}: {len(self.problems):,} results of {enumerated(days, shown=_DAYS_SHOWN)}: {what}"
 
 
 def causes_of(problems: Iterable[Problem]) -> list[Cause]:
     """The problems by their cause, what is to be settled first before all others."""
     groups: dict[tuple[str, ...], list[Problem]] = {}
     for one in problems:
-        what = (one.aggregation,) if one.kind == "schema" else (one.detail, one.hint)
+        what = (one.aggregation,) if one.kind == "schema" else (one.summary or one.detail, one.hint)
         groups.setdefault((one.kind, *what), []).append(one)
     found = [Cause(tuple(some), _common_command(some)) for some in groups.values()]
     first = {kind: at for at, kind in enumerate(_FIRST)}
@@ -134,11 +138,12 @@ def problems_of_sources(unmatched: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _problem_of_item(item: Item) -> Problem:
-    detail, hint = _DETAILS[item.reason], ""
-    if item.failure and item.repeats_failure:
-        detail += f"; when it was last computed it failed ({item.failure.kind}): {item.failure.error}"
+    command = command_for(item.aggregation, item.day)
+    if (failure := item.failure) and item.repeats_failure:
+        detail = f"when it was last computed it failed ({failure.kind}): {failure.error}"
         hint = "correct that first: neither the input nor the code changed since"
-    return Problem(item.reason, item.aggregation, item.day, detail, command_for(item.aggregation, item.day), hint)
+        return Problem("failed", item.aggregation, item.day, detail, command, hint, failure.summary)
+    return Problem(item.reason, item.aggregation, item.day, _DETAILS[item.reason], command)
 
 
 def _problem_of_blocked(blocked: Blocked, *, declared: bool) -> Problem:
@@ -194,9 +199,14 @@ def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) ->
 
 
 def warnings_of(
-    plan: Plan, broken_links: Mapping[str, Sequence[str]], foreign: Sequence[str]
+    plan: Plan,
+    broken_links: Mapping[str, Sequence[str]],
+    strays: Mapping[str, Sequence[Stray]],
+    foreign: Sequence[str],
 ) -> Iterator[HealthWarning]:
-    """Code that changed without its version or lost it, broken links (by their source's template), foreign files."""
+    """Code that changed without its version or lost it, broken links and strays (by their source's template), and files
+    of others in the output.
+    """
     for name, commits in plan.changed_code.items():
         yield HealthWarning(
             f"{name}: its code changed since {counted(commits, 'day')} of it were computed, and its version did not",
@@ -217,6 +227,8 @@ def warnings_of(
                 DAILY,
                 "fix or remove it",
             )
+    for group in grouped(strays):
+        yield HealthWarning(str(group), CHECK, group.hint)
     for path in foreign:
         yield HealthWarning(
             f"{path} in the output is not Noonmark's, and readers of all Parquet files may count it",
@@ -235,7 +247,7 @@ def counts_of(plan: Plan) -> dict[str, dict[str, int]]:
     """How many days of each aggregation have each status or reason."""
     counts = defaultdict(Counter, {name: Counter(statuses) for name, statuses in plan.statuses.items()})
     for item in plan.items:
-        counts[item.aggregation][item.reason] += 1
+        counts[item.aggregation]["failed" if item.repeats_failure else item.reason] += 1
     for blocked in plan.blocked:
         counts[blocked.aggregation][blocked.kind] += 1
     return {name: dict(statuses) for name, statuses in counts.items()}

@@ -26,14 +26,21 @@ def wrong_dtypes(options: Mapping[str, object]) -> str | None:
         given = options.get(option)
         if given is None:
             continue
-        if isinstance(given, Sequence) and not isinstance(given, str) and option == "schema_overrides":
-            given = dict(enumerate(given))
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            given = _by_name(given, may_be_nameless=option == "schema_overrides")
         if not isinstance(given, Mapping):
             return f'{option}={given!r}: expected names with polars dtypes, such as {option}={{"items": pl.Int64}}'
         for name, dtype in given.items():
             if not isinstance(dtype, pl.DataType) and not _is_type(dtype):
                 return f"{option} gives {name!r} the type {dtype!r}; expected a polars dtype, such as {_nearest(dtype)}"
     return None
+
+
+def _by_name(given: Sequence[object], *, may_be_nameless: bool) -> object:
+    """Pairs of a name and a dtype as a mapping; dtypes alone by their place, where that is allowed."""
+    if all(isinstance(one, tuple) and len(one) == 2 for one in given):
+        return dict(given)  # type: ignore[arg-type]
+    return dict(enumerate(given)) if may_be_nameless else given
 
 
 def _is_type(dtype: object) -> bool:

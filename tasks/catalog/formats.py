@@ -42,6 +42,11 @@ class Format:
     text: Literal["csv", "ndjson", "json"] | None = None
 
     @property
+    def is_binary(self) -> bool:
+        """Whether its files are no text, and say themselves what columns they have."""
+        return self.unpack is unpack_parquet
+
+    @property
     def options(self) -> frozenset[str]:
         """The options that a user may set."""
         names = [name for name in inspect.signature(self.scan).parameters if not name.startswith("_")]
@@ -92,7 +97,9 @@ def _scan_ndjson(files: Sequence[File], **options: Any) -> pl.LazyFrame:
 def _scan_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
     options = {"infer_schema_length": None, **options}
     contents = [file if isinstance(file, bytes) else file.read_bytes() for file in files]
-    return pl.concat([pl.read_json(whole_text(content), **options) for content in contents]).lazy()
+    frames = [pl.read_json(whole_text(content), **options) for content in contents]
+    names = frames[0].columns
+    return pl.concat([one.select(names) if set(one.columns) == set(names) else one for one in frames]).lazy()
 
 
 # A name such as "[ab].parquet" is a name and no pattern, and a folder called "n=1" adds no column.

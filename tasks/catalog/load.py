@@ -18,6 +18,7 @@ from tasks.catalog.declare import Aggregation, declared
 from tasks.catalog.loosened import loosened
 from tasks.user_code import exit_guard
 
+_CORRECT = f"correct it, then: {CHECK}"
 log = logging.getLogger("noonmark")
 
 Catalog = Mapping[str, Aggregation]
@@ -64,6 +65,7 @@ def _add(found: dict[str, Aggregation], one: Aggregation) -> None:
                 f"two aggregations are called {one.name} ({one.place}) and {other.name} ({other.place}): "
                 "their results would share a folder; expected names that differ by more than case",
                 command=CHECK,
+                hint=_CORRECT,
             )
     found[one.name] = one
 
@@ -102,7 +104,7 @@ def _import(name: str, setting: str) -> ModuleType:
         place = _place_of(error)
         # An aggregation's own errors name the place already; a source does not know where it stands.
         message = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
-        raise DeclarationError(message, command=error.command or CHECK, hint=error.hint) from None
+        raise DeclarationError(message, command=error.command or CHECK, hint=error.hint or _CORRECT) from None
     except (NoonmarkError, Interrupted):
         raise
     except ModuleNotFoundError as error:

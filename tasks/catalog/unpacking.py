@@ -99,6 +99,16 @@ def open_unpacked(content: bytes | Path) -> Iterator[bytes | IO[bytes] | pa.Nati
             yield stream
 
 
+def text_pieces(content: bytes | Path) -> Iterator[bytes]:
+    """Text, plain or packed, in pieces, one of them in memory. Raises OSError for a broken stream."""
+    with open_unpacked(content) as opened:
+        if isinstance(opened, bytes):
+            yield opened
+            return
+        while piece := opened.read(_PIECE):
+            yield piece
+
+
 def _codec(content: bytes) -> str | None:
     return next((codec for magic, codec in _CODECS.items() if content.startswith(magic)), None)
 

@@ -17,9 +17,10 @@ from polars.exceptions import PolarsError
 from state.errors import error_text
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
+from tasks.catalog.place import returned
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
-from tasks.compute.unsound import read_through, unreadable, unsound
+from tasks.compute.unreadable import read_through, unreadable
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
 
@@ -73,9 +74,6 @@ class _Day:
         self._frames: dict[Source, pl.LazyFrame] = {}
         self._faults: dict[Source, JobFailed | None] = {}
         for source, one in inputs.items():
-            if fault := unsound(one):
-                self.collected[source] = fault
-                continue
             frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
                 self.collected[source] = unreadable(one, frame.error)
@@ -101,13 +99,13 @@ class _Day:
             if isinstance(error := self.collected.get(source), JobFailed):
                 return error
         frames = [self._frames[source] for source in sources]
-        planned: object = guarded_call(lambda: aggregation.function(*frames))
+        day = self._inputs[next(iter(sources))].day
+        planned: object = guarded_call(lambda: aggregation.query(frames, day))
         if isinstance(planned, Raised):
             return planned.error
         if isinstance(planned, pl.LazyFrame):
             return planned
-        found = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
-        return JobFailed("aggregation", found)
+        return JobFailed("aggregation", f"{returned(planned, 'a polars LazyFrame')} ({aggregation.place})")
 
     def results(self) -> Results:
         """What came of it."""

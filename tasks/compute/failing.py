@@ -44,8 +44,8 @@ def record_outcomes(root: Store, items: Mapping[Partition, Item], outcomes: Sequ
             item = items[one.partition]
             if isinstance(one, Failed):
                 times = item.failure.times + 1 if item.failure else 1
-                failure = Failure(one.aggregation, one.day, one.kind, one.error, item.basis, times, _now())
-                record_failure(root, failure)
+                said = (one.kind, one.error, item.basis, times, _now(), one.summary)
+                record_failure(root, Failure(one.aggregation, one.day, *said))
             elif item.failure and (isinstance(one, Committed) or one.status in WITH_COMMIT):
                 forget_failure(root, one.partition)
 

@@ -61,7 +61,7 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Committed):
         return {"nonce": outcome.update.commit.record.nonce, "predecessor": outcome.update.predecessor}
     if isinstance(outcome, Failed):
-        return {"kind": outcome.kind, "error": outcome.error}
+        return {"kind": outcome.kind, "error": outcome.error, "summary": outcome.summary}
     return {"status": outcome.status}
 
 

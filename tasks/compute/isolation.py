@@ -161,7 +161,7 @@ def _outcome(run: RunContext, item: Item, answer: dict[str, Any]) -> Outcome:
     if "status" in answer:
         return Skipped(*item.partition, answer["status"])
     if "error" in answer:
-        return Failed(*item.partition, answer["kind"], answer["error"])
+        return Failed(*item.partition, answer["kind"], answer["error"], answer["summary"])
     found = run.store.lookup(item.partition)
     if isinstance(found, Commit) and found.record.nonce == answer["nonce"]:
         update = IndexUpdate(found, answer["predecessor"])

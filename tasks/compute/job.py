@@ -73,7 +73,7 @@ class Job:
             self.changed = True
             self.fail("unsettled", UNSETTLED, transient=True)
         except JobFailed as failed:
-            self.fail(failed.kind, failed.error, transient=failed.transient)
+            self.fail(failed.kind, failed.error, transient=failed.transient, summary=failed.summary)
             if failed.__cause__:
                 traceback_log.debug("%s %s failed:", *self.partition, exc_info=failed.__cause__)
         except (StorageError, OSError) as error:
@@ -82,10 +82,10 @@ class Job:
             log.exception("%s, day %s", *self.partition)
             self.fail("broken", f"{type(error).__name__}: {error}")
 
-    def fail(self, kind: str, error: str, *, transient: bool = False) -> None:
+    def fail(self, kind: str, error: str, *, transient: bool = False, summary: str = "") -> None:
         """End without a commit."""
         self._run.schemas.release(*self.partition)
-        self.outcome = Failed(*self.partition, kind, error)
+        self.outcome = Failed(*self.partition, kind, error, summary)
         self.transient = transient
 
     def claim(self) -> None:
@@ -168,7 +168,7 @@ class Job:
 
     def _written(self, result: Evaluated | JobFailed, scope: ExitStack) -> Staged:
         if isinstance(result, JobFailed):
-            raise JobFailed(result.kind, result.error, cause=result.__cause__)
+            raise JobFailed(result.kind, result.error, cause=result.__cause__, summary=result.summary)
         run, aggregation = self._run, self.aggregation
         try:
             table = arrow_table(result.frame)

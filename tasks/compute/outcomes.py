@@ -36,7 +36,9 @@ class Committed(_OfResult):
 
 @dataclass(frozen=True, slots=True)
 class Skipped(_OfResult):
-    """Not computed after all: another run did it (``done``, ``empty``, ``ahead``), or is at it (``leased``)."""
+    """Not computed after all: another run did it (``done``, ``empty``, ``ahead``) or is at it (``leased``), or its
+    input is not ready any more (``waiting``).
+    """
 
     status: Status
 
@@ -46,24 +48,35 @@ class Failed(_OfResult):
     """Not published; what was committed before is still there.
 
     ``kind``: ``input``, ``aggregation``, ``schema``, ``storage``, ``unsettled``, ``unreadable``, ``unrecoverable``,
-    ``broken`` or ``died`` (its process ended while it was computed).
+    ``broken`` or ``died`` (its process ended while it was computed). ``summary`` is the error without what is the day's
+    own, such as the names of its files: results that share it failed of one cause.
     """
 
     kind: str
     error: str
+    summary: str = ""
 
 
 class JobFailed(Exception):
     """A result cannot be committed. ``transient``: another attempt may succeed without any change.
 
-    ``cause`` is the exception that the message tells of, for ``--traceback``.
+    ``cause`` is the exception that the message tells of, for ``--traceback``. ``summary`` as in ``Failed``.
     """
 
-    def __init__(self, kind: str, error: str, *, transient: bool = False, cause: BaseException | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        error: str,
+        *,
+        transient: bool = False,
+        cause: BaseException | None = None,
+        summary: str = "",
+    ) -> None:
         super().__init__(error)
         self.__cause__ = cause
         self.kind = kind
         self.error = error
+        self.summary = summary
         self.transient = transient
 
 

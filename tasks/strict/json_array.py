@@ -88,10 +88,11 @@ def elements(text: str) -> Iterator[tuple[int, str]]:
 
 def _check_values(text: bytes, options: Mapping[str, Any], findings: Findings) -> None:
     """Note values that polars makes null or cuts to fit a declared dtype, which it does to JSON without a word."""
-    if options.get("schema") is None and options.get("schema_overrides") is None:
+    types = {name: options[name] for name in ("schema", "schema_overrides") if options.get(name) is not None}
+    if not types:
         return
     try:
-        declared = pl.read_json(text, **{"infer_schema_length": None, **options})
+        declared = pl.read_json(text, infer_schema_length=None, **types)
         plain = pl.read_json(text, infer_schema_length=None)
     except PolarsError:
         return  # it says so itself

@@ -17,6 +17,13 @@ def told(path: str, findings: Sequence[Finding]) -> str:
     return f"{printable(path)} cannot be read as declared: {'; '.join(map(_told, in_order[:SHOWN]))}{more}"
 
 
+def summary_of(findings: Sequence[Finding]) -> str:
+    """The first finding without what is the file's own: files that share it are wrong in one way."""
+    first = min(findings, key=lambda one: one.line or 0)
+    column = f"column '{printable(first.column, _NAME)}': " if first.column is not None else ""
+    return f"cannot be read as declared: {column}found {first.found}, expected {first.expected}"
+
+
 def _told(finding: Finding) -> str:
     place = []
     if finding.line is not None:

@@ -202,9 +202,11 @@ def test_a_folder_of_modules_without_init(write: Write) -> None:
 
 def test_a_source_that_loosens_is_told_once_at_import(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     """An option that can change numbers is said with what it does, once for each source, and not by child processes."""
-    loosening = 'ignore_errors=True, truncate_ragged_lines=True, missing_columns="insert"'
-    source = f'flights = Source("loose/{{day}}/*.csv", {loosening})'
-    write(a=HEAD + source + "\n" + function("first") + function("second"))
+    source = (
+        'flights = Source("loose/{day}/*.csv", schema={"a": pl.Int64}, '
+        'ignore_errors=True, truncate_ragged_lines=True, missing_columns="insert")'
+    )
+    write(a="import polars as pl\n" + HEAD + source + "\n" + function("first") + function("second"))
     load("user", quiet=True)
     assert not caplog.records
     load("user")

@@ -11,8 +11,10 @@ import pytest
 
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.compute.unsound import unreadable, unsound
+from tasks.compute.outcomes import JobFailed
+from tasks.compute.unreadable import unreadable
 from tasks.inputs import reading
+from tasks.inputs.declared import NotAsDeclared
 from tasks.inputs.reading import DayInput, read_day
 from tasks.inputs.run_listing import RunListing
 from tests.builders import DAY
@@ -27,6 +29,15 @@ def taken(root: Path, files: dict[str, bytes], **options: Any) -> DayInput:
     found = read_day(Source(f"{{day}}/*{suffix}", **options), DAY, RunListing(InputRoot(root)))
     assert found is not None
     return found
+
+
+def unsound(read: DayInput) -> JobFailed | None:
+    """What fails before anything is computed."""
+    try:
+        read.frame()
+    except NotAsDeclared as error:
+        return unreadable(read, error)
+    return None
 
 
 def said(failure: object) -> str:
