@@ -153,6 +153,12 @@ def test_sources_that_do_not_fit_together() -> None:
         ("f/{day}.parquet.gz", {}, "ends in '.parquet.gz'; expected one of"),
         ("f/{day}/*", {}, "ends in 'no fixed suffix'; expected one of"),
         ("f/{day}", {}, "ends in 'no fixed suffix'; expected one of"),
+        ("f/{day}.csv", {"separator": ";;"}, "separator=';;': expected one character of one byte, such as ','"),
+        ("f/{day}.csv", {"quote_char": "«"}, "quote_char='«': expected one character of one byte"),
+        ("f/{day}.csv", {"eol_char": 10}, "eol_char=10: expected one character of one byte, such as '\\n'"),
+        ("f/{day}.csv", {"separator": '"'}, "separator and quote_char are both '\"'; expected different characters"),
+        ("f/{day}.csv", {"skip_lines": -1}, "skip_lines=-1: expected a whole number from 0"),
+        ("f/{day}.csv", {"comment_prefix": ""}, "comment_prefix='': expected text, such as '#'"),
         (
             "f/{day}.csv",
             {"schema": {"a": "int"}},
