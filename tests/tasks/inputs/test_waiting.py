@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from state import clock
@@ -95,9 +96,7 @@ def test_a_day_waits_for_its_marker_which_is_no_input(yard: Yard) -> None:
     assert yard.planned() == {}
 
 
-def _lines(files: list[Path]) -> Any:
-    import polars as pl
-
+def _lines(files: list[Path]) -> pl.LazyFrame:
     return pl.LazyFrame({"x": [len(files)]})
 
 
@@ -211,6 +210,26 @@ def test_a_file_that_comes_with_its_marker_is_not_missed(yard: Yard, monkeypatch
     [outcome] = compute(RunContext(yard.catalog, InputRoot(yard.input), yard.root), items)
     assert isinstance(outcome, Committed)
     assert outcome.update.commit.record.inputs["sales"].files == 2
+
+
+def test_a_writer_who_comes_back_while_a_day_is_computed_is_seen(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marker away, then half a file, the moment after the marker was seen. Listed after that, the half would be read
+    as whole, and nothing would change any more before it is published.
+    """
+    yard.declare("{day}/*.csv", marker="_SUCCESS")
+    yard.put(f"{DAY}/a.csv", MARK)
+    items = yard.plan().items
+    real = require_ready
+
+    def early(*given: Any) -> None:
+        real(*given)
+        (yard.input / MARK).unlink()
+        yard.put(f"{DAY}/b.csv")
+
+    monkeypatch.setattr(reading, "require_ready", early)
+    [outcome] = compute(RunContext(yard.catalog, InputRoot(yard.input), yard.root), items)
+    assert outcome == Skipped("rows", DAY, "waiting")
+    assert list(yard.waiting()) == [DAY]
 
 
 def test_sources_with_and_without_rules_are_ready_apart(yard: Yard) -> None:
