@@ -123,6 +123,19 @@ def test_a_marker_that_is_taken_away_changes_no_result(yard: Yard) -> None:
     assert yard.planned() == {DAY: "changed"}
 
 
+def test_a_touched_file_is_no_change_of_a_day_without_its_marker(yard: Yard) -> None:
+    """Only the bytes can tell, so they are read: what is done stays done, and waits for nothing."""
+    yard.declare("{day}/*.csv", marker="_SUCCESS")
+    yard.put(f"{DAY}/a.csv", MARK)
+    yard.run()
+    (yard.input / MARK).unlink()
+    os.utime(yard.input / DAY / "a.csv", (1, 1))
+    plan = yard.plan()
+    assert (plan.items, plan.waiting, plan.statuses["rows"]) == ([], {}, {"done": 1})
+    yard.put(f"{DAY}/a.csv", text="x\n2\n")
+    assert list(yard.waiting()) == [DAY]
+
+
 def test_a_folder_in_a_markers_place_is_no_marker(yard: Yard) -> None:
     """The day waits, and is told why."""
     yard.declare("{day}/*.csv", marker="_SUCCESS")
