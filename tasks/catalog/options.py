@@ -75,6 +75,8 @@ def _wrong_read(read: Callable[..., Any], prepare: Callable[..., Any] | None, gi
         return "it has read= and prepare=; read= gets paths, so call what prepares a file in it"
     if wrong := wrong_function(read, "a list of paths", ("day", *given)):
         return f"read= ({place_of(read)}): {wrong}"
+    if "day" in given:
+        return "it has the option 'day', which Noonmark passes itself"
     if unknown := unknown_keyword(read, given):
         return f"read= ({place_of(read)}) {unknown}"
     return None

@@ -88,6 +88,7 @@ def test_what_was_not_declared_is_no_aggregation() -> None:
             made(takes="flights, weather"),
             "it takes 2 frames (flights, weather), expected one parameter for each of its 1 sources",
         ),
+        (made(takes="flights, day"), "for each of its 1 sources; write '*' before day to get the day"),
         (made(takes="*flights"), "it takes 0 frames (), expected one parameter for each of its 1 sources"),
         (made(takes="flights, *, weather"), "its keyword-only parameter 'weather' has no default, and nothing passes"),
         (made(takes="flights, *, dey"), "nothing passes it; did you mean 'day'?"),
