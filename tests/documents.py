@@ -8,9 +8,9 @@ from functools import cache
 
 from tests.project import CHECKOUT
 
-README, OWN_DATA, SCHEDULING = "README.md", "docs/your-data.md", "docs/scheduling.md"
+README, OWN_DATA, INPUTS, SCHEDULING = "README.md", "docs/your-data.md", "docs/inputs.md", "docs/scheduling.md"
 REFERENCE, READING, RUNBOOK = "docs/reference.md", "docs/reading-results.md", "docs/runbook.md"
-FOR_USERS = (README, OWN_DATA, SCHEDULING, REFERENCE, READING, RUNBOOK)
+FOR_USERS = (README, OWN_DATA, INPUTS, SCHEDULING, REFERENCE, READING, RUNBOOK)
 DOCUMENTS = (
     *FOR_USERS,
     *("CONTRIBUTING.md", "CHANGELOG.md"),

@@ -37,6 +37,7 @@ from tasks.inputs.run_listing import RunListing
 from tests.documents import (
     DOCUMENTS,
     FOR_USERS,
+    INPUTS,
     OWN_DATA,
     READING,
     README,
@@ -321,33 +322,10 @@ def test_the_sources_of_the_page_are_declarations(tmp_path: Path) -> None:
     assert names["returns"].name == "returned"
 
 
-def test_the_reader_function_of_the_page_reads(tmp_path: Path) -> None:
-    """The files that it was written for."""
-    names: dict[str, Any] = {}
-    exec(compile(block(OWN_DATA, "python", "def read_tills"), OWN_DATA, "exec"), names)
-    files = [tmp_path / "20240101-1.txt", tmp_path / "20240101-2.txt"]
-    for file in files:
-        file.write_bytes("Süd          2.5\n".encode("latin-1"))
-    assert names["tills"].read_files(files, "2024-01-01").rows() == [("Süd", 2.5)] * 2
-
-
-def test_the_reports_of_the_page_are_read(tmp_path: Path) -> None:
-    """A renamed column, a missing one, one that is left out, and a line of totals on one day."""
-    names: dict[str, Any] = {}
-    exec(compile(block(OWN_DATA, "python", "def without_total"), OWN_DATA, "exec"), names)
-    folder = tmp_path / "reports"
-    folder.mkdir()
-    (folder / "2024-01-01.csv").write_bytes("Country/Region,deaths,Lat\nCôte,1,2.5\n".encode("cp1252"))
-    (folder / "2024-01-02.csv").write_bytes(b"country,deaths,active\nX,2,3\ntotal,2,3\n")
-    listing = RunListing(InputRoot(tmp_path))
-    read = [read_day(names["reports"], day, listing) for day in ("2024-01-01", "2024-01-02")]
-    assert [one and one.frame().collect().rows() for one in read] == [[("Côte", 1, None)], [("X", 2, 3)]]
-
-
 def test_the_source_of_events_of_the_page_takes_them(tmp_path: Path) -> None:
     """From the files of three days, in the day of its zone, and no heartbeat."""
     names: dict[str, Any] = {}
-    exec(compile(block(OWN_DATA, "python", "visits = Source"), OWN_DATA, "exec"), names)
+    exec(compile(block(INPUTS, "python", "visits = Source"), INPUTS, "exec"), names)
     (tmp_path / "visits").mkdir()
     for day, times in {"2024-07-01": (1719784800, 1719871199.5), "2024-07-02": (1719871200,)}.items():
         lines = [f'{{"ts": {time}, "kind": "view", "page": "home"}}\n' for time in times]
@@ -361,7 +339,7 @@ def test_the_source_of_events_of_the_page_takes_them(tmp_path: Path) -> None:
 def test_the_reference_of_the_page_is_joined() -> None:
     """The table comes after the day's frame, and is declared as the page says."""
     names: dict[str, Any] = {}
-    exec(compile(block(OWN_DATA, "python", "def items_by_city"), OWN_DATA, "exec"), names)
+    exec(compile(block(INPUTS, "python", "def items_by_city"), INPUTS, "exec"), names)
     sales, shops = (
         pl.LazyFrame({"shop": ["n", "s"], "items": [1, 2]}),
         pl.LazyFrame({"shop": ["n", "s"], "city": "Ulm"}),
@@ -372,7 +350,7 @@ def test_the_reference_of_the_page_is_joined() -> None:
 
 def test_the_suffixes_of_the_page_are_the_formats() -> None:
     """All of them, plain and packed."""
-    [line] = re.findall(r"^- \*\*Format\.\*\* (.*?)^- ", text_of(OWN_DATA), re.M | re.S)
+    [line] = re.findall(r"^- \*\*Format\.\*\* (.*?)^- ", text_of(INPUTS), re.M | re.S)
     plain, packed = (re.findall(r"`(\.\w+)`", part) for part in line.split(";"))
     text = [suffix for suffix in plain if suffix != ".parquet"]
     assert {*plain, *(suffix + ending for suffix in text for ending in packed)} == set(FORMATS)
