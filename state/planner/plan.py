@@ -65,7 +65,7 @@ class Plan:
     unread: set[tuple[str, str]] = field(default_factory=set)
     """The (source, day) pairs that only their contents can tell to be unchanged, where ``Facts.contents`` has none.
 
-    Their results are planned as changed.
+    Their results are planned as changed, or wait as if they were.
     """
     recovered: list[Partition] = field(default_factory=list)
     """Results that failed once and need nothing any more: their failures are to be forgotten."""
@@ -125,6 +125,8 @@ def _note_days(aggregation: Declared, facts: Facts, named: Mapping[str, Sequence
     if orphaned := named["orphaned"]:
         result.orphaned[aggregation.name] = ranges_of(orphaned)
     if waiting := sorted(named["waiting"], key=order):
+        # Some may be done, and wait for nothing: only their contents can tell.
+        result.unread.update(*(unread(aggregation, day, facts) for day in waiting))
         result.waiting[aggregation.name] = {day: facts.waits_for(aggregation.reads(day)) or "" for day in waiting}
 
 

@@ -127,14 +127,14 @@ class Columns:
         """Columns of the schema that the file lacks, and others that it has."""
         if self.schema is None:
             return []
-        lost = [name for name in self.schema if name not in names and name not in self.may_miss]
-        if not lost and not set(names).intersection(self.schema):
+        if not set(names).intersection(self.schema):
             none = f"none of the declared columns among {_shown(names)}"
-            return [Misfit(None, none, f"some of {_shown(tuple(self.schema))}")]
+            return [Misfit(None, none, f"some of {_shown(tuple(self.schema))}{self._meant(names)}")]
+        lost = [name for name in self.schema if name not in names and name not in self.may_miss]
         extra = [name for at, name in enumerate(names) if name not in self.schema and at not in told]
         found = []
         for name in lost:
-            near = next((one for one in extra if one.lower() == name.lower()), None) or nearest(name, extra)
+            near = _near(name, extra)
             meant = f"; or rename={{{near!r}: {name!r}}}" if near else ""
             found.append(
                 Misfit(
@@ -148,6 +148,14 @@ class Columns:
             found.append(Misfit(name, "a column that schema= lacks", expected))
         return found
 
+    def _meant(self, names: Names) -> str:
+        """What would make them the declared ones: a loosened rule would not."""
+        separators = [one for one in ";\t|," if one in names[0]] if len(names) == 1 else []
+        if separators:
+            return f"; is separator={separators[0]!r} meant?"
+        pairs = {near: name for name in self.schema or () if (near := _near(name, names))}
+        return f"; or rename={pairs}" if pairs else ""
+
     def _named(self, name: str) -> bool:
         return self.schema is not None and name in self.schema
 
@@ -158,6 +166,10 @@ class Columns:
 @lru_cache(maxsize=1024)
 def _fit(columns: Columns, header: Names) -> Fit:
     return columns._fit(header)
+
+
+def _near(name: str, names: Sequence[str]) -> str | None:
+    return next((one for one in names if one.lower() == name.lower()), None) or nearest(name, names)
 
 
 def _shown(names: Names) -> str:

@@ -242,6 +242,9 @@ class Reference(Source):
         if wrong := wrong_option(options):
             raise DeclarationError(f"reference {os.fspath(path)!r}: {wrong}")
         super().__init__(os.fspath(path), **options)
+        for name in ("read", "prepare"):
+            if (function := getattr(self, name)) and "day" in keyword_only(function):
+                raise DeclarationError(f"{self}: {name}= ({place_of(function)}) takes a day, and a reference has none")
 
     @staticmethod
     def _parsed(template: str) -> Template:

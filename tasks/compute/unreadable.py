@@ -53,7 +53,7 @@ def _located(read: DayInput, file: ReadableFile, error: BaseException) -> JobFai
 
 
 def _values(read: DayInput, file: ReadableFile) -> tuple[Finding, ...]:
-    dtypes = file.in_its_names(read.frame().collect_schema())
+    dtypes = file.in_its_names(read.rows_of(read.each()).collect_schema())
     options = {**read.source.options, **file.fit.options}
     return locate_values(read.source.format, file.content, options, dtypes)
 

@@ -13,7 +13,7 @@ from state.inputs.root import InputRoot
 from tasks.catalog.declare import Reference
 from tasks.catalog.template import Template
 from tasks.inputs.listing import Listing, list_source
-from tasks.inputs.reading import KEEP_BYTES, DayInput, read_day
+from tasks.inputs.reading import DayInput, read_day
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.unmatched import why_unmatched
 
@@ -32,11 +32,6 @@ def list_reference(root: InputRoot, template: Template) -> Listing:
 
 class ReferenceInput(DayInput):
     """A reference as it was read. Where it has room in memory it is parsed once, for all days together."""
-
-    @property
-    def in_memory(self) -> bool:
-        """Whether it has room in memory; what ``read=`` makes of moderate files is taken to have."""
-        return self.unpacked is not None or (self.source.read is not None and self.files.bytes <= KEEP_BYTES)
 
     @property
     def rows(self) -> int | None:

@@ -120,7 +120,8 @@ def test_advice_that_makes_a_wrong_file_pass_is_not_handed_on(project: Project) 
     project.sales_file("2024-01-02").write_text("shop;items\nnorth;1\n", encoding="utf-8")
     ended = command(project, "daily").finish()
     assert ended.code == 1
-    assert "2024-01-02 (input): sales/2024-01-02/*.csv cannot be read as declared: SchemaError" in ended.stdout
+    assert "2024-01-02 (input): sales/2024-01-02/sales.csv cannot be read as declared: found none of" in ended.stdout
+    assert "among 'shop;items', expected some of 'shop', 'items'; is separator=';' meant?" in ended.stdout
     assert not re.search("missing_columns|extra_columns|or pass", ended.stdout)
 
 
@@ -206,7 +207,7 @@ def test_two_aggregations_of_one_name_in_a_file_are_refused(project: Project) ->
     first, step = ended.stderr.splitlines()
     assert first.startswith("noonmark: two aggregations are called totals (shops.py:")
     assert first.endswith("and the second would replace the first; expected different names")
-    assert step == f"  → {CHECK}"
+    assert step == f"  → correct it, then: {CHECK}"
 
 
 def test_a_word_behind_the_list_of_commands_is_no_run(project: Project) -> None:

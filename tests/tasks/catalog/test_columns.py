@@ -36,6 +36,8 @@ def test_a_header_as_declared_costs_nothing() -> None:
             {"schema": SCHEMA, "ignores": True, "may_miss": frozenset("ab")},
             "None: none of the declared columns among 'x', 'y'; expected some of 'a', 'b'",
         ),
+        ("a;b", {"schema": SCHEMA}, "among 'a;b'; expected some of 'a', 'b'; is separator=';' meant?"),
+        ("A,B", {"schema": SCHEMA}, "expected some of 'a', 'b'; or rename={'A': 'a', 'B': 'b'}"),
         ("a,B", {"schema": SCHEMA, "ignores": True}, "where it may be missing; or rename={'B': 'b'}"),
         ("a,bb", {"schema": SCHEMA, "ignores": True}, "where it may be missing; or rename={'bb': 'b'}"),
         ("a,b,c", {"schema": SCHEMA}, "c: a column that schema= lacks; expected a type for it in schema=, or extra"),

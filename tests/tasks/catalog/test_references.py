@@ -87,12 +87,20 @@ def test_what_is_wrong_with_references_is_told_where_they_are_declared(
         made(references, takes, **options)
 
 
+def by_day(files: list[Path], *, day: object) -> pl.LazyFrame:
+    """A function for daily files."""
+    assert day
+    return pl.scan_csv(files)
+
+
 def test_options_about_days_mean_nothing_for_a_reference() -> None:
     """They are refused, and so is a reference in a source's place."""
     with pytest.raises(DeclarationError, match=r"reference 'a.csv': it has name=; expected none"):
         Reference("a.csv", name="airlines")
     with pytest.raises(DeclarationError, match=r"settle= is about days, and a reference has none"):
         Reference("a.csv", settle="15m")
+    with pytest.raises(DeclarationError, match=r"reference 'a.csv': read= \(test_references.py:\d+\) takes a day"):
+        Reference("a.csv", read=by_day)
     with pytest.raises(DeclarationError, match=r"no option 'seperator'; did you mean 'separator'"):
         Reference("a.csv", seperator=";")
     with pytest.raises(DeclarationError, match=r"reference 'a.csv' among the sources; expected it in references="):

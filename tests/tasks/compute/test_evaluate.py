@@ -151,7 +151,7 @@ def _prepares(content: bytes) -> bytes:
         (
             {"schema": {"amount": pl.Int64}},
             b"Amount\n1\n",
-            "column 'amount': found no such column among 'Amount', expected that",
+            "some of 'amount'; or rename={'Amount': 'amount'}",
         ),
         ({"encoding": "cp1252"}, b"amount\n\x81\n", "0x81 in line 2, byte 7 is no text in cp1252"),
     ],

@@ -16,7 +16,7 @@ from state.inputs.root import InputRoot
 from state.planner.decide import Item
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
-from tasks.catalog import Source, aggregation
+from tasks.catalog import Reference, Source, aggregation
 from tasks.catalog.declare import declared
 from tasks.compute.context import AdaptiveBatchSize, RunContext
 from tasks.compute.group import compute
@@ -124,3 +124,21 @@ def test_a_table_without_a_column_is_named(store: LocalStore, tmp_path: Path) ->
     errors = {one.error for one in outcomes if isinstance(one, Failed)}
     assert len(errors) == 1
     assert "shops.csv" in errors.pop()
+
+
+def test_a_bad_value_of_a_table_is_told_by_its_line(store: LocalStore, tmp_path: Path) -> None:
+    """As one of a day's own files is, though the table is parsed before the day is computed."""
+    (tmp_path / "raw/shops.csv").write_text("shop,floor\nn,1\nm,first\n")
+
+    def floors(sales: pl.LazyFrame, shops: pl.LazyFrame) -> pl.LazyFrame:
+        """Items on each floor."""
+        return sales.join(shops, on="shop").select("floor", "items")
+
+    table = Reference("shops.csv", schema={"shop": pl.String, "floor": pl.Int64})
+    one = declared(aggregation(Source("sales/{day}.csv"), references={"shops": table})(floors))
+    assert one is not None
+    run = RunContext({"floors": one}, InputRoot(tmp_path / "raw"), store)
+    [outcome] = compute(run, [Item("floors", DAYS[0], "new", files=(1, 1))])
+    assert isinstance(outcome, Failed)
+    assert outcome.kind == "input"
+    assert all(part in outcome.error for part in ("shops.csv", "line 3", "'floor'", "first")), outcome.error

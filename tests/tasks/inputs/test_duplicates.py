@@ -14,14 +14,17 @@ import pytest
 
 from state.errors import DeclarationError
 from state.inputs.files import FileStat
+from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source, aggregation, declared
 from tasks.catalog.near_names import without_copy_mark
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed, Failed
 from tasks.inputs.duplicates import Duplicate, duplicates_of
-from tests.tasks.inputs.test_waiting import DAY, Yard, yard  # noqa: F401 a fixture
+from tests.tasks.inputs import test_waiting
+from tests.tasks.inputs.test_waiting import DAY, Yard
 
+yard = test_waiting.yard
 ROWS = "x\n1\n2\n"
 
 
@@ -90,7 +93,7 @@ def test_the_name_of_a_copy(copy: str, original: str) -> None:
     assert without_copy_mark(copy) == original
 
 
-def test_a_day_in_two_folders_fails_and_names_both(yard: Yard) -> None:  # noqa: F811
+def test_a_day_in_two_folders_fails_and_names_both(yard: Yard) -> None:
     """Under ``**`` it was counted twice. The message says how to declare that it is meant."""
     yard.declare("**/{day}.csv")
     yard.put(f"a/{DAY}.csv", f"b/{DAY}.csv", text=ROWS)
@@ -105,7 +108,7 @@ def test_a_day_in_two_folders_fails_and_names_both(yard: Yard) -> None:  # noqa:
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])
-def test_a_link_to_a_file_of_the_day_fails_it(yard: Yard, link: Callable[[Path, Path], None]) -> None:  # noqa: F811
+def test_a_link_to_a_file_of_the_day_fails_it(yard: Yard, link: Callable[[Path, Path], None]) -> None:
     """Under another name too."""
     yard.declare("{day}/*.csv")
     yard.put(f"{DAY}/a.csv", text=ROWS)
@@ -117,7 +120,7 @@ def test_a_link_to_a_file_of_the_day_fails_it(yard: Yard, link: Callable[[Path, 
 
 @pytest.mark.parametrize("options", [{}, {"include_file_paths": "path"}])
 def test_the_first_alone_is_read_where_that_is_declared(
-    yard: Yard,  # noqa: F811
+    yard: Yard,
     options: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -137,7 +140,7 @@ def test_the_first_alone_is_read_where_that_is_declared(
     assert (yard.planned(), rows(yard)) == ({}, 2)
 
 
-def test_a_read_function_gets_the_first_alone(yard: Yard) -> None:  # noqa: F811
+def test_a_read_function_gets_the_first_alone(yard: Yard) -> None:
     """As polars does."""
     yard.declare("**/{day}.csv", duplicates="first", read=pl.scan_csv)
     yard.put(f"a/{DAY}.csv", f"b/{DAY}.csv", text=ROWS)
@@ -145,7 +148,7 @@ def test_a_read_function_gets_the_first_alone(yard: Yard) -> None:  # noqa: F811
     assert rows(yard) == 2
 
 
-def test_equal_files_count_where_that_is_declared(yard: Yard) -> None:  # noqa: F811
+def test_equal_files_count_where_that_is_declared(yard: Yard) -> None:
     """A sensor in each folder may well write the same."""
     yard.declare("*/{day}.csv", duplicates="allow")
     yard.put(f"a/{DAY}.csv", f"b/{DAY}.csv", text=ROWS)
@@ -154,7 +157,7 @@ def test_equal_files_count_where_that_is_declared(yard: Yard) -> None:  # noqa: 
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
-def test_headers_alone_count_nothing_twice(yard: Yard, suffix: str) -> None:  # noqa: F811
+def test_headers_alone_count_nothing_twice(yard: Yard, suffix: str) -> None:
     """On a quiet day the files of all sensors are equal, and none has a row."""
     yard.declare("*/{day}" + suffix, schema={"x": pl.Int64})
     for folder in "abc":
@@ -168,7 +171,7 @@ def test_headers_alone_count_nothing_twice(yard: Yard, suffix: str) -> None:  # 
 
 
 def test_a_day_with_duplicates_is_read_once_for_all_its_aggregations(
-    yard: Yard,  # noqa: F811
+    yard: Yard,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is hashed or read twice to find them, and none of the aggregations is computed."""
@@ -196,8 +199,6 @@ def test_a_day_with_duplicates_is_read_once_for_all_its_aggregations(
         return real(path, *given, **options)
 
     monkeypatch.setattr(os, "open", noted)
-    from state.inputs.root import InputRoot
-
     outcomes = list(compute(RunContext(catalog, InputRoot(yard.input), yard.root), items))
     assert [(one.aggregation, isinstance(one, Failed)) for one in outcomes] == [
         (name, True) for name in sorted(catalog)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from state import clock
@@ -95,9 +96,7 @@ def test_a_day_waits_for_its_marker_which_is_no_input(yard: Yard) -> None:
     assert yard.planned() == {}
 
 
-def _lines(files: list[Path]) -> Any:
-    import polars as pl
-
+def _lines(files: list[Path]) -> pl.LazyFrame:
     return pl.LazyFrame({"x": [len(files)]})
 
 
@@ -122,6 +121,19 @@ def test_a_marker_that_is_taken_away_changes_no_result(yard: Yard) -> None:
     assert (yard.planned(), list(yard.waiting())) == ({}, [DAY])
     yard.put(MARK)
     assert yard.planned() == {DAY: "changed"}
+
+
+def test_a_touched_file_is_no_change_of_a_day_without_its_marker(yard: Yard) -> None:
+    """Only the bytes can tell, so they are read: what is done stays done, and waits for nothing."""
+    yard.declare("{day}/*.csv", marker="_SUCCESS")
+    yard.put(f"{DAY}/a.csv", MARK)
+    yard.run()
+    (yard.input / MARK).unlink()
+    os.utime(yard.input / DAY / "a.csv", (1, 1))
+    plan = yard.plan()
+    assert (plan.items, plan.waiting, plan.statuses["rows"]) == ([], {}, {"done": 1})
+    yard.put(f"{DAY}/a.csv", text="x\n2\n")
+    assert list(yard.waiting()) == [DAY]
 
 
 def test_a_folder_in_a_markers_place_is_no_marker(yard: Yard) -> None:
@@ -211,6 +223,26 @@ def test_a_file_that_comes_with_its_marker_is_not_missed(yard: Yard, monkeypatch
     [outcome] = compute(RunContext(yard.catalog, InputRoot(yard.input), yard.root), items)
     assert isinstance(outcome, Committed)
     assert outcome.update.commit.record.inputs["sales"].files == 2
+
+
+def test_a_writer_who_comes_back_while_a_day_is_computed_is_seen(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marker away, then half a file, the moment after the marker was seen. Listed after that, the half would be read
+    as whole, and nothing would change any more before it is published.
+    """
+    yard.declare("{day}/*.csv", marker="_SUCCESS")
+    yard.put(f"{DAY}/a.csv", MARK)
+    items = yard.plan().items
+    real = require_ready
+
+    def early(*given: Any) -> None:
+        real(*given)
+        (yard.input / MARK).unlink()
+        yard.put(f"{DAY}/b.csv")
+
+    monkeypatch.setattr(reading, "require_ready", early)
+    [outcome] = compute(RunContext(yard.catalog, InputRoot(yard.input), yard.root), items)
+    assert outcome == Skipped("rows", DAY, "waiting")
+    assert list(yard.waiting()) == [DAY]
 
 
 def test_sources_with_and_without_rules_are_ready_apart(yard: Yard) -> None:
