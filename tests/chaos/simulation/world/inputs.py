@@ -7,9 +7,9 @@ says, so two contents can look alike in every listing.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 from state.errors import StorageError
 from state.inputs.files import Contents, DayFiles, FileStat, InputChanged, day_files
@@ -28,6 +28,7 @@ class Template:
     text: str = SOURCE
     absolute: bool = False
     shares_folders: bool = False
+    suffix: str = ".csv"
 
     def pattern(self, day: str) -> str:
         """What the product calls a day's files."""
@@ -41,11 +42,12 @@ class Source:
     key = digest_key = SOURCE
     read = None
     format = SimpleNamespace(unpack=None)
-    shows_paths = False
+    shows_paths = shows_file_paths = rewrites = False
     readiness = Readiness(None, None, 0)
     duplicates = "error"
     reach = 0, 0
     events = None
+    options: Mapping[str, object] = MappingProxyType({"schema": {}})
 
     def name_of(self, path: str) -> str:
         """What counts of a file's path."""

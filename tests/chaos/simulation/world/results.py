@@ -43,6 +43,8 @@ class Declaration:
     name: str
     version: int
     sources: Mapping[str, Any] = field(compare=False, hash=False)
+    references = frozenset[str]()
+    keeps_references = False
 
     @property
     def code(self) -> str:
