@@ -1,0 +1,49 @@
+"""The aggregations over the two years, as a user would declare them. The real commands import this module too."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tasks.catalog import Source, aggregation
+
+sales = Source("sales/**/{day}_*.csv", schema={"shop": pl.String, "note": pl.String, "items": pl.Int64})
+cases = Source("cases/*/{day:%m-%d-%Y}.csv", schema={"region": pl.String, "country": pl.String, "cases": pl.Int64})
+meter = Source("meter/{day:int}.csv", separator=";", schema={"hour": pl.String, "fault": pl.Int64, "watts": pl.Int64})
+trips = Source("trips/dt={day}/*.ndjson.gz", schema={"city": pl.String, "seats": pl.Int64, "metres": pl.Int64})
+air = Source("air/{day:%Y/%m/%d}.json", schema={"station": pl.String, "degrees": pl.Int64})
+
+
+@aggregation(sales)
+def items_by_shop(sales: pl.LazyFrame) -> pl.LazyFrame:
+    """Items sold in each shop."""
+    return sales.group_by("shop").agg(pl.col("items").sum()).sort("shop")
+
+
+@aggregation(sales)
+def sales_total(sales: pl.LazyFrame) -> pl.LazyFrame:
+    """Sales and items of the day."""
+    return sales.select(sales=pl.len(), items=pl.col("items").sum())
+
+
+@aggregation(cases)
+def cases_by_country(cases: pl.LazyFrame) -> pl.LazyFrame:
+    """Cases of each country."""
+    return cases.group_by("country").agg(pl.col("cases").sum()).sort("country")
+
+
+@aggregation(meter)
+def power(meter: pl.LazyFrame) -> pl.LazyFrame:
+    """Hours, the most watts of one of them, and how many faults were noted."""
+    return meter.select(hours=pl.len(), watts=pl.col("watts").max(), faults=pl.col("fault").count())
+
+
+@aggregation(trips)
+def trips_by_city(trips: pl.LazyFrame) -> pl.LazyFrame:
+    """Trips and metres of each city."""
+    return trips.group_by("city").agg(trips=pl.len(), metres=pl.col("metres").sum()).sort("city")
+
+
+@aggregation(air)
+def air_extremes(air: pl.LazyFrame) -> pl.LazyFrame:
+    """The lowest and the highest of the day, and how many stations told."""
+    return air.select(lowest=pl.col("degrees").min(), highest=pl.col("degrees").max(), stations=pl.len())
