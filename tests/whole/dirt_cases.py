@@ -75,7 +75,7 @@ class Case:
 def _dirty(kind: str, mended: str, *hints: str, wanted: list[tuple[Any, ...]] = ALL) -> Case:
     """A kind of tests/dirt.py in SHORT; what it says of its place must be told."""
     dirty = TABLES[kind](SHORT, random.Random(kind))
-    place = [f"line {dirty.line}"] if dirty.line else []
+    place = [f"line {dirty.line:,}"] if dirty.line else []
     told = (f"{DIRTY}.csv", *place, *filter(None, (dirty.column, dirty.value)), *hints)
     return Case(kind, {"{day}.csv": dirty.content}, told, mended, wanted)
 
@@ -120,7 +120,7 @@ CASES = (
     Case(
         "84 rows with a field more in second place",
         {"{day}.csv": _shifted()},
-        (f"{DIRTY}.csv", "line 2001", "4 fields", "expected 3", "83"),
+        (f"{DIRTY}.csv", "line 2,001", "4 fields", "expected 3", "83"),
         "prepare=three_fields",
         [(6000, _LONG_SUM)],
     ),
@@ -138,14 +138,14 @@ CASES = (
     Case(
         "a bad value in row 5,000 of a declared column",
         {"{day}.csv": _LATE},
-        (f"{DIRTY}.csv", "line 5001", "'items'", "many", "Int64"),
+        (f"{DIRTY}.csv", "line 5,001", "'items'", "many", "Int64"),
         'null_values=["many"]',
         [(6000, _LONG_SUM - 4999)],
     ),
     Case(
         "a bad value in row 5,000 of an inferred column",
         {"{day}.csv": _LATE},
-        (f"{DIRTY}.csv", "line 5001", "'items'", "many", "Int64"),
+        (f"{DIRTY}.csv", "line 5,001", "'items'", "many", "Int64"),
         'null_values=["many"]',
         [(6000, _LONG_SUM - 4999)],
         plain="",
@@ -189,7 +189,7 @@ CASES = (
     Case(
         "a lost column",
         {"{day}.csv": Table((("shop", "items"), ("a", "4"))).content},
-        (f"{DIRTY}.csv", "'note'", "shop, items"),
+        (f"{DIRTY}.csv", "'note'", "'shop'"),
         'missing_columns=["note"]',
         [(1, 4)],
     ),
@@ -209,6 +209,13 @@ CASES = (
         (f"old/{DIRTY}.csv", f"new/{DIRTY}.csv"),
         'duplicates="first"',
         template="**/{day}.csv",
+    ),
+    Case(
+        "a copy that a wildcard matches",
+        {"{day}.csv": SHORT.content, "{day} (1).csv": SHORT.content},
+        (f"{DIRTY}.csv", f"{DIRTY} (1).csv"),
+        'duplicates="first"',
+        template="{day}*.csv",
     ),
     _ids("ids that look like floats", "4063e7", "Float64"),
     _ids("04 on a day of digits only", "04", "Int64"),

@@ -168,7 +168,7 @@ def _unnamed(key: Key, error: str, files: Sequence[Lying]) -> Iterator[str]:
     """What a refusal does not name of the dirt."""
     for one in files:
         if one.dirty:
-            line = f"line {one.dirty.line}" if one.dirty.line else None
+            line = f"line {one.dirty.line:,}" if one.dirty.line else None
             parts = [one.path, line, one.dirty.column, one.dirty.value]
             if lacking := [part for part in parts if part and part not in error]:
                 yield f"{key}, {one.dirt}: the message does not name {lacking}: {error}"
