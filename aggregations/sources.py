@@ -1,6 +1,6 @@
-"""The raw files of the sample, and the types of the columns that the aggregations use.
+"""The raw files of the sample: the columns that the aggregations use, with their types. The files have others too.
 
-Types are stated because a guess is made from the first rows of a file, and another day's rows may look otherwise.
+Types are declared because a guess is made from the first rows of a file, and another day's rows may look otherwise.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from tasks.catalog import Source
 flights = Source(
     "flights/{day}/*.csv",
     null_values=["NA"],
-    schema_overrides={
+    extra_columns="ignore",
+    schema={
         "dep_time": pl.Int64,
         "dep_delay": pl.Int64,
         "arr_time": pl.Int64,
@@ -31,7 +32,8 @@ flights = Source(
 weather = Source(
     "weather/{day}/*.csv",
     null_values=["NA"],
-    schema_overrides={
+    extra_columns="ignore",
+    schema={
         "origin": pl.String,
         "hour": pl.Int64,
         "temp": pl.Float64,

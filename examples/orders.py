@@ -27,7 +27,9 @@ CATEGORIES = tuple(f"{kind} {goods}" for kind, goods in itertools.product(_KINDS
 
 ORDERS_A_DAY = 60
 
-orders = Source("{day:int}/orders_{day:int}.csv")
+_COLUMNS = ("order_id", "order_day", "hour", *CATEGORIES)
+
+orders = Source("{day:int}/orders_{day:int}.csv", schema=dict.fromkeys(_COLUMNS, pl.Int64))
 
 
 @aggregation(orders, version=1)
@@ -64,7 +66,7 @@ def generate(root: Path, days: Iterable[int], seed: int) -> dict[int, int]:
 def _orders(day: int, chance: random.Random) -> tuple[str, int]:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["order_id", "order_day", "hour", *CATEGORIES])
+    writer.writerow(_COLUMNS)
     items = 0
     for number in range(ORDERS_A_DAY):
         counts = [0] * len(CATEGORIES)

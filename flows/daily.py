@@ -29,7 +29,7 @@ from flows.cli.options import selection_of
 from flows.cli.prefect_server import is_configured, temporary_server
 from flows.opening import opened_index, opened_root, seen_root, used_index
 from flows.report.finish import finish, report_of
-from flows.report.log import log, log_blocked, log_plan
+from flows.report.log import log, log_blocked, log_plan, log_strays
 from flows.report.models import DailyReport, PlanReport
 from flows.report.progress import shown_progress
 from flows.report.terminal import show_daily
@@ -132,7 +132,7 @@ class PlannedRun:
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         root.sync()
         seconds = self.planning_seconds + clock.monotonic() - began
-        return DailyReport.of(plan, outcomes, seconds, self.found.unmatched)
+        return DailyReport.of(plan, outcomes, seconds, self.found.unmatched, self.found.strays)
 
 
 @contextmanager
@@ -146,6 +146,7 @@ def planned(settings: Settings, catalog: Catalog, selection: Selection, workers:
     ):
         record_deaths(root)
         found = survey(catalog, raw, root, index, selection, workers)
+        log_strays(found.strays)
         log_plan(found.plan)
         index.reconcile(found.output.reachable(found.remembered), found.output.days)
         remember_footers(found.output)
@@ -164,9 +165,10 @@ def preview(settings: Settings, catalog: Catalog, selection: Selection) -> PlanR
             if root is None:
                 known = "; earlier runs left an index, and where it has commits, a run is refused"
                 log.warning("there is no output at %s yet%s", settings.output, known * bool(used_index(settings)))
+        log_strays(found.strays)
         log_plan(found.plan)
         log_blocked(found.plan)
-        return PlanReport(found.plan, bool(index.unavailable_reason), found.unmatched)
+        return PlanReport(found.plan, bool(index.unavailable_reason), found.unmatched, found.strays)
 
 
 def _act(given: Mapping[str, Any], settings: Settings) -> DailyReport | PlanReport:

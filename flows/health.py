@@ -22,6 +22,7 @@ from flows.cli.arguments import CommandLine
 from flows.cli.command import run_command
 from flows.cli.prefect_server import is_configured
 from flows.opening import opened_index, seen_root, used_index
+from flows.report.fields import Strays
 from flows.report.finish import finish, report_of
 from flows.report.models import HealthReport, RedisReport
 from flows.report.terminal import show_health
@@ -65,7 +66,7 @@ def check_health(settings: Settings, catalog: Catalog) -> HealthReport:
     """Compare input, output and index. Starts no server, writes nothing. Raises StorageError if any is unreadable."""
     began = clock.monotonic()
     with opened_index(settings, start=False) as index:
-        plan, problems, warnings = _compare(settings, catalog, index)
+        plan, problems, warnings, strays = _compare(settings, catalog, index)
         durability = index.durability()
         configured = settings.redis_url.get_secret_value() not in ("", WITHOUT_REDIS)
         if problem := problem_of_redis(index.unavailable_reason, foreign=index.foreign, configured=configured):
@@ -80,20 +81,22 @@ def check_health(settings: Settings, catalog: Catalog) -> HealthReport:
         RedisReport(durability, index.unavailable_reason, commits, clock.monotonic() - began),
         plan.gaps,
         plan.orphaned,
+        plan.waiting,
+        strays,
     )
 
 
 def _compare(
     settings: Settings, catalog: Catalog, index: BestEffortIndex
-) -> tuple[Plan, list[Problem], list[HealthWarning]]:
-    """The plan, what is wrong, and what a person should know."""
+) -> tuple[Plan, list[Problem], list[HealthWarning], Strays]:
+    """The plan, what is wrong, what a person should know, and what looks like input and is none."""
     try:
         with seen_root(settings, catalog, index) or nullcontext() as root, InputRoot(settings.input) as raw:
             found = survey(catalog, raw, root, index, Selection(), settings.workers)
             own = root.visible_own_files() if root else []
             absent = [] if root else [problem_of_output(settings.output, was_used=used_index(settings))]
     except Refused as error:
-        return Plan(), [problem_of_refusal(error)], []
+        return Plan(), [problem_of_refusal(error)], [], {}
     # Without an output all days are new, which is no problem of theirs.
     problems = absent or [*problems_of(found.plan), *problems_of_own(own)]
     problems = [*problems, *problems_of_sources(found.unmatched)]
@@ -101,7 +104,8 @@ def _compare(
     remembered = found.output.reachable({**found.remembered, **undeclared})
     if problem := problem_of_index(index.reconcile(remembered, found.output.days, dry_run=True)):
         problems.append(problem)
-    return found.plan, problems, list(warnings_of(found.plan, found.broken, found.output.foreign))
+    warnings = warnings_of(found.plan, found.broken, found.strays, found.output.foreign)
+    return found.plan, problems, list(warnings), found.strays
 
 
 def _act(_: Mapping[str, Any], __: Settings) -> HealthReport:

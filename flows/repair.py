@@ -68,8 +68,11 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
         root = _seen(settings, catalog, index, accept) if dry_run else opened_root(settings, catalog, index)
         if root is None:
             nothing = DeepCheck() if deep else None
-            return RepairReport(ReconcileStats(), index.unavailable_reason, required, nothing)
+            return RepairReport(ReconcileStats(), index.unavailable_reason, required, nothing, dry_run=dry_run)
         with root:
+            if accept and dry_run:
+                with InputRoot(settings.input) as raw:
+                    accepted = to_accept(catalog, raw, root, settings.workers)
             names = sorted({*catalog, *root.aggregations(), *index.aggregations()})
             remembered = index.read(names)  # before the scan, so that no newer entry is set back
             if deep:
@@ -84,7 +87,7 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
                 remember_footers(output)
         blocked = [Unread(name, "", f"cannot be reached: {why}") for name, why in output.blocked_among(names)]
         return RepairReport(
-            stats, index.unavailable_reason, required, checked, unreachable=tuple(blocked), accepted=accepted
+            *(stats, index.unavailable_reason, required, checked, tuple(blocked), accepted), dry_run=dry_run
         )
 
 

@@ -38,6 +38,11 @@ def is_day(day: str) -> bool:
     return bool(_INTEGER.fullmatch(day)) or is_date(day)
 
 
+def typed(day: str) -> dt.date | int:
+    """The day as a user's function gets it: a date, or a whole number."""
+    return dt.date.fromisoformat(day) if is_date(day) else int(day)
+
+
 def ordinal(day: str) -> int:
     """The day as a whole number whose neighbours are the neighbouring days."""
     return dt.date.fromisoformat(day).toordinal() if is_date(day) else int(day)

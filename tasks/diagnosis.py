@@ -19,6 +19,7 @@ from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
 from state.status import Reason
 from state.words import counted, enumerated
+from tasks.inputs.strays import Stray, grouped
 
 _DETAILS: dict[Reason, str] = {
     "new": "its input has no result yet",
@@ -198,9 +199,14 @@ def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) ->
 
 
 def warnings_of(
-    plan: Plan, broken_links: Mapping[str, Sequence[str]], foreign: Sequence[str]
+    plan: Plan,
+    broken_links: Mapping[str, Sequence[str]],
+    strays: Mapping[str, Sequence[Stray]],
+    foreign: Sequence[str],
 ) -> Iterator[HealthWarning]:
-    """Code that changed without its version or lost it, broken links (by their source's template), foreign files."""
+    """Code that changed without its version or lost it, broken links and strays (by their source's template), and files
+    of others in the output.
+    """
     for name, commits in plan.changed_code.items():
         yield HealthWarning(
             f"{name}: its code changed since {counted(commits, 'day')} of it were computed, and its version did not",
@@ -221,6 +227,8 @@ def warnings_of(
                 DAILY,
                 "fix or remove it",
             )
+    for group in grouped(strays):
+        yield HealthWarning(str(group), CHECK, group.hint)
     for path in foreign:
         yield HealthWarning(
             f"{path} in the output is not Noonmark's, and readers of all Parquet files may count it",

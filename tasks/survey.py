@@ -31,14 +31,15 @@ from state.store.digest_cache import DigestCache
 from state.store.failures import read_failures
 from state.store.footer_cache import FooterCache
 from state.threads import map_in_threads
-from state.words import enumerated
 from tasks import older_results as older
 from tasks.catalog.declare import Source
 from tasks.catalog.load import Catalog
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reading import contents_digest
+from tasks.inputs.strays import Stray
 from tasks.inputs.unmatched import why_unmatched
+from tasks.inputs.waiting import ready
 from tasks.planning import planned, sources_by_key
 
 log = logging.getLogger("noonmark")
@@ -48,9 +49,10 @@ log = logging.getLogger("noonmark")
 class Survey:
     """A plan, what was read of the index before it, what the output held, and which accepted entries no longer apply.
 
-    ``broken`` has the paths of the broken links that each source was listed without. ``unmatched`` says of each source
-    that no file matches where its template stops matching, unless its absence was accepted. ``digests`` are those that
-    were known or learned of inputs; who may write saves them for the next run.
+    ``broken`` has the paths of the broken links that each source was listed without, ``strays`` what looks like input
+    of it and is none. ``unmatched`` says of each source that no file matches where its template stops matching, unless
+    its absence was accepted. ``digests`` are those that were known or learned of inputs; who may write saves them for
+    the next run.
     """
 
     plan: Plan
@@ -60,6 +62,7 @@ class Survey:
     broken: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unmatched: Mapping[str, str] = field(default_factory=dict)
     digests: DigestCache | None = None
+    strays: Mapping[str, tuple[Stray, ...]] = field(default_factory=dict)
 
 
 def survey(
@@ -126,7 +129,8 @@ def survey(
             log.warning("source %r: still no file, as was accepted with --accept-output: %s", name, why)
         else:
             unmatched[name] = why
-    return Survey(made, remembered, output, outdated, broken, unmatched, digests)
+    strays = {name: listing.strays for name, listing in listings.items() if listing.strays}
+    return Survey(made, remembered, output, outdated, broken, unmatched, digests, strays)
 
 
 def _require_known_day(declared: Sequence[Declared], facts: Facts, selection: Selection) -> None:
@@ -160,7 +164,9 @@ def _outdated(
 
 def listed(sources: Mapping[str, Sequence[Source]], input_root: InputRoot) -> dict[str, Listing]:
     """A listing of each source, by its key. Raises StorageError."""
-    return {name: list_source(input_root, alike[0].template) for name, alike in sources.items()}
+    return {
+        name: ready(input_root, alike[0], list_source(input_root, alike[0].template)) for name, alike in sources.items()
+    }
 
 
 def listed_facts(
@@ -177,6 +183,7 @@ def listed_facts(
         output=output.days,
         index=index,
         unreachable=output.blocked,
+        waiting={name: one.waiting for name, one in listings.items() if one.waiting},
     )
     for name, listing in listings.items():
         if listing.broken:
@@ -279,10 +286,3 @@ def require_input(catalog: Catalog, input_root: Path, accepted: Collection[str] 
 def _warn(name: str, listing: Listing) -> None:
     for link in listing.broken:
         log.warning("source %r: %s is a broken link, and the files behind it are not seen", name, link.path)
-    if listing.strays:
-        log.warning(
-            "source %r: %s ignored (not a valid day, not a regular file, or a name that only almost matches): %s",
-            name,
-            "1 path is" if len(listing.strays) == 1 else f"{len(listing.strays):,} paths are",
-            enumerated([repr(path) for path in listing.strays], shown=3),
-        )

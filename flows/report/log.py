@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from state.errors import HEALTH
 from state.planner.plan import Plan
 from state.words import counted
 from tasks.compute.outcomes import traceback_log
+from tasks.inputs.strays import Stray, grouped
 
 log = logging.getLogger("noonmark")
 
@@ -48,6 +50,12 @@ def log_plan(plan: Plan) -> None:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(plan.counts().items()))
         days = len({item.day for item in plan.items})
         log.info("planned %s of %s: %s", counted(len(plan.items), "result"), counted(days, "day"), reasons)
+
+
+def log_strays(strays: Mapping[str, Sequence[Stray]]) -> None:
+    """Log what looks like input and is none, each source and reason in a line; health shows it in its own report."""
+    for group in grouped(strays):
+        log.warning("%s; %s", group, group.hint)
 
 
 def log_blocked(plan: Plan) -> None:

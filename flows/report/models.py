@@ -6,13 +6,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from flows.report.causes import failures_by_cause
+from flows.report.fields import (
+    DayRanges,
+    Strays,
+    Waiting,
+    accepted_field,
+    if_any,
+    ranges_field,
+    stray_fields,
+    unmatched_field,
+    waiting_fields,
+)
 from state.acceptance import Accepted
-from state.days import DayRange
 from state.index.durability import Durability
 from state.index.index import ReconcileStats
 from state.planner.plan import Plan
@@ -23,10 +33,10 @@ from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HealthWarning, Problem, causes_of
 from tasks.inputs.edited import Edited
 
-DayRanges = Mapping[str, Sequence[DayRange]]
-"""Aggregation to ranges of days."""
 _COMMITTED = ("aggregation", "day", "generation", "rows", "reason")
 """What ``--json`` shows of a commit."""
+AGAIN = "its input, which is being written again since the plan was made"
+"""What a planned day waits for that was not ready any more when its turn came."""
 
 
 class Report(Protocol):
@@ -44,8 +54,9 @@ class DailyReport:
     """What a run did. ``seconds`` is the time from the beginning of the survey to the last commit.
 
     ``unmatched`` says of each source that no file matches where its template stops matching. ``gaps`` are the days
-    without input of each aggregation, ``orphaned`` those whose raw files are gone; ``left`` is how many days a limit
-    left for later runs. ``server_seconds`` is how long it waited for a temporary Prefect server, beside ``seconds``.
+    without input of each aggregation, ``orphaned`` those whose raw files are gone, ``waiting`` those whose input is not
+    ready; ``left`` is how many days a limit left for later runs. ``strays`` look like input and are none.
+    ``server_seconds`` is how long it waited for a temporary Prefect server, beside ``seconds``.
     """
 
     committed: tuple[Committed, ...] = ()
@@ -57,13 +68,18 @@ class DailyReport:
     orphaned: DayRanges = field(default_factory=dict)
     left: int = 0
     server_seconds: float = 0.0
+    waiting: Waiting = field(default_factory=dict)
+    strays: Strays = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float, unmatched: Mapping[str, str]) -> DailyReport:
+    def of(
+        cls, plan: Plan, outcomes: Iterable[Outcome], seconds: float, unmatched: Mapping[str, str], strays: Strays
+    ) -> DailyReport:
         """Everything that was planned, and everything that was not."""
         committed: list[Committed] = []
         failed = [Failed(one.aggregation, one.day, one.kind, one.why) for one in plan.blocked]
         skipped = Counter(plan.skipped())
+        waiting = {name: dict(days) for name, days in plan.waiting.items()}
         for outcome in outcomes:
             match outcome:
                 case Committed():
@@ -72,8 +88,11 @@ class DailyReport:
                     failed.append(outcome)
                 case Skipped():
                     skipped[outcome.status] += 1
+                    if outcome.status == "waiting":
+                        waiting.setdefault(outcome.aggregation, {})[outcome.day] = AGAIN
         ranges = plan.gaps, plan.orphaned
-        return cls(tuple(committed), tuple(failed), skipped, seconds, unmatched, *ranges, plan.left)
+        ends = tuple(committed), tuple(failed), skipped, seconds, unmatched
+        return cls(*ends, *ranges, plan.left, waiting=waiting, strays=strays)
 
     def failure(self) -> str | None:
         """Which results failed, and which sources match no file."""
@@ -90,8 +109,10 @@ class DailyReport:
             "failed": [_without_empty(one, "summary") for one in self.failed],
             "skipped": dict(self.skipped),
             "seconds": round(self.seconds, 3),
-            **_if_any(unmatched=_unmatched(self.unmatched), left=self.left),
-            **_if_any(without_input=_ranges(self.gaps), orphaned=_ranges(self.orphaned)),
+            **if_any(unmatched=unmatched_field(self.unmatched), left=self.left),
+            **if_any(without_input=ranges_field(self.gaps), orphaned=ranges_field(self.orphaned)),
+            **waiting_fields(self.waiting),
+            **stray_fields(self.strays),
         }
 
 
@@ -105,6 +126,7 @@ class PlanReport:
     plan: Plan
     unread: bool
     unmatched: Mapping[str, str] = field(default_factory=dict)
+    strays: Strays = field(default_factory=dict)
 
     def failure(self) -> str | None:
         """Which sources match no file; what is planned is no verdict."""
@@ -116,8 +138,11 @@ class PlanReport:
         return {
             "plan": items,
             "counts": dict(self.plan.counts()),
-            **_if_any(index="unread" if self.unread else "", unmatched=_unmatched(self.unmatched)),
-            **_if_any(without_input=_ranges(self.plan.gaps), orphaned=_ranges(self.plan.orphaned), left=self.plan.left),
+            **if_any(index="unread" if self.unread else "", unmatched=unmatched_field(self.unmatched)),
+            **if_any(without_input=ranges_field(self.plan.gaps), orphaned=ranges_field(self.plan.orphaned)),
+            **if_any(left=self.plan.left),
+            **waiting_fields(self.plan.waiting),
+            **stray_fields(self.strays),
         }
 
 
@@ -127,7 +152,7 @@ class RepairReport:
 
     ``index`` counts index entries. ``absence`` says why there was no index; ``index_required``: that is a failure.
     ``deep`` is None where not every byte was checked, ``accepted`` where nothing was to be accepted. ``unreachable``
-    are aggregations whose folder could not be entered.
+    are aggregations whose folder could not be entered. ``dry_run``: nothing was done.
     """
 
     index: ReconcileStats
@@ -136,6 +161,7 @@ class RepairReport:
     deep: DeepCheck | None = None
     unreachable: tuple[Unread, ...] = ()
     accepted: Accepted | None = None
+    dry_run: bool = False
 
     @property
     def unreadable(self) -> tuple[Unread, ...]:
@@ -164,8 +190,8 @@ class RepairReport:
             found |= {name: some if isinstance(some, int) else list(some) for name, some in asdict(self.deep).items()}
         if self.deep or self.unreachable:
             found["unreadable"] = [asdict(one) for one in self.unreadable]
-        found |= _if_any(index="unread" if self.absence else "")
-        return found | ({"accepted": _accepted(self.accepted)} if self.accepted else {})
+        found |= if_any(index="unread" if self.absence else "")
+        return found | ({"accepted": accepted_field(self.accepted)} if self.accepted else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +221,8 @@ class HealthReport:
     """What is wrong, and what could be better. ``counts`` maps an aggregation to its days of each status or reason,
     or ``failed``.
 
-    ``gaps`` are the days without input of each aggregation, ``orphaned`` those whose raw files are gone.
+    ``gaps`` are the days without input of each aggregation, ``orphaned`` those whose raw files are gone, ``waiting``
+    those whose input is not ready.
     """
 
     problems: tuple[Problem, ...]
@@ -204,6 +231,8 @@ class HealthReport:
     redis: RedisReport
     gaps: DayRanges = field(default_factory=dict)
     orphaned: DayRanges = field(default_factory=dict)
+    waiting: Waiting = field(default_factory=dict)
+    strays: Strays = field(default_factory=dict)
 
     def failure(self) -> str | None:
         """What was found, with the commands that fix it."""
@@ -220,7 +249,9 @@ class HealthReport:
             "counts": {name: dict(counts) for name, counts in self.counts.items()},
             "warnings": [_without_empty(one, "hint") for one in self.warnings],
             "redis": self.redis.to_json(),
-            **_if_any(without_input=_ranges(self.gaps), orphaned=_ranges(self.orphaned)),
+            **if_any(without_input=ranges_field(self.gaps), orphaned=ranges_field(self.orphaned)),
+            **waiting_fields(self.waiting),
+            **stray_fields(self.strays),
         }
 
 
@@ -233,27 +264,3 @@ def told_unmatched(one: tuple[str, str]) -> str:
 def _without_empty(one: Failed | Problem | HealthWarning, *fields: str) -> dict[str, Any]:
     """Its fields, but for those of ``fields`` that hold nothing."""
     return {name: value for name, value in asdict(one).items() if value or name not in fields}
-
-
-def _if_any(**fields: Any) -> dict[str, Any]:
-    """The fields that hold anything."""
-    return {name: value for name, value in fields.items() if value}
-
-
-def _unmatched(unmatched: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"source": source, "why": why} for source, why in unmatched.items()]
-
-
-def _ranges(gaps: DayRanges) -> dict[str, list[str]]:
-    return {name: [str(gap) for gap in some] for name, some in gaps.items()}
-
-
-def _accepted(accepted: Accepted) -> dict[str, Any]:
-    """What was accepted: sources by their templates, days by their number."""
-    return {
-        "empty_sources": sorted(accepted.empty_sources),
-        "fewer_files": {source: len(days) for source, days in sorted(accepted.fewer_files.items())},
-        "older_results": [
-            {"aggregation": name, "day": day} for name, days in sorted(accepted.older_results.items()) for day in days
-        ],
-    }

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.report.causes import failures_by_cause
-from flows.report.models import DailyReport, DayRanges, HealthReport, PlanReport, RepairReport, told_unmatched
+from flows.report.fields import DayRanges, Waiting, waiting_ranges
+from flows.report.models import DailyReport, HealthReport, PlanReport, RepairReport, told_unmatched
 from state import clock
 from state.acceptance import Accepted
-from state.days import order
+from state.days import order, ranges_of
 from state.errors import CHECK, DAILY, HEALTH, REPAIR, next_steps
 from state.planner.decide import Item
 from state.settings import PROJECT, Settings
@@ -27,6 +28,8 @@ from tasks.diagnosis import causes_of, command_for, command_for_all
 
 SHOWN_ITEMS = 40
 """A plan of more results is shown as one line for each aggregation and reason."""
+SHOWN_WAITING = 5
+"""How many causes of waiting are shown."""
 _WORDS = {"missing": "without input"}
 """Statuses that a person reads in other words."""
 
@@ -37,7 +40,7 @@ def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
     if isinstance(report, PlanReport):
         _show_plan(console, report)
         _show_unmatched(console, report.unmatched)
-        _show_skipped(console, report.plan.skipped(), report.plan.gaps, report.plan.orphaned)
+        _show_skipped(console, report.plan.skipped(), report.plan.gaps, report.plan.orphaned, report.plan.waiting)
         _show_left(console, report.plan.left)
         return
     if report.committed:
@@ -48,7 +51,7 @@ def show_daily(report: DailyReport | PlanReport, settings: Settings) -> None:
     if report.failed:
         _show_failed(console, report.failed)
     _show_unmatched(console, report.unmatched)
-    _show_skipped(console, report.skipped, report.gaps, report.orphaned)
+    _show_skipped(console, report.skipped, report.gaps, report.orphaned, report.waiting)
     _show_left(console, report.left)
     if report.committed:
         where = _shown(settings.output)
@@ -72,7 +75,7 @@ def show_repair(report: RepairReport, _: Settings) -> None:
     if report.deep:
         _show_damaged(console, report.deep)
     if report.accepted:
-        _show_accepted(console, report.accepted)
+        _show_accepted(console, report.accepted, "Would accept" if report.dry_run else "Accepted")
     if report.deep:
         _show_files(console, report.deep)
     for one in report.unreadable:
@@ -94,6 +97,7 @@ def show_health(report: HealthReport, _: Settings) -> None:
     if report.orphaned:
         told = "Orphaned, for their raw files are gone; the results are kept"
         console.print(f"{told}: {_enumerated_days(report.orphaned)}", style="dim")
+    _show_waiting(console, report.waiting)
     problems = report.problems
     if problems:
         console.print(f"[bold red]{counted(len(problems), 'problem')}[/]")
@@ -218,8 +222,10 @@ def _enumerated_days(ranges: DayRanges) -> str:
     return enumerated([str(one) for one in found])
 
 
-def _show_skipped(console: Console, skipped: Mapping[str, int], gaps: DayRanges, orphaned: DayRanges) -> None:
-    days = {"missing": gaps, "orphaned": orphaned}
+def _show_skipped(
+    console: Console, skipped: Mapping[str, int], gaps: DayRanges, orphaned: DayRanges, waiting: Waiting
+) -> None:
+    days = {"missing": gaps, "orphaned": orphaned, "waiting": waiting_ranges(waiting)}
     other = [
         f"{number:,} {_WORDS.get(status, status)}"
         + (f" ({_enumerated_days(days[status])})" if days.get(status) else "")
@@ -228,6 +234,20 @@ def _show_skipped(console: Console, skipped: Mapping[str, int], gaps: DayRanges,
     ]
     if other:
         console.print(f"Not computed: {', '.join(other)}", style="dim")
+    _show_waiting(console, waiting)
+
+
+def _show_waiting(console: Console, waiting: Waiting) -> None:
+    """Print what the days that are not ready wait for, each cause once."""
+    causes: dict[str, set[str]] = {}
+    for days in waiting.values():
+        for day, why in days.items():
+            causes.setdefault(why, set()).add(day)
+    for why, named in list(causes.items())[:SHOWN_WAITING]:
+        ranges = enumerated([str(one) for one in ranges_of(named)])
+        console.print(Text(f"Waiting: {ranges} for {why}", style="dim"))
+    if len(causes) > SHOWN_WAITING:
+        console.print(f"  … and {len(causes) - SHOWN_WAITING:,} more; --json lists all", style="dim")
 
 
 def _show_damaged(console: Console, deep: DeepCheck) -> None:
@@ -242,15 +262,15 @@ def _show_damaged(console: Console, deep: DeepCheck) -> None:
         console.print(Text(f"  {one.aggregation} {one.day}: its input changed, but not its size and times: {again}"))
 
 
-def _show_accepted(console: Console, accepted: Accepted) -> None:
+def _show_accepted(console: Console, accepted: Accepted, verb: str) -> None:
     for name, days in sorted(accepted.fewer_files.items()):
         number = counted(len(days), "day")
-        console.print(Text(f"Accepted: {number} of source {name!r} with fewer files than their commits had"))
+        console.print(Text(f"{verb}: {number} of source {name!r} with fewer files than their commits had"))
     for name, days in sorted(accepted.older_results.items()):
         for day in days:
-            console.print(Text(f"Accepted: {name} {day} is an older result than was published"))
+            console.print(Text(f"{verb}: {name} {day} is an older result than was published"))
     for name in sorted(accepted.empty_sources):
-        console.print(Text(f"Accepted: no file matches source {name!r} any more"))
+        console.print(Text(f"{verb}: no file matches source {name!r} any more"))
 
 
 def _show_files(console: Console, deep: DeepCheck) -> None:

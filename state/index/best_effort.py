@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import ExitStack, closing, contextmanager
 from typing import Self, TypeVar
 
-from state.errors import ACCEPT, IndexUnavailable
+from state.errors import ACCEPT, HEALTH, IndexUnavailable
 from state.index.connection import Connection
 from state.index.durability import Durability
 from state.index.index import Index, IndexSnapshot, IndexUpdate, ReconcileStats
@@ -60,10 +60,7 @@ class BestEffortIndex:
             if index.bind(root_id) if bind else index.root() in (root_id, None):
                 return True
             self.foreign = True
-            self.disable(
-                "the index belongs to another output, and this run goes on without it. To bind it to this output: "
-                f"{ACCEPT}"
-            )
+            self.disable(f"the index belongs to another output; to bind it to this output: {ACCEPT}")
         except IndexUnavailable as error:
             self.disable(str(error))
         return False
@@ -129,7 +126,7 @@ class BestEffortIndex:
         if self.unavailable_reason is None:
             self._index = None
             self.unavailable_reason = reason
-            log.warning("going on without Redis: %s", reason)
+            log.warning("going on without Redis: %s (no result is less safe; to look again: %s)", reason, HEALTH)
 
     def _ask(self, call: Callable[[Index], Answer], otherwise: Answer) -> Answer:
         """What the index answers, or ``otherwise``. Read once: another thread may disable the index meanwhile."""

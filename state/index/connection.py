@@ -144,11 +144,12 @@ def _error_code(error: BaseException) -> str | None:
 
 def connect(url: str) -> redis.Redis:
     """redis-py's client for a URL, with our deadlines and bounds. Raises ConfigurationError for an invalid one."""
-    scheme = url.partition("://")[0]
+    scheme, separator, _ = url.partition("://")
     if scheme not in _FORMS:
+        found = f"found {scheme}://…" if separator else "found no '://' in it"  # what else stands there may be a secret
         raise ConfigurationError(
-            f"NOONMARK_REDIS_URL is not a Redis URL: expected one of {', '.join(f'{known}://' for known in _FORMS)}, "
-            "none, or nothing for the embedded server"
+            f"NOONMARK_REDIS_URL is not a Redis URL: {found}, expected one of "
+            f"{', '.join(f'{known}://' for known in _FORMS)}, none, or nothing for the embedded server"
         )
     try:
         parts = urlsplit(url)

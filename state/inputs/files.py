@@ -72,10 +72,14 @@ class InputChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a day's files hold: the digest of names and bytes, and the bytes themselves where they were asked for."""
+    """What a day's files hold: the digest of names and bytes, and the bytes themselves where they were asked for.
+
+    ``each`` has the digest of each file's bytes alone.
+    """
 
     digest: str
     buffers: tuple[bytes, ...] | None
+    each: tuple[bytes, ...]
 
 
 def read_contents(
@@ -89,13 +93,14 @@ def read_contents(
     Raises InputChanged where a file differs from its listing before or after it was read, OSError where it cannot be.
     """
     digest = hashlib.sha256()
-    buffers = []
+    buffers, each = [], []
     for file in files:
         name = os.fsencode(name_of(file.path))
         content, content_digest = _read(root_fd, file, keep)
         digest.update(len(name).to_bytes(4, "big") + name + content_digest)
         buffers.append(content)
-    return Contents(digest.hexdigest(), tuple(buffers) if keep else None)
+        each.append(content_digest)
+    return Contents(digest.hexdigest(), tuple(buffers) if keep else None, tuple(each))
 
 
 def _read(root_fd: int, file: FileStat, keep: bool) -> tuple[bytes, bytes]:

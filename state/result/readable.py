@@ -31,7 +31,7 @@ def misnamed(schema: pl.Schema) -> str | None:
     for name in schema:
         if name.lower() == KEY:
             fold = "" if name == KEY else ", and DuckDB and Spark take names that differ in case for one"
-            return f"its result has a column {name!r}: the day lies in the path alone{fold}"
+            return f"its result has a column {name!r}: rename or drop it, the folder carries the day{fold}"
     if same := _equal_but_for_case(schema):
         return f"its result has columns {same}, which DuckDB and Spark take for one: rename one"
     for name, dtype in schema.items():

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import inspect
 import sys
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import polars as pl
 
+from state.days import typed
 from state.errors import DeclarationError
 from state.partition import is_aggregation_name
+from tasks.catalog.columns import AS_DECLARED, Fit
 from tasks.catalog.fingerprint import fingerprint
-from tasks.catalog.formats import FORMATS, File, Format
+from tasks.catalog.formats import File
+from tasks.catalog.local_files import kept_with
+from tasks.catalog.options import declared_options
+from tasks.catalog.place import place_of, place_of_error, returned
+from tasks.catalog.readiness import Readiness
+from tasks.catalog.signature import positional, wanted, wrong_keywords
 from tasks.catalog.template import Template
 
-Reader = Callable[[list[Path]], pl.LazyFrame]
+Reader = Callable[..., pl.LazyFrame | pl.DataFrame]
+Prepare = Callable[..., bytes]
+Duplicates = Literal["error", "first", "allow"]
+"""What becomes of a day that has a file twice: it fails, the first is read, or both are."""
 Function = TypeVar("Function", bound=Callable[..., pl.LazyFrame])
 _MARK = "__noonmark__"
 
@@ -29,10 +38,28 @@ class Source:
 
     ``template`` is a path below the input root, or an absolute one, with ``{day}`` (``%Y-%m-%d``), ``{day:%Y%m%d}`` or
     ``{day:int}`` in it, and ``*``, ``?``, ``**`` as in a shell, but no placeholder between two of ``*`` or ``**``; all
-    files that match make up the day. The suffix tells the format; ``schema``, ``schema_overrides`` and all other
-    options go to polars' scan function for it, and ``include_file_paths`` shows the input root joined with the path of
-    each file below it. ``read`` takes the day's files and returns their LazyFrame, for files that no option can
-    describe. ``name`` is what commit records call the source; by default it is the name of the aggregation's parameter.
+    files that match make up the day. The suffix tells the format.
+
+    - ``name``: what commit records call the source; by default the name of the aggregation's parameter.
+    - ``prepare``: a function from the bytes of one unpacked file to bytes, called before anything else looks at them.
+      It gets the file's path below the input root and the day where it declares a keyword-only ``name`` or ``day``.
+    - ``encoding``: any encoding of text that Python knows; polars' ``"utf8"`` and ``"utf8-lossy"`` keep their meaning.
+    - ``rename``: names in the file to the names in use, which all other arguments have. A file may lack an old name.
+    - ``schema``: name to type of the columns in use. A file that lacks one fails its day, and so does one that has
+      another; ``schema_overrides`` has the types of some columns, and nothing is said of the others.
+    - ``extra_columns="ignore"``: columns that ``schema`` does not have are left out.
+    - ``missing_columns``: the names of the schema that a file may lack, or ``"insert"`` for all. Nulls replace them.
+    - ``read``: a function from the list of the day's paths to a LazyFrame or a DataFrame, for what is no table. It gets
+      all other options that are given, and a keyword-only ``day``. What it reads beside these paths is no input: when
+      that changes, results go stale unnoticed.
+    - All other options go to polars' scan function for the format. ``include_file_paths`` shows the input root joined
+      with the path of each file below it.
+
+    A day is passed to functions as a ``datetime.date``, or as an ``int`` where days are numbers.
+
+    A day waits until the file ``marker`` lies in its folder, and until none of its files was touched for ``settle``
+    (``90s``, ``15m``, ``2h``, ``1d``). A day that has a file twice (equal bytes under one name, or a link) fails, since
+    its rows would count twice; with ``duplicates="first"`` the first by its path is read, with ``"allow"`` all are.
 
     Raises DeclarationError for what is ambiguous or unknown.
     """
@@ -42,37 +69,54 @@ class Source:
         template: str,
         *,
         name: str | None = None,
-        read: Reader | None = None,
+        prepare: Prepare | None = None,
+        encoding: str | None = None,
+        rename: Mapping[str, str] | None = None,
         schema: object = None,
         schema_overrides: object = None,
+        extra_columns: str | None = None,
+        missing_columns: str | Collection[str] | None = None,
+        read: Reader | None = None,
+        marker: str | None = None,
+        settle: str | None = None,
+        duplicates: Duplicates = "error",
         **options: object,
     ) -> None:
-        given = {"schema": schema, "schema_overrides": schema_overrides}
+        given = {
+            "encoding": encoding,
+            "rename": rename,
+            "schema": schema,
+            "schema_overrides": schema_overrides,
+            "extra_columns": extra_columns,
+            "missing_columns": missing_columns,
+        }
         self.template = Template.parse(template)
+        self.readiness = Readiness.declared(self.template, marker, settle)
+        self.duplicates = self._checked_duplicates(duplicates)
         self.name = name
+        self.prepare = prepare
         self.read = read
-        self.options = options | {key: value for key, value in given.items() if value is not None}
-        self.format = self._checked_format()
+        declared = declared_options(
+            self.template.suffix, read, prepare, options | {key: one for key, one in given.items() if one is not None}
+        )
+        if isinstance(declared, str):
+            raise DeclarationError(f"{self}: {declared}")
+        self.format = declared.format
+        self.options = declared.options
+        self.columns = declared.columns
+        self.codec = declared.codec
+        self._scan = declared.scan
 
-    def _checked_format(self) -> Format:
-        if self.read is not None:
-            if self.options:
-                raise DeclarationError(f"{self} has read= and the option {min(self.options)!r}: read= takes no options")
-            return Format(self.read, {}, unpack=None)
-        form = FORMATS.get(self.template.suffix)
-        if form is None:
-            raise DeclarationError(
-                f"{self} ends in {self.template.suffix or 'no fixed suffix'!r}; expected one of {', '.join(FORMATS)}, "
-                "or read=, a function from a list of files to a LazyFrame"
-            )
-        if wrong := form.unknown_option(self.options):
-            raise DeclarationError(f"{self}: {wrong}")
-        return form
+    def _checked_duplicates(self, duplicates: Duplicates) -> Duplicates:
+        if duplicates not in get_args(Duplicates):
+            known = ", ".join(map(repr, get_args(Duplicates)))
+            raise DeclarationError(f"{self}: duplicates={duplicates!r}; expected one of {known}")
+        return duplicates
 
     @property
     def key(self) -> str:
-        """What plans and reports call it. Sources of one key have the same files."""
-        return self.template.text
+        """What plans and reports call it. Sources of one key have the same files, ready at the same time."""
+        return f"{self.template.text} ({self.readiness})" if self.readiness else self.template.text
 
     @property
     def digest_key(self) -> str:
@@ -80,15 +124,32 @@ class Source:
         return f"{self.key}\nwith paths" if self.shows_paths else self.key
 
     @property
-    def shows_paths(self) -> bool:
-        """Whether the aggregation can see where a file lies: through ``read=``, or through ``include_file_paths=``."""
-        return self.read is not None or self.options.get("include_file_paths") is not None
+    def shows_file_paths(self) -> bool:
+        """Whether ``include_file_paths=`` makes a column of them."""
+        return self.read is None and self.options.get("include_file_paths") is not None
 
-    def scan(self, files: list[File]) -> pl.LazyFrame:
-        """The rows of a day's files. ``read=`` gets paths, a format may get bytes."""
-        frame: object = self.format.read(files, self.options)
-        if not isinstance(frame, pl.LazyFrame):
-            raise TypeError(f"{self}: read= returned {type(frame).__name__}, expected a polars LazyFrame")
+    @cached_property
+    def shows_paths(self) -> bool:
+        """Whether the aggregation can see where a file lies: by ``read=``, ``include_file_paths=`` or ``prepare=``."""
+        named = self.prepare is not None and wanted(self.prepare, {"name": ""})
+        return self.read is not None or self.shows_file_paths or bool(named)
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether polars reads other bytes than those of the files: what ``prepare=`` made, or decoded text."""
+        return self.prepare is not None or self.codec is not None
+
+    def scan(self, files: list[File], fit: Fit = AS_DECLARED) -> pl.LazyFrame:
+        """The rows of a day's files, all of which have a header that ``fit`` is for. A format may get bytes."""
+        frame = self.format.read(files, {**self._scan, **fit.options})
+        return frame if fit.select is None else kept_with(frame.select(fit.select), frame)
+
+    def read_files(self, paths: list[Path], day: str) -> pl.LazyFrame | pl.DataFrame:
+        """What ``read=`` makes of a day's files. Raises whatever it raises, and TypeError for what is no frame."""
+        assert self.read is not None
+        frame: object = self.read(paths, **self.options, **wanted(self.read, {"day": typed(day)}))
+        if not isinstance(frame, pl.LazyFrame | pl.DataFrame):
+            raise TypeError(f"read= of {self}: {returned(frame, 'a polars LazyFrame or DataFrame')}")
         return frame
 
     def __str__(self) -> str:
@@ -114,20 +175,25 @@ class Aggregation:
     @property
     def place(self) -> str:
         """Where it is declared, for messages."""
-        return _place(self.function)
+        return place_of(self.function)
 
     def place_of(self, error: BaseException) -> str:
         """The line of the aggregation's own file that an error came from; where none is, the declaration's."""
-        file = inspect.unwrap(self.function).__code__.co_filename
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-        return f"{Path(file).name}:{lines[-1]}" if lines else self.place
+        return place_of_error(self.function, error)
+
+    def query(self, frames: Sequence[pl.LazyFrame], day: str) -> object:
+        """What the function makes of a day's frames, one for each source. Raises whatever it raises."""
+        return self.function(*frames, **wanted(self.function, {"day": typed(day)}))
 
 
 def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Function]:
     """Declare a function from one day's LazyFrames, one for each source in order, to a LazyFrame.
 
-    Its days are those that every source has. Its name is the output's name. ``version`` is the user's word that results
-    changed meaning: raising it recomputes every day. The function itself is returned unchanged.
+    Its days are those that every source has, its name is the output's name. The function itself is returned unchanged.
+
+    - ``sources``: a parameter for each, by position. A keyword-only ``day`` gets the day beside them: a
+      ``datetime.date``, or an ``int`` where days are numbers.
+    - ``version``: the user's word that results changed meaning. Raising it recomputes every day.
 
     Raises DeclarationError for a missing docstring, a name that is no plain identifier or begins with ``_``, a version
     below 1, sources that number their days differently, parameters that do not fit the sources, or ``@aggregation``
@@ -135,22 +201,22 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
     """
     for bare in filter(inspect.isfunction, sources):
         raise DeclarationError(
-            f"aggregation {bare.__name__} ({_place(bare)}): found @aggregation alone; expected @aggregation(source, …) "
-            "with at least one Source"
+            f"aggregation {bare.__name__} ({place_of(bare)}): found @aggregation alone; expected "
+            "@aggregation(source, …) with at least one Source"
         )
 
     def declare(function: Function) -> Function:
         if earlier := _earlier(function):
             raise DeclarationError(
-                f"two aggregations are called {function.__name__} ({earlier.place} and {_place(function)}), and the "
+                f"two aggregations are called {function.__name__} ({earlier.place} and {place_of(function)}), and the "
                 "second would replace the first; expected different names"
             )
         if wrong := _wrong(function, sources, version):
-            raise DeclarationError(f"aggregation {function.__name__} ({_place(function)}): {wrong}")
-        pairs = zip(sources, _positional(function), strict=True)
+            raise DeclarationError(f"aggregation {function.__name__} ({place_of(function)}): {wrong}")
+        pairs = zip(sources, positional(function), strict=True)
         named = {source.name or parameter: source for source, parameter in pairs}
         if len(named) < len(sources):
-            raise DeclarationError(f"aggregation {function.__name__} ({_place(function)}): two sources have one name")
+            raise DeclarationError(f"aggregation {function.__name__} ({place_of(function)}): two sources have one name")
         setattr(function, _MARK, Aggregation(function.__name__, function, version, named))
         return function
 
@@ -177,7 +243,7 @@ def declared(value: object) -> Aggregation | None:
 
 def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: object) -> str | None:
     name = function.__name__
-    parameters = _positional(function)
+    parameters = positional(function)
     if not name.isascii() or not is_aggregation_name(name):
         return "its name must be a plain identifier (letters, digits, underscores) that does not begin with '_'"
     if not (function.__doc__ or "").strip() and sys.flags.optimize < 2:  # python -OO takes docstrings away
@@ -193,18 +259,9 @@ def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: o
         return "expected @aggregation(source, …) with at least one Source"
     if len({source.template.kind for source in sources}) > 1:
         return f"{sources[0]} and another source number their days differently: dates with integers share no day"
+    if wrong := wrong_keywords(function, ("day",)):
+        return wrong
     if len(parameters) != len(sources):
         found = f"it takes {len(parameters)} frames ({', '.join(parameters)})"
         return f"{found}, expected one parameter for each of its {len(sources)} sources"
     return None
-
-
-def _positional(function: Callable[..., Any]) -> list[str]:
-    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = inspect.signature(function).parameters.values()
-    return [one.name for one in parameters if one.kind not in several and one.default is inspect.Parameter.empty]
-
-
-def _place(function: Callable[..., Any]) -> str:
-    code = inspect.unwrap(function).__code__
-    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -23,6 +23,8 @@ File = Path | bytes
 """One raw file: its path, or the bytes that were read and digested."""
 Scan = Callable[..., pl.LazyFrame]
 """Takes a list of files and options by name."""
+_ADDED = ("row_index_name", "row_index_offset", "include_file_paths")
+"""Options that add a column, which no file has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,19 @@ class Format:
     """How files are read.
 
     ``scan`` has the name and the signature of the polars function that it stands for, ``fixed`` are the options that
-    only Noonmark sets. ``unpack`` says how much a file in memory holds; None: it is always read by its path.
+    only Noonmark sets. ``unpack`` says how much a file in memory holds; None: it is always read by its path. ``text``
+    is the kind of text whose structure is checked; None: polars checks it, or nobody knows it.
     """
 
     scan: Scan
     fixed: Mapping[str, object]
     unpack: Unpack | None
+    text: Literal["csv", "ndjson", "json"] | None = None
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether its files are no text, and say themselves what columns they have."""
+        return self.unpack is unpack_parquet
 
     @property
     def options(self) -> frozenset[str]:
@@ -70,16 +79,33 @@ def _from_disk(scan: Scan) -> Scan:
     return read
 
 
+@wraps(pl.scan_ndjson)
+def _scan_ndjson(files: Sequence[File], **options: Any) -> pl.LazyFrame:
+    """Keys and types come from all lines of all files, where polars takes them from the first 100 of the first."""
+    scan = _from_disk(pl.scan_ndjson)
+    if options.get("schema") is not None:
+        return scan(files, **options)
+    options = {"infer_schema_length": None, **options}
+    if len(files) > 1:
+        inferring = {key: value for key, value in options.items() if key not in _ADDED}
+        each = [scan([file], **inferring) for file in files]
+        options["schema"] = pl.concat(each, how="diagonal_relaxed").collect_schema()
+    return scan(files, **options)
+
+
 @wraps(pl.read_json)
 def _scan_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
+    options = {"infer_schema_length": None, **options}
     contents = [file if isinstance(file, bytes) else file.read_bytes() for file in files]
-    return pl.concat([pl.read_json(whole_text(content), **options) for content in contents]).lazy()
+    frames = [pl.read_json(whole_text(content), **options) for content in contents]
+    names = frames[0].columns
+    return pl.concat([one.select(names) if set(one.columns) == set(names) else one for one in frames]).lazy()
 
 
 # A name such as "[ab].parquet" is a name and no pattern, and a folder called "n=1" adds no column.
-_CSV = Format(_from_disk(pl.scan_csv), {"glob": False}, unpack_text)
-_NDJSON = Format(_from_disk(pl.scan_ndjson), {}, unpack_text)
-_JSON = Format(_scan_json, {}, unpack_text)
+_CSV = Format(_from_disk(pl.scan_csv), {"glob": False}, unpack_text, "csv")
+_NDJSON = Format(_scan_ndjson, {}, unpack_text, "ndjson")
+_JSON = Format(_scan_json, {}, unpack_text, "json")
 _PARQUET = Format(_from_disk(pl.scan_parquet), {"glob": False, "hive_partitioning": False}, unpack_parquet)
 _TEXT = {".csv": _CSV, ".ndjson": _NDJSON, ".jsonl": _NDJSON, ".json": _JSON}
 

@@ -6,21 +6,27 @@ Everything wrong with it is said here, before anything is listed, computed or wr
 from __future__ import annotations
 
 import importlib
+import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from state.errors import CHECK, ConfigurationError, DeclarationError, Interrupted, NoonmarkError, error_text
 from tasks.catalog.declare import Aggregation, declared
+from tasks.catalog.loosened import loosened
 from tasks.user_code import exit_guard
+
+_CORRECT = f"correct it, then: {CHECK}"
+log = logging.getLogger("noonmark")
 
 Catalog = Mapping[str, Aggregation]
 """The declared aggregations by name, in alphabetical order."""
 
 
-def load(module: str) -> Catalog:
-    """The aggregations of a module, or of a package and all its modules.
+def load(module: str, *, quiet: bool = False) -> Catalog:
+    """The aggregations of a module, or of a package and all its modules. Logs what their sources loosen, unless quiet.
 
     Raises ConfigurationError where it cannot be imported or declares nothing, DeclarationError where it contradicts
     itself.
@@ -35,7 +41,21 @@ def load(module: str) -> Catalog:
             f"NOONMARK_AGGREGATIONS={module} declares no aggregation; expected functions with @aggregation(source)",
             command=CHECK,
         )
+    if not quiet:
+        _warn(found.values())
     return dict(sorted(found.items()))
+
+
+def _warn(aggregations: Iterable[Aggregation]) -> None:
+    for source in dict.fromkeys(source for one in aggregations for source in one.sources.values()):
+        for harm in loosened(source.options):
+            _warn_once(f"{source} has {harm}")
+
+
+@cache
+def _warn_once(warning: str) -> None:
+    """Log a warning of an import: a process imports a module once, though a command loads it for its flow again."""
+    log.warning("%s", warning)
 
 
 def _add(found: dict[str, Aggregation], one: Aggregation) -> None:
@@ -45,6 +65,7 @@ def _add(found: dict[str, Aggregation], one: Aggregation) -> None:
                 f"two aggregations are called {one.name} ({one.place}) and {other.name} ({other.place}): "
                 "their results would share a folder; expected names that differ by more than case",
                 command=CHECK,
+                hint=_CORRECT,
             )
     found[one.name] = one
 
@@ -83,7 +104,7 @@ def _import(name: str, setting: str) -> ModuleType:
         place = _place_of(error)
         # An aggregation's own errors name the place already; a source does not know where it stands.
         message = error.message if f"({place.partition(':')[0]}:" in error.message else f"{error.message} ({place})"
-        raise DeclarationError(message, command=error.command or CHECK, hint=error.hint) from None
+        raise DeclarationError(message, command=error.command or CHECK, hint=error.hint or _CORRECT) from None
     except (NoonmarkError, Interrupted):
         raise
     except ModuleNotFoundError as error:

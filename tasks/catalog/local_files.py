@@ -44,6 +44,12 @@ def scan_files(scan: Callable[..., pl.LazyFrame], files: Sequence[Path], options
     return frame
 
 
+def kept_with(frame: pl.LazyFrame, *others: pl.LazyFrame) -> pl.LazyFrame:
+    """The frame, made of others: what these need on disk is there for as long as it lives."""
+    weakref.finalize(frame, lambda *_: None, *others)
+    return frame
+
+
 def _maps_urls(options: Mapping[str, object]) -> bool:
     """Whether polars reads by path whatever the name is: it makes columns out from whole files, or by a function."""
     whole = options.get("infer_schema_length", 0) is None and options.get("schema") is None

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tasks.catalog.syntax import DEEP, ONE, STAR, WIDTHS, Field, Tokens
+from tasks.catalog.near_names import why_near
+from tasks.catalog.syntax import DEEP, ONE, STAR, Field, Tokens, exact
 
 Fields = frozenset[tuple[str, str]]
 """(code, digits) pairs read from names so far; two values for one code are a contradiction."""
@@ -19,9 +20,6 @@ States = tuple[tuple[int, Fields], ...]
 ``**`` may end at any folder, so there may be several on the way. At the end of a path all have the same fields.
 """
 _NO_FIELDS: Fields = frozenset()
-_SEPARATOR = re.compile(r"\\[- ]|_")
-"""Between the parts of a day, in an escaped text."""
-_ANY_SEPARATOR = "[-_. ]?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,7 @@ class Segment:
     literal: str | None
     codes: tuple[str, ...]
     expression: re.Pattern[str] | None
-    loose: str = ""
-    """An expression of names that look as if they were meant to match; "" where none do."""
+    tokens: Tokens
 
     @staticmethod
     def of(tokens: Tokens) -> Segment:
@@ -43,16 +40,10 @@ class Segment:
         the rest of a small day's listing.
         """
         if len(tokens) == 1 and isinstance(tokens[0], str) and tokens[0] not in (STAR, ONE):
-            return Segment(deep=False, literal=tokens[0], codes=(), expression=None)
+            return Segment(deep=False, literal=tokens[0], codes=(), expression=None, tokens=tokens)
         codes = tuple(token.code for token in tokens if isinstance(token, Field))
-        parts = ["" if isinstance(tokens[0], Field) or tokens[0] not in (STAR, ONE) else r"(?!\.)"]
-        for token in tokens:
-            if isinstance(token, Field):
-                parts.append(f"([0-9]{{{WIDTHS[token.code]}}})" if token.code in WIDTHS else "([0-9]+)")
-            else:
-                parts.append({STAR: "[^/]*", ONE: "[^/]"}.get(token) or re.escape(token))
-        deep, expression = tokens == DEEP, re.compile("".join(parts))
-        return Segment(deep, literal=None, codes=codes, expression=expression, loose="" if deep else _loose(tokens))
+        deep = tokens == DEEP
+        return Segment(deep, literal=None, codes=codes, expression=re.compile(exact(tokens)), tokens=tokens)
 
     def read(self, name: str) -> Fields | None:
         """The fields in ``name``, or None where it does not match."""
@@ -63,24 +54,11 @@ class Segment:
             return None
         return frozenset(zip(self.codes, found.groups(), strict=True)) if self.codes else _NO_FIELDS
 
-    def nearly(self, name: str) -> bool:
-        """Whether ``name`` does not match, and would but for capitals, separators, or zeros before a number."""
-        return bool(self.loose) and self.read(name) is None and bool(re.fullmatch(self.loose, name, re.IGNORECASE))
-
-
-def _loose(tokens: Tokens) -> str:
-    """Digits for each field, and any separator or none in place of each and between two fields."""
-    parts: list[str] = []
-    before: object = None
-    for token in tokens:
-        if isinstance(token, Field):
-            digits = "[0-9]{1,4}" if token.code in WIDTHS else "[0-9]+"
-            parts.append(_ANY_SEPARATOR + digits if isinstance(before, Field) else digits)
-        else:
-            exact = _SEPARATOR.sub(lambda _: _ANY_SEPARATOR, re.escape(token))
-            parts.append({STAR: r"(?!\.)[^/]*", ONE: "[^/]"}.get(token) or exact)
-        before = token
-    return "".join(parts)
+    def why_near(self, name: str) -> str | None:
+        """In what a name that does not match differs from one that does; None where nothing says that it was meant."""
+        if self.deep or self.expression is None or self.read(name) is not None:
+            return None
+        return why_near(self.tokens, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +92,10 @@ class Matcher:
                 found.append((index + 1, known | fields if fields else known))
         return self._closed(found) if found else ()
 
-    def nearly(self, states: States, name: str) -> bool:
-        """Whether a name that leads nowhere after these readings looks as if it was meant to match."""
-        return any(self.segments[index].nearly(name) for index, _ in states if index < len(self.segments))
+    def why_near(self, states: States, name: str) -> str | None:
+        """In what a name that leads nowhere after these readings differs from one that it was meant to be, if any."""
+        indexes = (index for index, _ in states if index < len(self.segments))
+        return next((why for index in indexes if (why := self.segments[index].why_near(name))), None)
 
     def only_name(self, states: States) -> str | None:
         """The one name that can come next, where a folder need not be listed to find it."""

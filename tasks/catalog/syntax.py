@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -49,6 +50,14 @@ def parse(text: str) -> tuple[Tokens, ...]:
     return segments
 
 
+def named(text: str) -> Tokens:
+    """The segment that a name without ``/`` is, with fields in it or none. Raises DeclarationError where it is none."""
+    (segment,) = _segments(text)
+    _check_segment(text, segment)
+    _check_integers(text, segment)
+    return segment
+
+
 def refuse(text: str, found: str, write: str) -> NoReturn:
     """Raise DeclarationError: what is wrong with the template, and what to write."""
     raise DeclarationError(f"template {text!r}: {found}; write {write}")
@@ -85,6 +94,17 @@ def filled(tokens: Tokens, values: Mapping[str, str]) -> Tokens:
 def shown(tokens: Tokens) -> str:
     """The segment as one would write it in a shell; fields as strftime codes."""
     return "".join(f"%{token.code}" if isinstance(token, Field) else token for token in tokens)
+
+
+def exact(tokens: Tokens) -> str:
+    """The expression of the names that a segment matches, each field a group. Wildcards match no hidden name."""
+    parts = ["" if isinstance(tokens[0], Field) or tokens[0] not in (STAR, ONE) else r"(?!\.)"]
+    for token in tokens:
+        if isinstance(token, Field):
+            parts.append(f"([0-9]{{{WIDTHS[token.code]}}})" if token.code in WIDTHS else "([0-9]+)")
+        else:
+            parts.append({STAR: "[^/]*", ONE: "[^/]"}.get(token) or re.escape(token))
+    return "".join(parts)
 
 
 def _segments(text: str) -> tuple[Tokens, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -20,6 +21,9 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _COMPRESSED = (".gz", ".zst")
 NO_DAY = ""
 """What ``day_of`` answers for fields that are no day: they disagree, or the calendar does not have it."""
+NO_DATE = "no day of the calendar"
+NO_NUMBER = "a number with leading zeros, or of too many digits"
+DISAGREEING = "parts of different days"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Template:
     absolute: bool = field(compare=False)
     suffix: str = field(compare=False)
     matcher: Matcher = field(compare=False, repr=False)
-    _segments: tuple[Tokens, ...] = field(compare=False, repr=False)
+    segments: tuple[Tokens, ...] = field(compare=False, repr=False)
     _codes: frozenset[str] = field(compare=False, repr=False)
 
     @staticmethod
@@ -55,7 +59,7 @@ class Template:
             absolute=text.startswith("/"),
             suffix=_suffix(segments[-1]),
             matcher=Matcher.of(segments),
-            _segments=segments,
+            segments=segments,
             _codes=codes,
         )
 
@@ -69,17 +73,26 @@ class Template:
         """The shell-like pattern of one day's files. Raises ConfigurationError where the template cannot name it."""
         self._must_cover(day)
         values = dict(self._fields(day))
-        return "/" * self.absolute + "/".join(shown(filled(segment, values)) for segment in self._segments)
+        return "/" * self.absolute + "/".join(shown(filled(segment, values)) for segment in self.segments)
 
     def pinned(self, day: str) -> Matcher:
         """What matches one day's files and nothing else. Raises ConfigurationError where it cannot name the day."""
         self._must_cover(day)
         fields = self._fields(day)
-        return Matcher.of((filled(segment, dict(fields)) for segment in self._segments), fields)
+        return Matcher.of((filled(segment, dict(fields)) for segment in self.segments), fields)
 
     def day_of(self, fields: Fields) -> str | None:
         """The day that the fields make, NO_DAY where they make none, and None while they do not say it yet."""
         return _day_of(fields, "Y" in self._codes)
+
+    def why_no_day(self, fields: Fields) -> str:
+        """Why fields make NO_DAY."""
+        values = dict(fields)
+        if len(values) < len(fields):
+            return DISAGREEING
+        if INTEGER in values:
+            return NO_NUMBER
+        return DISAGREEING if _date_of(values) else NO_DATE
 
     def may_become(self, fields: Fields, day: str) -> bool:
         """Whether a path in which these fields were read can still come to be one of the day's."""
@@ -88,18 +101,22 @@ class Template:
     @property
     def shares_folders(self) -> bool:
         """Whether a folder that must be listed to find one day's files may hold those of others."""
-        first = next((at for at, segment in enumerate(self._segments) if is_wild(segment)), len(self._segments))
-        return first < len(self._segments) and bool(missing(codes_of(self._segments[:first]), "Y" in self._codes))
+        first = next((at for at, segment in enumerate(self.segments) if is_wild(segment)), len(self.segments))
+        return first < len(self.segments) and bool(missing(codes_of(self.segments[:first]), "Y" in self._codes))
 
     def placed_name(self, path: str) -> str:
         """A file's name with the folders that a wildcard chose; all others follow from the day.
 
         Where no folder has a wildcard it is the file's own name.
         """
-        if self._segments[-1] != DEEP and not any(map(is_wild, self._segments[:-1])):
+        if self.segments[-1] != DEEP and not any(map(is_wild, self.segments[:-1])):
             return path.rpartition("/")[2]
         fixed = next(at for at, segment in enumerate(self.matcher.segments) if segment.literal is None)
         return path.split("/", fixed)[fixed]
+
+    def values(self, day: str) -> Mapping[str, str]:
+        """What stands in a day's paths for each code of the template."""
+        return dict(self._fields(day))
 
     def _fields(self, day: str) -> Fields:
         return frozenset((code, text) for code, text in _written(day).items() if code in self._codes)
@@ -125,6 +142,17 @@ def _day_of(fields: Fields, century: bool) -> str | None:
         return NO_DAY
     if INTEGER in values:
         return values[INTEGER] if is_day(values[INTEGER]) else NO_DAY
+    date = _date_of(values)
+    if date is None:
+        return NO_DAY
+    if missing(values, century):
+        return None
+    day = date.isoformat()
+    return day if values.items() <= _written(day).items() else NO_DAY
+
+
+def _date_of(values: Mapping[str, str]) -> dt.date | None:
+    """The day, if the calendar has it; of what is not known yet, one that does not matter."""
     year = 2000  # a leap year: while the year is unknown, 29 February and day 366 are possible
     if "Y" in values:
         year = int(values["Y"])
@@ -132,15 +160,10 @@ def _day_of(fields: Fields, century: bool) -> str | None:
         year = int(values["y"]) + (2000 if int(values["y"]) < 69 else 1900)
     try:
         if "j" in values:
-            date = dt.date(year, 1, 1) + dt.timedelta(days=int(values["j"]) - 1)
-        else:
-            date = dt.date(year, int(values.get("m", "1")), int(values.get("d", "1")))
+            return dt.date(year, 1, 1) + dt.timedelta(days=int(values["j"]) - 1)
+        return dt.date(year, int(values.get("m", "1")), int(values.get("d", "1")))
     except (ValueError, OverflowError):
-        return NO_DAY
-    if missing(values, century):
         return None
-    day = date.isoformat()
-    return day if values.items() <= _written(day).items() else NO_DAY
 
 
 def _suffix(segment: Tokens) -> str:

@@ -5,8 +5,10 @@ A packed file of some kilobytes may hold gigabytes, so its own size says nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +71,42 @@ def whole_text(content: bytes) -> bytes:
         return content
     with _stream(content, codec) as stream:
         return bytes(stream.read())
+
+
+@contextmanager
+def open_unpacked(content: bytes | Path) -> Iterator[bytes | IO[bytes] | pa.NativeFile]:
+    """A text file, unpacked: its bytes where they are at hand, or else a stream, which never maps the file.
+
+    Raises OSError where it cannot be read; the stream does where it is broken.
+    """
+    if isinstance(content, bytes):
+        codec = _codec(content)
+        if codec is None:
+            yield content
+            return
+        with _stream(content, codec) as stream:
+            yield stream
+        return
+    with content.open("rb") as file:
+        codec = _codec(file.read(4))
+        file.seek(0)
+        if codec is None:
+            yield file
+            return
+        import pyarrow as pa
+
+        with pa.input_stream(file, compression=codec) as stream:
+            yield stream
+
+
+def text_pieces(content: bytes | Path) -> Iterator[bytes]:
+    """Text, plain or packed, in pieces, one of them in memory. Raises OSError for a broken stream."""
+    with open_unpacked(content) as opened:
+        if isinstance(opened, bytes):
+            yield opened
+            return
+        while piece := opened.read(_PIECE):
+            yield piece
 
 
 def _codec(content: bytes) -> str | None:

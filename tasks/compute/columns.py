@@ -12,6 +12,8 @@ from state.errors import nearest
 from state.words import enumerated
 from tasks.catalog.declare import Aggregation, Source
 from tasks.inputs.reading import DayInput
+from tasks.strict.csv_check import other_separator
+from tasks.strict.finding import printable
 from tasks.user_code import Raised, guarded_call
 
 _LACKS = re.compile(r'unable to find column "(.+?)"; valid columns: \[(.*)\]')
@@ -51,9 +53,15 @@ class LackedColumns:
             near = nearest(name, columns)
             suggestion = f", did you mean {near!r}?" if near else ""
             lacked.append(f"{name!r} ({', '.join(dict.fromkeys(places))}{suggestion})")
-        is_text = all(name.isprintable() and "\N{REPLACEMENT CHARACTER}" not in name for name in columns)
-        has = f"its columns are {enumerated(columns)}" if is_text else "what stands for its header is not text"
+        is_text = "\N{REPLACEMENT CHARACTER}" not in "".join(columns)
+        has = f"its columns are {enumerated([printable(name) for name in columns])}"
+        has = has + self._hint(source, columns) if is_text else "what stands for its header is not text"
         return f"{files} has no column {', '.join(lacked)}; {has}"
+
+    def _hint(self, source: Source, columns: Sequence[str]) -> str:
+        if source.format.text != "csv":
+            return ""
+        return other_separator(columns, str(source.options.get("separator", ",")))
 
     def _columns(self, source: Source) -> Sequence[str]:
         if source not in self._names:

@@ -83,7 +83,7 @@ class RunContext:
         path, fd = spec.input
         store = LocalStore.from_handle(*spec.output)
         return cls(
-            load(spec.module),
+            load(spec.module, quiet=True),
             InputRoot(Path(path), fd),
             store,
             schemas=Schemas(store.scan().days),

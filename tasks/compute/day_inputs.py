@@ -6,9 +6,11 @@ from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRootGone
 from tasks.catalog.declare import Source
-from tasks.compute.outcomes import JobFailed
+from tasks.compute.outcomes import JobFailed, JobSkipped
+from tasks.inputs.duplicates import DuplicateFiles
 from tasks.inputs.reading import DayInput, read_day
 from tasks.inputs.run_listing import RunListing, logical_now
+from tasks.inputs.waiting import NotReady
 
 
 class DayInputs:
@@ -22,6 +24,7 @@ class DayInputs:
         self._listing = listing
         self._as_of: int | None = logical_now()
         self._read: dict[tuple[Source, str], DayInput] = {}
+        self._twice: dict[tuple[Source, str], str] = {}
         self._verified: set[tuple[Source, str]] = set()
 
     def listed(self, source: Source, day: str) -> DayFiles:
@@ -29,10 +32,17 @@ class DayInputs:
         return self._listing.list_day(source, day, self._as_of)
 
     def read(self, source: Source, day: str) -> DayInput | None:
-        """A day's files, read and digested; None where there is none. Raises JobFailed, InputChanged."""
+        """A day's files, read and digested; None where there is none. Raises JobFailed, JobSkipped, InputChanged."""
+        if why := self._twice.get((source, day)):
+            raise JobFailed("input", why)
         if (source, day) not in self._read:
             try:
                 found = read_day(source, day, self._listing, self._as_of)
+            except NotReady as error:
+                raise JobSkipped("waiting") from error
+            except DuplicateFiles as error:
+                self._twice[source, day] = str(error)  # to be read once for all aggregations, as others are
+                raise JobFailed("input", str(error)) from error
             except (StorageError, OSError) as error:
                 raise _failure(error) from error
             if found is None:

@@ -17,9 +17,10 @@ from polars.exceptions import PolarsError
 from state.errors import error_text
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
-from tasks.catalog.formats import File
+from tasks.catalog.place import returned
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
+from tasks.compute.unreadable import read_through, unreadable
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
 
@@ -75,7 +76,7 @@ class _Day:
         for source, one in inputs.items():
             frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
-                self.collected[source] = _unreadable(one, frame.error)
+                self.collected[source] = unreadable(one, frame.error)
             else:
                 self._frames[source] = frame
         for aggregation in aggregations:
@@ -98,13 +99,13 @@ class _Day:
             if isinstance(error := self.collected.get(source), JobFailed):
                 return error
         frames = [self._frames[source] for source in sources]
-        planned: object = guarded_call(lambda: aggregation.function(*frames))
+        day = self._inputs[next(iter(sources))].day
+        planned: object = guarded_call(lambda: aggregation.query(frames, day))
         if isinstance(planned, Raised):
             return planned.error
         if isinstance(planned, pl.LazyFrame):
             return planned
-        found = f"it returned {type(planned).__name__}, expected a polars LazyFrame ({aggregation.place})"
-        return JobFailed("aggregation", found)
+        return JobFailed("aggregation", f"{returned(planned, 'a polars LazyFrame')} ({aggregation.place})")
 
     def results(self) -> Results:
         """What came of it."""
@@ -140,8 +141,8 @@ class _Day:
         out.
         """
         if source not in self._faults:
-            read = guarded_call(partial(_read_through, self._frames[source]))
-            self._faults[source] = _unreadable(self._inputs[source], read.error) if isinstance(read, Raised) else None
+            read = guarded_call(partial(read_through, self._frames[source]))
+            self._faults[source] = unreadable(self._inputs[source], read.error) if isinstance(read, Raised) else None
         return self._faults[source]
 
 
@@ -164,27 +165,6 @@ def _collect(days: Sequence[_Day], engine: Engine) -> None:
 
 def _collect_one(query: pl.LazyFrame, engine: Engine) -> pl.DataFrame:
     return query.collect(engine=engine)
-
-
-def _unreadable(read: DayInput, error: BaseException) -> JobFailed:
-    """Why an input cannot be read, with the name of the first bad file."""
-    unreadable = f"{read.source.template.pattern(read.day)} cannot be read as declared"
-    for file, content in read.each():
-        alone = guarded_call(partial(_read_file, read.source, content))
-        if isinstance(alone, Raised):
-            where = f"(in {file.path!r}, {file.size:,} bytes)"
-            return JobFailed("input", f"{unreadable}: {error_text(alone.error)} {where}", cause=alone.error)
-    number = len(read.files.files)
-    together = f", its {number:,} files together" if number > 1 else ""
-    return JobFailed("input", f"{unreadable}{together}: {error_text(error)}", cause=error)
-
-
-def _read_file(source: Source, file: File) -> None:
-    _read_through(source.scan([file]))
-
-
-def _read_through(frame: pl.LazyFrame) -> None:
-    frame.select(pl.all().count()).collect(engine="streaming")
 
 
 def _both(fault: JobFailed, answer: pl.DataFrame | BaseException, aggregation: Aggregation) -> JobFailed:

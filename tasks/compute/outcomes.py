@@ -36,7 +36,9 @@ class Committed(_OfResult):
 
 @dataclass(frozen=True, slots=True)
 class Skipped(_OfResult):
-    """Not computed after all: another run did it (``done``, ``empty``, ``ahead``), or is at it (``leased``)."""
+    """Not computed after all: another run did it (``done``, ``empty``, ``ahead``) or is at it (``leased``), or its
+    input is not ready any more (``waiting``).
+    """
 
     status: Status
 

@@ -19,6 +19,7 @@ from tasks.catalog.declare import Source
 from tasks.catalog.load import Catalog
 from tasks.inputs.listing import list_source
 from tasks.inputs.reading import contents_digest
+from tasks.inputs.waiting import ready
 from tasks.planning import sources_by_key
 
 
@@ -34,7 +35,7 @@ class Edited:
 def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threads: int) -> Iterator[Edited | Unread]:
     """Digest every input that a commit was computed from. Raises StorageError where a source cannot be listed."""
     for name, alike in sources_by_key(catalog).items():
-        files = list_source(input_root, alike[0].template).days
+        files = ready(input_root, alike[0], list_source(input_root, alike[0].template)).days
         for source in alike:
             digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
             digests = dict(zip(files, digested, strict=True))

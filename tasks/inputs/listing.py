@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from state.days import order
 from state.inputs.files import DayFiles, day_files
 from state.inputs.root import InputRoot
 from tasks.catalog.template import Template
+from tasks.inputs.strays import Stray, counted_copies
 from tasks.inputs.walk import Unseen, Walk
 
 
@@ -22,15 +23,17 @@ from tasks.inputs.walk import Unseen, Walk
 class Listing:
     """What a source holds. A day is in ``days`` or in ``unreadable``, never in both; the days are in their order.
 
-    ``unreadable``: day → why. ``strays``: paths that match and are no day, disagree or are no regular files, and
-    those that almost match; for reports only. ``broken``: links to nowhere below which files of more than one day may
-    lie.
+    ``unreadable``: day → why. ``strays``: paths that match and are no day, disagree or are no regular files, those that
+    almost match, and files that count though they are named as copies; for reports only. ``broken``: links to nowhere
+    below which files of more than one day may lie. ``waiting``: day → what those of the ``days`` wait for that are not
+    ready.
     """
 
     days: dict[str, DayFiles]
     unreadable: dict[str, str]
-    strays: tuple[str, ...]
+    strays: tuple[Stray, ...]
     broken: tuple[Unseen, ...] = ()
+    waiting: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -47,10 +50,11 @@ def list_source(root: InputRoot, template: Template) -> Listing:
     walk = Walk(root, template, template.matcher)
     walk.run([("", template.matcher.begin)])
     readable = sorted(walk.files.keys() - walk.unreadable.keys(), key=order)
+    copies = (copy for files in walk.files.values() if len(files) > 1 for copy in counted_copies(files))
     return Listing(
         days={day: day_files(walk.files[day]) for day in readable},
         unreadable={day: walk.unreadable[day] for day in sorted(walk.unreadable, key=order)},
-        strays=tuple(sorted(walk.strays, key=os.fsencode)),
+        strays=tuple(sorted((*walk.strays, *copies), key=lambda stray: os.fsencode(stray.path))),
         broken=tuple(sorted(walk.broken, key=lambda link: os.fsencode(link.path))),
     )
 

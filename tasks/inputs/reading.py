@@ -8,18 +8,28 @@ what the files hold once they are unpacked: where that is more, polars streams t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
 import polars as pl
 
 from state import clock
 from state.errors import StorageError
-from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, newest_ns, read_contents
+from state.inputs.files import RECENT_NS, Contents, DayFiles, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
-from tasks.catalog.formats import File
+from tasks.inputs.declared import Files
+from tasks.inputs.duplicates import unused_files
+from tasks.inputs.frames import ReadableFile, frame_of, readable
+from tasks.inputs.rewriting import Rewriting
+from tasks.inputs.room import has_room, plain_size
 from tasks.inputs.run_listing import RunListing
+from tasks.inputs.waiting import require_ready
+from tasks.user_code import Raised, guarded_call
 
 KEEP_BYTES = 64 << 20
 """A day's files of one source are read into memory up to this size, and computed there if they hold no more than that
@@ -32,7 +42,8 @@ class DayInput:
     """A day's files of one source as they were read.
 
     ``stat_proves``: their times are old enough, so that the same listing proves the same contents. ``unpacked`` is
-    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them.
+    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them. ``unused``
+    are the places of files that are checked like the others and not read, because an equal one is.
     """
 
     source: Source
@@ -43,11 +54,17 @@ class DayInput:
     stat_proves: bool
     unpacked: int | None
     listing: RunListing
+    unused: frozenset[int] = frozenset()
 
     @property
     def in_memory(self) -> bool:
         """Whether its rows have room in memory, so that the small day's quicker engine serves."""
-        return self.unpacked is not None
+        if self.source.read is not None:
+            return has_room(self._made, [str(path) for path in self._paths], self.unpacked, KEEP_BYTES)
+        if self.unpacked is None or not self.source.rewrites:
+            return self.unpacked is not None
+        contents = (file.content for file in self._readable)
+        return sum(len(content) for content in contents if isinstance(content, bytes)) <= KEEP_BYTES
 
     @property
     def bytes(self) -> int:
@@ -55,12 +72,25 @@ class DayInput:
         return self.files.bytes if self.unpacked is None else self.unpacked
 
     def frame(self) -> pl.LazyFrame:
-        """The rows of the files. Raises whatever a ``read=`` function raises."""
-        return self.source.scan([file for _, file in self._readable()])
+        """The rows of the files. Raises NotAsDeclared, and whatever a ``read=`` function or polars raises."""
+        return self.frame_of(self._readable) if self.source.read is None else self._made.lazy()
 
-    def each(self) -> Iterator[tuple[FileStat, File]]:
-        """Every file by itself, to find the bad one. None for ``read=``: it may need them all."""
-        return iter(()) if self.source.read else self._readable()
+    def each(self) -> Sequence[ReadableFile]:
+        """Every file, to find the bad one. None for ``read=``: it may need them all."""
+        return () if self.source.read else self._readable
+
+    def frame_of(self, files: Sequence[ReadableFile]) -> pl.LazyFrame:
+        """The rows of some of the files."""
+        return frame_of(self.source, files, self.root.path)
+
+    def has_rows(self, at: int) -> bool:
+        """Whether there is any row in a file, by its place. Where only a ``read=`` function knows: yes."""
+        if self.source.read:
+            return True
+        rows = guarded_call(
+            lambda: self.frame_of(readable(self.source, [self._rewritten[at]])).head(1).collect().height
+        )
+        return isinstance(rows, Raised) or rows > 0  # what cannot be read fails its day later, with its reason
 
     def check(self, as_of: int | None = None) -> None:
         """Raise InputChanged where the files are no longer those that were read; StorageError, OSError as ``read_day``.
@@ -76,17 +106,39 @@ class DayInput:
         ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
 
-    def _readable(self) -> Iterator[tuple[FileStat, File]]:
-        """Every file as polars is given it: its unpacked bytes, or else its path."""
-        for at, file in enumerate(self.files.files):
-            yield file, self.contents.buffers[at] if self.contents.buffers else self.root.path / file.path
+    @property
+    def _paths(self) -> list[Path]:
+        return [self.root.path / file.path for at, file in enumerate(self.files.files) if at not in self.unused]
+
+    @cached_property
+    def _made(self) -> pl.LazyFrame | pl.DataFrame:
+        """What ``read=`` made of the files."""
+        return self.source.read_files(self._paths, self.day)
+
+    @cached_property
+    def _readable(self) -> list[ReadableFile]:
+        """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
+        return readable(self.source, [file for at, file in enumerate(self._rewritten) if at not in self.unused])
+
+    @cached_property
+    def _rewritten(self) -> Files:
+        """All files, rewritten where that is declared."""
+        paths = (self.root.path / file.path for file in self.files.files)
+        files: Files = list(zip(self.files.files, self.contents.buffers or paths, strict=True))
+        if not self.source.rewrites:
+            return files
+        private = ExitStack() if self.unpacked is None else None
+        if private:
+            weakref.finalize(self, private.close)
+        rewriting = Rewriting(self.source, self.day, private)
+        return [(file, rewriting.file(file, content)) for file, content in files]
 
 
 def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = None) -> DayInput | None:
     """Read and digest a day's files as they are after ``as_of``, a logical time; None where there is none any more.
 
-    Raises InputChanged where they change under the reader, StorageError where they cannot be read, InputRootGone where
-    the root is no longer where it was.
+    Raises InputChanged where they change under the reader, NotReady where the day has to wait, DuplicateFiles where it
+    has a file twice, StorageError where they cannot be read, InputRootGone where the root is no longer where it was.
     """
     root = listing.root.of(absolute=source.template.absolute)
     root.check()
@@ -94,14 +146,17 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
-    keep = not source.shows_paths and files.bytes <= KEEP_BYTES
+    require_ready(listing.root, source, day, files)
+    keep = (source.rewrites or not source.shows_file_paths) and files.bytes <= KEEP_BYTES
     try:
         contents = _read(source, root, files, keep=keep)
     except OSError as error:
         raise _unreadable(source, root, error) from error
     stat_proves = newest_ns(files.files) + RECENT_NS < began
     contents, unpacked = _unpack(source, contents)
-    return DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    unused = unused_files(source, day, files.files, contents.each, found.has_rows)
+    return replace(found, unused=unused) if unused else found
 
 
 def contents_digest(
@@ -131,8 +186,10 @@ def _read(
 def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:
     """The contents as polars is given them, and their size: unpacked where they all have room, or else as they are."""
     unpack = source.format.unpack
-    if unpack is None or contents.buffers is None:
+    if contents.buffers is None:
         return contents, None
+    if unpack is None:  # a function gets paths
+        return replace(contents, buffers=None), plain_size(contents.buffers)
     plain = []
     size = 0
     for packed in contents.buffers:

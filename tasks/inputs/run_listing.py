@@ -46,10 +46,15 @@ class RunListing:
         self._lock = threading.Lock()
 
     def list_day(self, source: Source, day: str, as_of: int | None = None) -> DayFiles:
-        """A day's files as they were at some time after ``as_of``, a logical time; None: after now.
+        """A day's files, without markers, as they were at some time after ``as_of``, a logical time; None: after now.
 
         Raises StorageError where anything of the day could not be read.
         """
+        files = self._list_day(source, day, as_of)
+        marker = source.readiness.marker
+        return marker.without(day, files) if marker else files
+
+    def _list_day(self, source: Source, day: str, as_of: int | None) -> DayFiles:
         template = source.template
         ignored_links = self._ignored_links.get(source.key, ())
         if not template.shares_folders:

@@ -18,6 +18,7 @@ from state.inputs.files import DayFiles, FileStat, day_files
 from state.inputs.root import InputRoot
 from tasks.catalog.matcher import Fields, Matcher, States
 from tasks.catalog.template import Template
+from tasks.inputs.strays import FOLDER, SPECIAL, Stray
 
 Place = tuple[str, States]
 """A path below the root, and its readings."""
@@ -50,7 +51,7 @@ class Walk:
     ) -> None:
         self.files: dict[str, list[FileStat]] = {}
         self.unreadable: dict[str, str] = {}
-        self.strays: list[str] = []
+        self.strays: list[Stray] = []
         self.broken: list[Unseen] = []
         self._ignored_links = ignored_links
         self._root = root.of(absolute=template.absolute)
@@ -104,8 +105,8 @@ class Walk:
         for one in entries:
             if below := self._matcher.step(states, one.name):
                 yield prefix + one.name, one, below
-            elif self._matcher.nearly(states, one.name):
-                self.strays.append(prefix + one.name)
+            elif why := self._matcher.why_near(states, one.name):
+                self.strays.append(Stray(prefix + one.name, why))
 
     def reason(self, path: str, error: OSError) -> str | None:
         """Why a path could not be read; None where nothing is there, or an ignored link leads there."""
@@ -154,8 +155,8 @@ class Walk:
             if not is_link and not ends:
                 if entry.is_dir(follow_symlinks=False):
                     return deeper
-                if self._matcher.nearly(states, entry.name):
-                    self.strays.append(path)
+                if why := self._matcher.why_near(states, entry.name):
+                    self.strays.append(Stray(path, why))
                 return ()
             if not reached:
                 return ()
@@ -171,8 +172,11 @@ class Walk:
 
     def _add(self, path: str, ends: States, status: os.stat_result) -> None:
         day = self._template.day_of(ends[0][1])
-        if not day or not stat.S_ISREG(status.st_mode):
-            self.strays.append(path)
+        if not day:
+            self.strays.append(Stray(path, self._template.why_no_day(ends[0][1])))
+            return
+        if not stat.S_ISREG(status.st_mode):
+            self.strays.append(Stray(path, FOLDER if stat.S_ISDIR(status.st_mode) else SPECIAL))
             return
         self.files.setdefault(day, []).append(FileStat.of(path, status))
 
@@ -190,7 +194,7 @@ class Walk:
             ) from error
         real = {day for day in days if day}
         if not real:
-            self.strays.append(path)
+            self.strays.append(Stray(path, self._template.why_no_day(states[0][1])))
         for day in real:
             self.unreadable.setdefault(day, why)
 

@@ -9,6 +9,7 @@ from flows.report.models import DailyReport
 from state.days import parse_range
 from state.index.index import IndexUpdate
 from tasks.compute.outcomes import Committed, Failed
+from tasks.inputs.strays import Stray
 
 
 def daily_report(found: Mapping[str, Any]) -> DailyReport:
@@ -24,6 +25,10 @@ def daily_report(found: Mapping[str, Any]) -> DailyReport:
     unmatched = {one["source"]: one["why"] for one in found.get("unmatched", ())}
     orphaned = {name: [parse_range(text) for text in some] for name, some in found.get("orphaned", {}).items()}
     left = found.get("left", 0)
-    report = DailyReport(committed, failed, found["skipped"], found["seconds"], unmatched, gaps, orphaned, left)
+    strays: dict[str, list[Stray]] = {}
+    for one in found.get("strays", ()):
+        strays.setdefault(one["source"], []).append(Stray(one["path"], one["why"]))
+    ends = {"waiting": found.get("waiting_for", {}), "strays": strays}
+    report = DailyReport(committed, failed, found["skipped"], found["seconds"], unmatched, gaps, orphaned, left, **ends)
     assert report.to_json() == found
     return report

@@ -374,3 +374,11 @@ def test_the_word_for_an_input_needs_no_redis(indexed: Project) -> None:
     with pytest.raises(IndexUnavailable):
         mended(lost, accept=True)
     assert examined(indexed)["healthy"]
+
+
+def test_a_dry_run_says_what_would_be_accepted(indexed: Project) -> None:
+    """To accept is the riskiest of all commands: a person can read first what it would accept, and nothing is."""
+    shutil.rmtree(indexed.raw / "sales")
+    told = command(indexed, "repair", "--accept-output", "--dry-run").finish().stdout
+    assert "Would accept: no file matches source 'sales/{day}/*.csv' any more" in told
+    assert kinds(examined(indexed)) == {"refused"}

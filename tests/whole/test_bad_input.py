@@ -398,19 +398,19 @@ def told(_first: tuple[Project, Finished], tmp_path_factory: pytest.TempPathFact
     return Told(project, project.run(), before)
 
 
-MANY = ("`many`", "`i64`", "'items'")
+MANY = ("cannot be read as declared: line 152, column 'items'", "'many'", "expected Int64", 'null_values=["many"]')
 _COLUMN = _line("@aggregation(column)")
 FAILURES: list[tuple[str, str, str, tuple[str, ...]]] = [
-    ("totals", DAYS[0], "input", (f"sales/{DAYS[0]}/*.csv cannot be read", "empty CSV", "sales.csv', 0 bytes")),
-    ("totals", DAYS[1], "input", (f"sales/{DAYS[1]}/*.csv cannot be read", "utf-8", "sales.csv', 5,120 bytes")),
-    ("totals", DAYS[2], "input", (f"sales/{DAYS[2]}/*.csv cannot be read as declared", *MANY, "sales.csv'")),
+    ("totals", DAYS[0], "input", (f"sales/{DAYS[0]}/sales.csv cannot be read", "found no text", "a header")),
+    ("totals", DAYS[1], "input", (f"sales/{DAYS[1]}/sales.csv cannot be read", "line 1: found a NUL character")),
+    ("totals", DAYS[2], "input", (f"sales/{DAYS[2]}/sales.csv ", *MANY)),
     ("totals", DAYS[3], "unreadable", (f"raw/sales/{DAYS[3]}/loop.csv", "Too many levels of symbolic links")),
     ("totals", DAYS[4], "unreadable", (f"raw/sales/{DAYS[4]}/gone.csv", "a broken link")),
     ("totals", DAYS[5], "aggregation", ("dtype `str`", "(shops.py:", "sales has no row", "its type is declared")),
     ("totals", DAYS[6], "input", (f"sales/{DAYS[6]}/*.csv", "its 2 files together", "schema names differ")),
-    ("totals", DAYS[8], "input", (f"sales/{DAYS[8]}/*.csv", *MANY, r"\udcff\n.csv'")),
-    ("unpacked", DAYS[0], "input", (f"packed/{DAYS[0]}.csv.gz cannot be read", "unexpected end of file")),
-    ("unpacked", DAYS[1], "input", (f"packed/{DAYS[1]}.csv.gz cannot be read", "gzip header")),
+    ("totals", DAYS[8], "input", (f"sales/{DAYS[8]}/", *MANY, r"\udcff\n.csv cannot")),
+    ("unpacked", DAYS[0], "input", (f"packed/{DAYS[0]}.csv.gz cannot be read", "cannot be unpacked", "Truncated")),
+    ("unpacked", DAYS[1], "input", (f"packed/{DAYS[1]}.csv.gz cannot be read", "cannot be unpacked")),
     ("columned", DAYS[0], "input", (f"column/{DAYS[0]}.parquet cannot be read", "parquet")),
     ("columned", DAYS[1], "aggregation", ("has no column 'items'", "its columns are things", f"(shops.py:{_COLUMN})")),
     ("raises", DAYS[3], "aggregation", ("LookupError: no such luck", f"(shops.py:{_line('raise LookupError')})")),

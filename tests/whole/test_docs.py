@@ -26,10 +26,13 @@ import pytest
 
 from examples.nycflights import FLIGHT_DAYS, WEATHER_DAYS, lay_out
 from flows.__main__ import COMMANDS
+from state.inputs.root import InputRoot
 from state.outputs import scan
 from state.result.record import CommitRecord, SourceRecord
 from state.settings import PREFIX
 from tasks.catalog.formats import FORMATS
+from tasks.inputs.reading import read_day
+from tasks.inputs.run_listing import RunListing
 from tests.documents import (
     DOCUMENTS,
     FOR_USERS,
@@ -323,8 +326,21 @@ def test_the_reader_function_of_the_page_reads(tmp_path: Path) -> None:
     exec(compile(block(OWN_DATA, "python", "def read_tills"), OWN_DATA, "exec"), names)
     files = [tmp_path / "20240101-1.txt", tmp_path / "20240101-2.txt"]
     for file in files:
-        file.write_bytes("shop;price\nSüd;2,5\n".encode("latin-1"))
-    assert names["tills"].scan(files).collect().rows() == [("Süd", 2.5)] * 2
+        file.write_bytes("Süd          2.5\n".encode("latin-1"))
+    assert names["tills"].read_files(files, "2024-01-01").rows() == [("Süd", 2.5)] * 2
+
+
+def test_the_reports_of_the_page_are_read(tmp_path: Path) -> None:
+    """A renamed column, a missing one, one that is left out, and a line of totals on one day."""
+    names: dict[str, Any] = {}
+    exec(compile(block(OWN_DATA, "python", "def without_total"), OWN_DATA, "exec"), names)
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    (folder / "2024-01-01.csv").write_bytes("Country/Region,deaths,Lat\nCôte,1,2.5\n".encode("cp1252"))
+    (folder / "2024-01-02.csv").write_bytes(b"country,deaths,active\nX,2,3\ntotal,2,3\n")
+    listing = RunListing(InputRoot(tmp_path))
+    read = [read_day(names["reports"], day, listing) for day in ("2024-01-01", "2024-01-02")]
+    assert [one and one.frame().collect().rows() for one in read] == [[("Côte", 1, None)], [("X", 2, 3)]]
 
 
 def test_the_suffixes_of_the_page_are_the_formats() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
@@ -29,10 +30,13 @@ from state.planner.plan import Plan
 from state.settings import PREFIX, Settings, is_shown
 from state.status import Reason, Status
 from state.store.base import Broken, Unread
+from tasks.catalog import Source
+from tasks.catalog.template import NO_DATE
 from tasks.compute.outcomes import Committed, Failed
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HealthWarning, Problem
 from tasks.inputs.edited import Edited
+from tasks.inputs.strays import Stray
 from tests.documents import DOCUMENTS, REFERENCE, named, table, text_of
 from tests.project import CHECKOUT
 
@@ -163,6 +167,12 @@ def kinds_in(module: str, call: str, at: int) -> set[str]:
     return {one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
+def test_the_arguments_of_a_source_are_those_of_the_reference() -> None:
+    """All that Source itself takes, in its order, and nothing else."""
+    taken = [name for name, one in inspect.signature(Source).parameters.items() if one.kind is one.KEYWORD_ONLY]
+    assert [named(cell)[0] for cell, _ in table(REFERENCE, "argument", "means")] == taken
+
+
 def test_the_kinds_of_failures_are_those_of_the_outcomes() -> None:
     """The reference's table has every kind that the code's own description names, and no other."""
     kinds = table(REFERENCE, "kind", "means", at=0)
@@ -192,16 +202,18 @@ def test_the_json_objects_have_the_fields_of_the_reference() -> None:
     """The least and the most that each report can hold."""
     plan = Plan()
     ranges = {"totals": [DayRange("1", "2")]}
-    full = Plan(gaps=ranges, orphaned=ranges, left=1)
+    waiting = {"totals": {"1": "its marker"}}
+    strays = {"a": [Stray("b", NO_DATE)]}
+    full = Plan(gaps=ranges, orphaned=ranges, waiting=waiting, left=1)
     redis = RedisReport(None, "none", 0, 0.0)
     reports: dict[str, tuple[Report, Report]] = {
         "python -m flows.daily --json": (
             DailyReport(),
-            DailyReport(unmatched={"a": "b"}, gaps=ranges, orphaned=ranges, left=1),
+            DailyReport(unmatched={"a": "b"}, gaps=ranges, orphaned=ranges, left=1, waiting=waiting, strays=strays),
         ),
         "python -m flows.daily --dry-run --json": (
             PlanReport(plan, unread=False),
-            PlanReport(full, unread=True, unmatched={"a": "b"}),
+            PlanReport(full, unread=True, unmatched={"a": "b"}, strays=strays),
         ),
         "python -m flows.repair --json": (
             RepairReport(ReconcileStats(), absence=None, index_required=False),
@@ -209,7 +221,7 @@ def test_the_json_objects_have_the_fields_of_the_reference() -> None:
         ),
         "python -m flows.health --json": (
             HealthReport((), {}, (), redis),
-            HealthReport((), {}, (), redis, ranges, ranges),
+            HealthReport((), {}, (), redis, ranges, ranges, waiting, strays),
         ),
     }
     for words, (least, most) in reports.items():
@@ -236,6 +248,7 @@ def test_the_objects_in_the_lists_have_the_fields_of_the_reference() -> None:
     assert shown["unmatched"] == set(report["unmatched"][0])
     planned = PlanReport(Plan([Item("totals", "1", "new")]), unread=False).to_json()["plan"]
     assert shown["plan"] == set(planned[0])
+    assert shown["strays"] == {"source"} | {one.name for one in fields(Stray)}
     [redis] = re.findall(r"^\| `redis` \| (`version`.*) \|$", text, re.M)
     assert set(named(redis)) == {one.name for one in fields(Durability)} | {"absence", "cost"}
     errors_shown = {named(cell)[0] for cell, _ in table(REFERENCE, "field", "holds", at=-1)}

@@ -138,13 +138,7 @@ def weather() -> dict[str, list[Reading]]:
 def frames(root: Path) -> Frames:
     """The laid-out files as their sources read them: by source and day, each day's rows in the order of its file."""
     return {
-        name: {
-            dt.date(*day).isoformat(): rows.lazy()
-            for day, rows in source.scan(sorted((root / name).glob("*/*.csv")))
-            .collect()
-            .partition_by("year", "month", "day", as_dict=True)
-            .items()
-        }
+        name: {file.parent.name: source.scan([file]).collect().lazy() for file in sorted((root / name).glob("*/*.csv"))}
         for name, source in (("flights", sources.flights), ("weather", sources.weather))
     }
 

@@ -52,7 +52,7 @@ READABLE: dict[str, tuple[list[Any], Any]] = {
 }
 NAMED = [
     (pl.Schema({"DAY": pl.Int64}), "column 'DAY'.*DuckDB and Spark"),
-    (pl.Schema({"day": pl.Int64}), "column 'day': the day lies in the path alone"),
+    (pl.Schema({"day": pl.Int64}), "column 'day': rename or drop it, the folder carries the day"),
     (pl.Schema({"a": pl.Int64, "b": pl.Int64, "A": pl.Int64}), "columns 'a' and 'A'"),
     (pl.Schema({"x": pl.List(pl.Struct({"a": pl.Int64, "A": pl.Int64}))}), "'x'.*fields 'a' and 'A'"),
     (pl.Schema({"x": pl.Array(pl.Int64, 0)}), "'x'.*lists of no element"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from state.errors import DeclarationError
 from tasks.catalog.declare import Aggregation, Source, aggregation, declared
+from tests.builders import DAY
 
 FLIGHTS = Source("flights/{day}/*.csv")
 WEATHER = Source("weather/{day}.csv")
@@ -87,10 +89,8 @@ def test_what_was_not_declared_is_no_aggregation() -> None:
             "it takes 2 frames (flights, weather), expected one parameter for each of its 1 sources",
         ),
         (made(takes="*flights"), "it takes 0 frames (), expected one parameter for each of its 1 sources"),
-        (
-            made(takes="flights, *, weather"),
-            "it takes 2 frames (flights, weather), expected one parameter for each of its 1 sources",
-        ),
+        (made(takes="flights, *, weather"), "its keyword-only parameter 'weather' has no default, and nothing passes"),
+        (made(takes="flights, *, dey"), "nothing passes it; did you mean 'day'?"),
     ],
 )
 def test_a_function_that_cannot_be_meant(function: Callable[..., Any], told: str) -> None:
@@ -102,7 +102,9 @@ def test_a_function_that_cannot_be_meant(function: Callable[..., Any], told: str
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("takes", ["flights", "flights, /", "flights, bins=5", "flights, *more", "flights, *, bins=5"])
+@pytest.mark.parametrize(
+    "takes", ["flights", "flights, /", "flights, bins=5", "flights, *more", "flights, *, bins=5", "flights, *, day"]
+)
 def test_parameters_with_defaults_are_the_functions_own(takes: str) -> None:
     """Only parameters that need a value take frames."""
     assert declared(aggregation(FLIGHTS)(made(takes=takes))) is not None
@@ -150,8 +152,18 @@ def test_sources_that_do_not_fit_together() -> None:
         ("f/{day}.parquet.gz", {}, "ends in '.parquet.gz'; expected one of"),
         ("f/{day}/*", {}, "ends in 'no fixed suffix'; expected one of"),
         ("f/{day}", {}, "ends in 'no fixed suffix'; expected one of"),
-        ("f/{day}.csv", {"read": pl.scan_csv, "separator": ";"}, "has read= and the option 'separator'"),
-        ("f/{day}.csv", {"read": pl.scan_csv, "schema": {}}, "read= takes no options"),
+        (
+            "f/{day}.csv",
+            {"schema": {"a": "int"}},
+            "schema gives 'a' the type 'int'; expected a polars dtype, such as pl.I",
+        ),
+        ("f/{day}.json", {"schema": {"a": str}}, "the type <class 'str'>; expected a polars dtype, such as pl.String"),
+        (
+            "f/{day}.csv",
+            {"schema_overrides": [pl.Int8, "x"]},
+            "schema_overrides gives 1 the type 'x'; expected a polars",
+        ),
+        ("f/{day}.csv", {"schema": ["a"]}, "schema=['a']: expected names with polars dtypes, such as schema={"),
     ],
 )
 def test_a_source_that_cannot_be_meant(template: str, options: dict[str, Any], told: str) -> None:
@@ -177,7 +189,7 @@ def test_options_go_to_polars() -> None:
 
 
 def test_read_takes_paths_and_returns_a_frame(tmp_path: Path) -> None:
-    """``read=`` gets the day's files as paths; what it returns must be a LazyFrame, or the message says what it was."""
+    """``read=`` gets the day's files as paths; what it returns must be a frame, or the message says what it was."""
     taken: list[list[Path]] = []
 
     def read(files: list[Path]) -> pl.LazyFrame:
@@ -186,17 +198,40 @@ def test_read_takes_paths_and_returns_a_frame(tmp_path: Path) -> None:
 
     source = Source("f/{day}/*", read=read)
     paths = [tmp_path / "a.bin", tmp_path / "b.bin"]
-    assert source.scan([*paths]).collect()["names"].to_list() == ["a.bin", "b.bin"]
+    assert source.read_files(paths, DAY).lazy().collect()["names"].to_list() == ["a.bin", "b.bin"]
     assert taken == [paths]
-    eager: Any = Source("f/{day}/*", read=lambda _: pl.DataFrame())  # type: ignore[arg-type, return-value]
-    with pytest.raises(
-        TypeError, match=r"source 'f/\{day\}/\*': read= returned DataFrame, expected a polars LazyFrame"
-    ):
-        eager.scan([*paths])
+    eager = Source("f/{day}/*", read=lambda _: pl.DataFrame({"x": [1]}))
+    assert eager.read_files(paths, DAY).lazy().collect().rows() == [(1,)]
+    nothing: Any = Source("f/{day}/*", read=lambda _: None)  # type: ignore[arg-type, return-value]
+    told = r"read= of source 'f/\{day\}/\*': it returned None, expected a polars LazyFrame or DataFrame: a return"
+    with pytest.raises(TypeError, match=told):
+        nothing.read_files(paths, DAY)
+
+
+def test_read_gets_the_options_that_are_given_and_the_day() -> None:
+    """Each option as it stands, and a keyword-only ``day`` as a date or a number; nothing that was not given."""
+    taken: list[dict[str, Any]] = []
+
+    def read(files: list[Path], *, day: object, schema: object, **others: Any) -> pl.DataFrame:
+        taken.append({"day": day, "schema": schema, **others})
+        return pl.DataFrame()
+
+    given: dict[str, Any] = {"schema": {"a": pl.Int64}, "encoding": "cp1252", "sheet": 2}
+    Source("f/{day}.xls", read=read, **given).read_files([], "2024-02-29")
+    assert taken == [{"day": dt.date(2024, 2, 29), **given}]
+    numbered = Source("f/{day:int}.xls", read=read, schema={})
+    numbered.read_files([], "12")
+    assert taken[1] == {"day": 12, "schema": {}}
+
+
+def _named(content: bytes, *, name: str) -> bytes:
+    return name.encode() + content
 
 
 def test_a_source_tells_whether_its_function_sees_paths() -> None:
     """Through ``read=`` and ``include_file_paths=`` a result can depend on where a file lies."""
     assert Source("f/{day}.csv", read=pl.scan_csv).shows_paths
     assert Source("f/{day}.csv", include_file_paths="path").shows_paths
+    assert Source("f/{day}.csv", prepare=_named).shows_paths
+    assert not Source("f/{day}.csv", prepare=bytes.upper).shows_paths
     assert not Source("f/{day}.csv", separator=";").shows_paths

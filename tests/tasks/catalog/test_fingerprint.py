@@ -242,6 +242,24 @@ def test_definitions_may_change_places(print_of: Prints) -> None:
     assert print_of({**FILES, "daily.py": moved}) == print_of(FILES)
 
 
+def test_what_prepares_or_reads_a_source_counts(print_of: Prints) -> None:
+    """The functions of the source that an aggregation has, and what they refer to, are a part of what it says."""
+    source = 'Source("flights/{day}/*.csv", null_values=["NA"]'
+    function = "FOOTER = 7\n\n\ndef without_footer(content, *, day):\n    return content[:-FOOTER]\n\n\nflights = "
+    for argument in ("prepare", "read"):
+        whole = DAILY.replace(f"flights = {source}", f"{function}{source}, {argument}=without_footer")
+        prints = {
+            print_of({**FILES, "daily.py": text})
+            for text in (
+                DAILY,
+                whole,
+                whole.replace("FOOTER = 7", "FOOTER = 8"),
+                whole.replace("[:-FOOTER]", "[FOOTER:]"),
+            )
+        }
+        assert len(prints) == 4
+
+
 def test_what_a_late_import_has_loaded_does_not_matter(print_of: Prints) -> None:
     """A module that the function imports as it runs counts the same before and after its first call."""
     early = {**FILES, "daily.py": FILES["daily.py"] + "\n\nimport late\n"}

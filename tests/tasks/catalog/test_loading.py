@@ -198,3 +198,23 @@ def test_a_folder_of_modules_without_init(write: Write) -> None:
     """A folder inside the package counts, or is complained of: its aggregations are not left out silently."""
     write(a=HEAD + function("first"), deep__module=HEAD + function("second"), bare="deep")
     assert list(load("user")) == ["first", "second"]
+
+
+def test_a_source_that_loosens_is_told_once_at_import(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    """An option that can change numbers is said with what it does, once for each source, and not by child processes."""
+    source = (
+        'flights = Source("loose/{day}/*.csv", schema={"a": pl.Int64}, '
+        'ignore_errors=True, truncate_ragged_lines=True, missing_columns="insert")'
+    )
+    write(a="import polars as pl\n" + HEAD + source + "\n" + function("first") + function("second"))
+    load("user", quiet=True)
+    assert not caplog.records
+    load("user")
+    load("user")
+    told = [record.getMessage() for record in caplog.records]
+    assert [line.partition(": ")[0] for line in told] == [
+        "source 'loose/{day}/*.csv' has ignore_errors=True",
+        "source 'loose/{day}/*.csv' has truncate_ragged_lines=True",
+        "source 'loose/{day}/*.csv' has missing_columns=\"insert\"",
+    ]
+    assert "becomes null, and sums and counts leave it out" in told[0]

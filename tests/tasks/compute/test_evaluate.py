@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +83,10 @@ def _endless(sales: pl.LazyFrame) -> pl.LazyFrame:
         (_raise(pl.exceptions.PanicException("panicked")), "PanicException: panicked"),
         (_later(ValueError("later")), "later"),
         (_endless, "RecursionError"),
-        (lambda _: None, "returned NoneType, expected a polars LazyFrame"),
-        (lambda sales: sales.collect(), "returned DataFrame, expected a polars LazyFrame"),
+        (lambda _: None, "returned None, expected a polars LazyFrame: a return statement is missing (test_eva"),
+        (lambda sales: sales.collect(), "returned DataFrame, expected a polars LazyFrame: add .lazy() (test_eva"),
         (lambda sales: sales.select("missing"), "has no column 'missing' (test_evaluate.py:"),
-        (lambda sales: sales.select(day=pl.lit(1)), "has a column 'day'"),
+        (lambda sales: sales.select(day=pl.lit(1)), "a column 'day': rename or drop it, the folder carries"),
         (lambda sales: sales.select(), "has no column"),
         (lambda sales: sales.select(pl.col("amount").str.to_date()), "InvalidOperationError|SchemaError|ComputeError"),
     ],
@@ -106,6 +108,83 @@ def test_a_failure_names_where_the_function_stands(tmp_path: Path, function: Cal
     bad = _evaluated(tmp_path, _aggregation(function))["bad"]
     assert isinstance(bad, JobFailed)
     assert "test_evaluate.py" in bad.error
+
+
+def test_a_keyword_only_day_is_the_day(tmp_path: Path) -> None:
+    """A date for dated sources and a number for numbered ones, also where the parameter has a default."""
+    taken: list[object] = []
+
+    def dated(sales: pl.LazyFrame, *, day: dt.date, other: int = 7) -> pl.LazyFrame:
+        taken.append((day, other))
+        return sales
+
+    def numbered(orders: pl.LazyFrame, *, day: int = 0) -> pl.LazyFrame:
+        taken.append(day)
+        return orders
+
+    _evaluated(tmp_path, _aggregation(dated))
+    (tmp_path / "orders").mkdir()
+    (tmp_path / "orders" / "12.csv").write_bytes(b"a\n1\n")
+    read = read_day(orders := Source("orders/{day:int}.csv"), "12", RunListing(InputRoot(tmp_path)))
+    assert read is not None
+    evaluate([([_aggregation(numbered, orders)], {orders: read})])
+    assert taken == [(dt.date.fromisoformat(DAY), 7), 12]
+
+
+def _reads(files: list[Path]) -> pl.DataFrame:
+    raise KeyError("sheet")
+
+
+def _prepares(content: bytes) -> bytes:
+    raise SystemExit(7)
+
+
+@pytest.mark.parametrize(
+    ("options", "content", "told"),
+    [
+        ({"read": _reads}, b"", "KeyError: 'sheet' (test_evaluate.py:"),
+        (
+            {"prepare": bytes.hex},
+            b"amount\n1\n",
+            f"sales/{DAY}/a.csv cannot be read as declared: prepare=: it returned str, exp",
+        ),
+        (
+            {"schema": {"amount": pl.Int64}},
+            b"Amount\n1\n",
+            "column 'amount': found no such column among 'Amount', expected that",
+        ),
+        ({"encoding": "cp1252"}, b"amount\n\x81\n", "0x81 in line 2, byte 7 is no text in cp1252"),
+    ],
+)
+def test_an_input_that_is_not_as_declared_says_file_and_place(
+    tmp_path: Path, options: dict[str, Any], content: bytes, told: str
+) -> None:
+    """For every aggregation over the source alike, whatever it reads of it."""
+    source = Source("sales/{day}/*.csv", **options)
+
+    def bad(sales: pl.LazyFrame) -> pl.LazyFrame:
+        return sales.select(pl.len())
+
+    result = _evaluated(tmp_path, _aggregation(bad, source), content=content, source=source)["bad"]
+    assert isinstance(result, JobFailed)
+    assert result.kind == "input"
+    assert " cannot be read as declared: " in result.error
+    assert told in result.error
+
+
+def test_leaving_in_prepare_fails_its_day_alone(tmp_path: Path) -> None:
+    """``sys.exit`` in a thread that computes, as those of a run do, is that file's failure."""
+    source = Source("sales/{day}/*.csv", prepare=_prepares)
+
+    def bad(sales: pl.LazyFrame) -> pl.LazyFrame:
+        return sales
+
+    with ThreadPoolExecutor() as threads:
+        results = threads.submit(_evaluated, tmp_path, _aggregation(bad, source), source=source).result()
+    assert isinstance(results["total"], Evaluated)
+    failed = results["bad"]
+    assert isinstance(failed, JobFailed)
+    assert "prepare= raised SystemExit: 7 (test_evaluate.py:" in failed.error
 
 
 def test_rows_are_counted_for_each_source(tmp_path: Path) -> None:
@@ -135,8 +214,8 @@ def test_rows_are_counted_for_each_source(tmp_path: Path) -> None:
         (Source("sales/{day}/*.csv", schema={"amount": pl.Int64}), b"amount\n1\nnone\n"),
     ],
 )
-def test_an_input_that_cannot_be_read_names_its_pattern(tmp_path: Path, source: Source, content: bytes) -> None:
-    """It is the file that is wrong, not the user's function: the message names the files of the day."""
+def test_an_input_that_cannot_be_read_names_its_file(tmp_path: Path, source: Source, content: bytes) -> None:
+    """It is the file that is wrong, not the user's function: the message names it, or the files of the day."""
 
     def bad(sales: pl.LazyFrame) -> pl.LazyFrame:
         return sales.select(pl.col("amount").sum())
@@ -149,7 +228,8 @@ def test_an_input_that_cannot_be_read_names_its_pattern(tmp_path: Path, source: 
     result = evaluate([([_aggregation(bad, source)], {source: taken})])[0]["bad"]
     assert isinstance(result, JobFailed)
     assert result.kind == "input"
-    assert f"sales/{DAY}/*{source.template.suffix}" in result.error
+    named = (f"sales/{DAY}/{stem}{source.template.suffix} cannot be read as declared: " for stem in "a*")
+    assert result.error.startswith(tuple(named)), result.error
 
 
 def test_an_unreadable_source_harms_only_who_reads_it(tmp_path: Path) -> None:

@@ -17,9 +17,13 @@ from hypothesis import strategies as st
 from state.errors import StorageError
 from state.inputs.files import FileStat
 from state.inputs.root import InputRoot
+from tasks.catalog import near_names as near
+from tasks.catalog import template as template_module
 from tasks.catalog.template import NO_DAY, Template
 from tasks.inputs import listing as product
+from tasks.inputs import strays
 from tasks.inputs.listing import Listing
+from tasks.inputs.strays import COUNTED, FOLDER, SPECIAL, Stray
 from tests.builders import path_day
 
 
@@ -106,6 +110,11 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Fault:
     return break_path
 
 
+def stray_paths(listing: Listing) -> list[str]:
+    """The paths of the strays."""
+    return [one.path for one in listing.strays]
+
+
 def test_all_files_of_a_day_are_found_and_sorted_bytewise(tmp_path: Path) -> None:
     """Order is by bytes, not by locale or by code point; facts are those of stat."""
     names = ["b.csv", "a.csv", "Z.csv", "é.csv", "\U0001f600.csv", "\udcff.csv", "\uffee.csv"]
@@ -181,7 +190,7 @@ def test_each_kind_of_template_finds_its_files(
     make(tmp_path, *(path for files in days.values() for path in files), *others, *strays)
     listing = listed(tmp_path, text)
     assert paths(listing) == days
-    assert list(listing.strays) == sorted(strays, key=os.fsencode)
+    assert stray_paths(listing) == sorted(strays, key=os.fsencode)
     assert listing.unreadable == {}
 
 
@@ -314,9 +323,10 @@ def test_what_is_no_regular_file_is_a_stray_and_never_opened(tmp_path: Path) -> 
         os.chdir(here)
     listing = listed(tmp_path, "{day}/*.csv")
     assert paths(listing) == {"2013-01-01": ["2013-01-01/x.csv"]}
-    odd = ("2013-01-01/fifo.csv", "2013-01-01/folder.csv", "2013-01-01/link.csv", "2013-01-02/x.csv")
-    assert listing.strays == odd
-    assert listed(tmp_path, "{day}/fifo.csv").strays == ("2013-01-01/fifo.csv",)
+    whys = {"fifo": SPECIAL, "folder": FOLDER, "link": FOLDER}
+    odd = [Stray(f"2013-01-01/{name}.csv", why) for name, why in whys.items()]
+    assert listing.strays == (*odd, Stray("2013-01-02/x.csv", SPECIAL))
+    assert stray_paths(listed(tmp_path, "{day}/fifo.csv")) == ["2013-01-01/fifo.csv"]
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
@@ -356,7 +366,7 @@ def test_an_unreadable_folder_that_is_no_day_harms_none(tmp_path: Path, fault: F
     make(tmp_path, "2013/01/01.csv", "2013/13/01.csv")
     fault(tmp_path / "2013/13", errno.EACCES)
     listing = listed(tmp_path, "{day:%Y/%m/%d}.csv")
-    assert (list(listing.days), listing.unreadable, listing.strays) == (["2013-01-01"], {}, ("2013/13",))
+    assert (list(listing.days), listing.unreadable, stray_paths(listing)) == (["2013-01-01"], {}, ["2013/13"])
 
 
 def test_what_vanishes_during_the_walk_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,26 +493,85 @@ def test_a_listing_is_what_the_template_says_of_every_file(
         assert {f.path: day for day, found in listing.days.items() for f in found.files} == {
             path: day for path in files if (day := path_day(template, path))
         }
-        assert {path for path in files if path_day(template, path) == NO_DAY} <= set(listing.strays)
-        assert not {path for path in files if path_day(template, path) not in (None, NO_DAY)} & set(listing.strays)
+        assert {path for path in files if path_day(template, path) == NO_DAY} <= set(stray_paths(listing))
+        assert not {path for path in files if path_day(template, path) not in (None, NO_DAY)} & set(
+            stray_paths(listing)
+        )
 
 
 @pytest.mark.parametrize(
-    ("template", "near", "others"),
+    ("template", "found", "others"),
     [
-        ("sales/{day}/*.csv", ["2024-1-5", "20240105", "2024_01_05"], ["README", "archive", "2024-01-05-old"]),
+        (
+            "sales/{day}/*.csv",
+            {
+                "2024-1-5": near.DIGITS,
+                "20240105": near.SEPARATORS,
+                "2024_01_05": near.SEPARATORS,
+                "2024-01-05 copy": near.COPY,
+                "NaT": near.WORD,
+            },
+            ["README", "archive", "2024-01-05-old", "natural"],
+        ),
+        ("dt={day}/*.csv", {"dt=__HIVE_DEFAULT_PARTITION__": near.WORD, "DT=2024-01-05": near.CAPITALS}, ["dt=", "dt"]),
         (
             "sales/{day}.csv",
-            ["2024-01-05.CSV", "2024-1-05.csv"],
-            ["2024-01-05.csv.bak", "2024-01-05.txt", ".2024-1-5.csv"],
+            {
+                "2024-01-05.CSV": near.CAPITALS,
+                "2024-1-05.csv": near.DIGITS,
+                "2020-01-32.csv": template_module.NO_DATE,
+                "2024-01-05 (1).csv": near.COPY,
+                "2024-01-05(12).csv": near.COPY,
+                "Copy of 2024-01-05.csv": near.COPY,
+                "2024-01-05 - Copy (2).csv": near.COPY,
+            },
+            ["2024-01-05.csv.bak", "2024-01-05.csv~", "2024-01-05.txt", ".2024-1-5.csv", "a-b-c.csv", "(1).csv"],
         ),
-        ("sales/**/x_{day:%Y%m%d}.csv", ["x_2024-01-05.csv", "X_20240105.csv"], ["y_2024-01-05.csv", "x_.csv"]),
-        ("sales/{day:int}/*.csv", [], ["one", "-1"]),
+        (
+            "sales/{day:%m-%d-%Y}.csv",
+            {
+                "04-18-20.csv": near.DIGITS,
+                "NaN-NaN-NaN.csv": near.WORD,
+                "nan.csv": near.WORD,
+                "4-18-nan.csv": near.WORD,
+            },
+            ["non-existent-file.csv", "nanny.csv"],
+        ),
+        (
+            "sales/**/x_{day:%Y%m%d}.csv",
+            {"x_2024-01-05.csv": near.SEPARATORS, "X_20240105.csv": near.CAPITALS},
+            ["y_2024-01-05.csv", "x_.csv"],
+        ),
+        ("sales/{day:int}/*.csv", {"007/a.csv": template_module.NO_NUMBER}, ["one", "-1"]),
+        ("sales/{day:%Y}/{day}.csv", {"2024/2023-01-05.csv": template_module.DISAGREEING}, ["2024/README"]),
     ],
 )
-def test_names_that_almost_match_are_strays(tmp_path: Path, template: str, near: list[str], others: list[str]) -> None:
-    """Files that someone meant to be read: capitals, other separators, zeros left out. Others are of no concern."""
-    make(tmp_path, *(f"sales/{name}" for name in [*near, *others]))
+def test_names_that_almost_match_are_strays(
+    tmp_path: Path, template: str, found: dict[str, str], others: list[str]
+) -> None:
+    """What someone meant to be read is named with its own reason. Others, backups and half downloads too, are not."""
+    folder = f"{template.partition('/')[0]}/" if template.startswith("sales/") else ""
+    make(tmp_path, *(f"{folder}{name}" for name in [*found, *others]))
     listing = list_source(tmp_path, Template.parse(template))
     assert listing.days == {}
-    assert list(listing.strays) == sorted(f"sales/{name}" for name in near)
+    assert {one.path: one.why for one in listing.strays} == {f"{folder}{name}": why for name, why in found.items()}
+
+
+def test_a_copy_that_a_wildcard_matches_is_named_and_counts(tmp_path: Path) -> None:
+    """Beside its original in one folder; alone, or in another one, a name says nothing."""
+    make(tmp_path, "2024-01-05/x.csv", "2024-01-05/x (1).csv", "2024-01-06/x (1).csv", "2024-01-06/a/x.csv")
+    listing = listed(tmp_path, "{day}/**/*.csv")
+    assert [len(listing.days[day].files) for day in ("2024-01-05", "2024-01-06")] == [2, 2]
+    assert listing.strays == (Stray("2024-01-05/x (1).csv", COUNTED),)
+
+
+def test_every_reason_of_a_stray_has_its_next_step() -> None:
+    """Whatever is named is named with what to do about it, for one path and for many."""
+    whys = [value for module in (near, template_module, strays) for value in vars(module).values()]
+    reasons = {value for value in whys if isinstance(value, str) and value in strays._HINTS}
+    assert reasons == set(strays._HINTS)
+    for why in reasons:
+        for paths in (["a"], ["a", "b"]):
+            [group] = strays.grouped({"s": [Stray(path, why) for path in paths]})
+            assert "{" not in group.hint
+            assert why in str(group)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from state.errors import StorageError
 from state.inputs.files import Contents, DayFiles, FileStat, InputChanged, day_files
 from state.inputs.root import InputRoot
+from tasks.catalog.readiness import Readiness
 from tasks.inputs.listing import Listing
 from tests.chaos.simulation.world.scheduler import NEVER, Scheduler
 
@@ -41,6 +42,8 @@ class Source:
     read = None
     format = SimpleNamespace(unpack=None)
     shows_paths = False
+    readiness = Readiness(None, None, 0)
+    duplicates = "error"
 
     def __str__(self) -> str:
         return SOURCE
@@ -155,7 +158,8 @@ class Inputs:
             found = [one.number for one in self.days.get(day, ()) if one.stat.path == file.path]
             self._same(day, file)
             numbers += found
-        return Contents(_digest(files[0].path.split("/")[1], numbers), None)
+        each = tuple(file.path.encode() for file in files)  # no file here holds what another holds
+        return Contents(_digest(files[0].path.split("/")[1], numbers), None, each)
 
     def _same(self, day: str, file: FileStat) -> None:
         if file not in self._listed(day):

@@ -1,0 +1,77 @@
+"""Text in any of Python's encodings, as the UTF-8 that polars reads. A byte that is no such text is an error."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from encodings.aliases import aliases
+
+from state.errors import nearest
+
+OF_POLARS = ("utf8", "utf8-lossy")
+"""The encodings that polars reads itself, as it writes them."""
+
+
+class NotEncoded(Exception):
+    """Bytes that are not text of the declared encoding; the message says where and which."""
+
+
+def codec_of(encoding: str) -> str | None:
+    """The name of Python's codec for an encoding that polars does not read itself; None for those of polars."""
+    if encoding in OF_POLARS:
+        return None
+    name = codecs.lookup(encoding).name
+    return None if name == "utf-8" else name
+
+
+def wrong_encoding(encoding: object) -> str | None:
+    """What is wrong with an encoding that a user named; None where it is one."""
+    if not isinstance(encoding, str):
+        return f"encoding={encoding!r}, expected the name of an encoding such as 'cp1252'"
+    try:
+        found = None if encoding in OF_POLARS else codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        near = nearest(encoding.lower().replace("-", "_"), sorted({*aliases, *aliases.values()}))
+        return f"there is no encoding {encoding!r}" + (f"; did you mean {near!r}?" if near else "")
+    if found and not getattr(found, "_is_text_encoding", True):
+        return f"encoding={encoding!r} is no encoding of text; expected one such as 'cp1252' or 'utf-16'"
+    return None
+
+
+def decoded(content: bytes, codec: str) -> bytes:
+    """The text as UTF-8. Raises NotEncoded."""
+    try:
+        return content.decode(codec).encode()
+    except UnicodeError as error:
+        raise _not_encoded(error, codec, content, 0, 0) from None
+
+
+def decoded_pieces(pieces: Iterable[bytes], codec: str) -> Iterator[bytes]:
+    """The text as UTF-8, piece by piece. Raises NotEncoded."""
+    decoder = codecs.getincrementaldecoder(codec)()
+    before = lines = 0
+    pending = b""
+    for piece in _ended(pieces):
+        try:
+            text = decoder.decode(piece, final=not piece)
+        except UnicodeError as error:
+            whole = error.object if isinstance(error, UnicodeDecodeError) else pending + piece
+            raise _not_encoded(error, codec, whole, before - (len(whole) - len(piece)), lines) from None
+        pending = decoder.getstate()[0]
+        before += len(piece)
+        lines += text.count("\n")
+        yield text.encode()
+
+
+def _ended(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    yield from (piece for piece in pieces if piece)
+    yield b""
+
+
+def _not_encoded(error: UnicodeError, codec: str, content: bytes, offset: int, lines: int) -> NotEncoded:
+    if not isinstance(error, UnicodeDecodeError):  # surrogates, or a codec with errors of its own
+        return NotEncoded(f"it is no text in {codec}: {error}")
+    lines += content[: error.start].decode(codec, "ignore").count("\n")
+    byte = content[error.start : error.start + 1].hex()
+    where = f"line {lines + 1:,}, byte {offset + error.start:,}"
+    return NotEncoded(f"0x{byte} in {where} is no text in {codec}; expected the file's own encoding=")

@@ -1,0 +1,64 @@
+"""Says why a day's files could not be read: the first bad file, with lines and columns where they can be told."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import polars as pl
+
+from state.errors import error_text
+from tasks.catalog.place import place_of_error
+from tasks.compute.outcomes import JobFailed
+from tasks.inputs.declared import NotAsDeclared, not_as_declared
+from tasks.inputs.frames import ReadableFile
+from tasks.inputs.reading import DayInput
+from tasks.strict.finding import Finding
+from tasks.strict.values import locate_values
+from tasks.user_code import Raised, guarded_call
+
+
+def unreadable(read: DayInput, error: BaseException) -> JobFailed:
+    """Why a check, polars, or a function of the source's own could not read a day's files."""
+    if isinstance(error, NotAsDeclared):
+        return JobFailed("input", error.message, cause=error.__cause__, summary=error.summary)
+    files = list(read.each())
+    for file in files:
+        alone = guarded_call(partial(_read_alone, read, file))
+        if isinstance(alone, Raised):
+            return _located(read, file, alone.error) or _told(read, alone.error, f" (in {file.stat.path!r})")
+    for file in files:  # each is readable by itself, but not as what the first ones say
+        if found := _located(read, file, error):
+            return found
+    number = len(read.files.files)
+    together = f" (in its {number:,} files together)" if number > 1 else ""
+    place = f" ({place_of_error(read.source.read, error)})" if read.source.read else ""
+    return _told(read, error, together + place)
+
+
+def read_through(frame: pl.LazyFrame) -> None:
+    """Parse every column. Raises what polars raises, or the functions that the frame runs."""
+    frame.select(pl.all().count()).collect(engine="streaming")
+
+
+def _read_alone(read: DayInput, file: ReadableFile) -> None:
+    read_through(read.frame_of([file]))
+
+
+def _located(read: DayInput, file: ReadableFile, error: BaseException) -> JobFailed | None:
+    values = guarded_call(partial(_values, read, file))
+    if isinstance(values, Raised) or not values:
+        return None
+    told = not_as_declared([(file.stat.path, values)])
+    return JobFailed("input", told.message, cause=error, summary=told.summary)
+
+
+def _values(read: DayInput, file: ReadableFile) -> tuple[Finding, ...]:
+    dtypes = file.in_its_names(read.frame().collect_schema())
+    options = {**read.source.options, **file.fit.options}
+    return locate_values(read.source.format, file.content, options, dtypes)
+
+
+def _told(read: DayInput, error: BaseException, where: str) -> JobFailed:
+    summary = f"cannot be read as declared: {error_text(error)}"
+    message = f"{read.source.template.pattern(read.day)} {summary}{where}"
+    return JobFailed("input", message, cause=error, summary=summary)

@@ -1,0 +1,111 @@
+"""Holds raw files to what their source declares, before polars reads them: their structure, and their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from state.inputs.files import FileStat
+from state.words import counted, enumerated
+from tasks.catalog.columns import AS_DECLARED, Columns, Fit, Misfit, Names, polars_names
+from tasks.catalog.declare import Source
+from tasks.catalog.formats import File
+from tasks.strict.check import check_file
+from tasks.strict.finding import Finding, printable
+from tasks.strict.telling import summary_of, told
+
+Files = Sequence[tuple[FileStat, File]]
+Bad = Sequence[tuple[str, Sequence[Finding]]]
+"""The paths of bad files, each with what is wrong with it."""
+
+
+class NotAsDeclared(Exception):
+    """A day's files are not what their source says. ``summary`` is the message without what is the files' own."""
+
+    def __init__(self, message: str, summary: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.summary = summary
+
+
+def not_as_declared(bad: Bad) -> NotAsDeclared:
+    """What is wrong with the first bad file, and how many more there are."""
+    path, findings = bad[0]
+    more = f" (and so {counted(len(bad) - 1, 'more file')} of the day)" if len(bad) > 1 else ""
+    return NotAsDeclared(told(path, findings) + more, summary_of(findings))
+
+
+def fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
+    """The header of each file, as polars calls its columns, and how it is read. Raises NotAsDeclared.
+
+    Where no header is read, or nothing is said of it, it is empty.
+    """
+    headers = _sound_headers(source, files)
+    if (columns := source.columns) is None:
+        return [((), AS_DECLARED)] * len(files)
+    found = [(names or (), columns.fit(names) if names is not None else AS_DECLARED) for names in headers]
+    bad = [
+        (file.path, [_finding(one) for one in fit.misfits])
+        for (file, _), (_, fit) in zip(files, found, strict=True)
+        if fit.misfits
+    ]
+    if not bad and columns.schema is None and len(files) > 1:
+        bad += _differing(source, files, [fit for _, fit in found])
+    if bad:
+        raise not_as_declared(bad)
+    return found
+
+
+def _sound_headers(source: Source, files: Files) -> list[Names | None]:
+    options = _in_any_name(source.options, source.columns)
+    headers: list[Names | None] = []
+    bad = []
+    for file, content in files:
+        try:
+            checked = check_file(source.format, content, options)
+        except OSError as error:
+            why = error.strerror or f"what is packed in it cannot be unpacked ({error})"
+            summary = f"cannot be read as declared: {why}"
+            raise NotAsDeclared(f"{printable(file.path)} {summary}", summary) from error
+        if checked.findings:
+            bad.append((file.path, checked.findings))
+        headers.append(_header(source, content, checked.columns))
+    if bad:
+        raise not_as_declared(bad)
+    return headers
+
+
+def _in_any_name(options: Mapping[str, Any], columns: Columns | None) -> Mapping[str, Any]:
+    """The options, with a schema that has the columns' old names too: which of them a file has, its header says."""
+    if columns is None or columns.schema is None or not columns.rename:
+        return options
+    old = {name: columns.schema[new] for name, new in columns.rename.items() if new in columns.schema}
+    return {**options, "schema": {**columns.schema, **old}}
+
+
+def _header(source: Source, content: File, names: Names | None) -> Names | None:
+    match source.format.text:
+        case "csv":
+            return None if names is None else polars_names(names)
+        case None if source.columns:
+            return tuple(source.format.read([content], {}).collect_schema().names())
+        case _:
+            return names
+
+
+def _differing(source: Source, files: Files, fits: Sequence[Fit]) -> Iterator[tuple[str, list[Finding]]]:
+    """Files without declared columns whose columns are others than those of the first; JSON's keys have no order."""
+    in_order = source.format.text in ("csv", None)
+    known = [at for at, fit in enumerate(fits) if fit is not AS_DECLARED]
+    for at in known:
+        first, names = fits[known[0]].names, fits[at].names
+        if names != first and (in_order or set(names) != set(first)):
+            others = enumerated([repr(name) for name in first])
+            found = f"the columns {enumerated([repr(name) for name in names])}"
+            order = " in this order" * in_order
+            expected = f"{others}{order}, as in {files[known[0]][0].path}, or schema= with the columns in use"
+            yield files[at][0].path, [Finding(None, None, found, expected)]
+
+
+def _finding(misfit: Misfit) -> Finding:
+    return Finding(None, misfit.column, misfit.found, misfit.expected)

@@ -1,0 +1,58 @@
+"""A day's files of one source as one frame: each as its own header says, and those of one header in one scan."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import polars as pl
+
+from state.inputs.files import FileStat
+from tasks.catalog.columns import Fit, Names
+from tasks.catalog.declare import Source
+from tasks.catalog.formats import File
+from tasks.catalog.local_files import kept_with
+from tasks.inputs.declared import Files, fits
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableFile:
+    """A file that is as its source declares it. ``content`` is what polars is given, ``header`` what it has of columns.
+
+    ``fit`` says how it is read.
+    """
+
+    stat: FileStat
+    content: File
+    header: Names
+    fit: Fit
+
+    def in_its_names(self, dtypes: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+        """The dtypes of the frame's columns by the names that they have in this file."""
+        if not self.fit.made:
+            return dict(dtypes)
+        return {old: dtypes[new] for old, new in zip(self.header, self.fit.made, strict=True) if new in dtypes}
+
+
+def readable(source: Source, files: Files) -> list[ReadableFile]:
+    """The files of a day, held to their declaration. Raises NotAsDeclared."""
+    found = zip(files, fits(source, files), strict=True)
+    return [ReadableFile(file, content, *fit) for (file, content), fit in found]
+
+
+def frame_of(source: Source, files: Sequence[ReadableFile], root: Path) -> pl.LazyFrame:
+    """The rows of the files below ``root``, in their order. What is wrong with values shows when it is collected."""
+    column = source.options.get("include_file_paths") if source.rewrites else None
+    frames = []
+    for _, group in groupby(files, lambda one: (one.fit.select and id(one.fit), one.stat.path if column else None)):
+        alike = list(group)
+        frame = source.scan([one.content for one in alike], alike[0].fit)
+        if column:
+            path = os.fsencode(root / alike[0].stat.path).decode(errors="backslashreplace")
+            shown = pl.lit(path, dtype=pl.String)
+            frame = kept_with(frame.with_columns(shown.alias(column)), frame)
+        frames.append(frame)
+    return frames[0] if len(frames) == 1 else kept_with(pl.concat(frames), *frames)

@@ -1,0 +1,82 @@
+"""Finds the values in NDJSON and JSON that polars could not read as their dtype: halves are read until one is left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+
+from tasks.catalog.formats import Format
+from tasks.catalog.unpacking import whole_text
+from tasks.strict.dialect import BOM
+from tasks.strict.finding import Finding, Findings, shown
+from tasks.strict.json_array import elements
+from tasks.strict.pieces import pieces
+from tasks.user_code import Raised, guarded_call
+
+_MOST = 100
+"""After so many values that cannot be read nobody counts on."""
+Part = TypeVar("Part")
+
+
+def locate_line_values(form: Format, content: bytes | Path, dtypes: Mapping[str, pl.DataType]) -> tuple[Finding, ...]:
+    """The values of an NDJSON file that polars does not read as these dtypes."""
+    findings = Findings()
+
+    def read(lines: Sequence[tuple[int, bytes]], names: Sequence[str]) -> None:
+        schema = {name: dtypes[name] for name in names}
+        form.read([b"\n".join(line for _, line in lines)], {"schema": schema}).collect()
+
+    line = 1
+    for piece in pieces(content, b"\n", None, lambda _: 0):
+        lines = [(number, text) for number, text in enumerate(piece.split(b"\n"), line) if text.strip()]
+        _locate(lines, read, dtypes, findings)
+        line += piece.count(b"\n")
+    return findings.all()
+
+
+def locate_json_values(content: bytes | Path, dtypes: Mapping[str, pl.DataType]) -> tuple[Finding, ...]:
+    """The values of a JSON file that polars does not read as these dtypes."""
+    findings = Findings()
+    text = whole_text(content if isinstance(content, bytes) else content.read_bytes()).removeprefix(BOM)
+
+    def read(parts: Sequence[tuple[int, bytes]], names: Sequence[str]) -> None:
+        objects = [json.loads(part) for _, part in parts]
+        kept = [{name: one[name] for name in names if name in one} for one in objects]
+        pl.read_json(json.dumps(kept).encode(), schema={name: dtypes[name] for name in names})
+
+    _locate([(line, part.encode()) for line, part in elements(text.decode())], read, dtypes, findings)
+    return findings.all()
+
+
+def _locate(
+    parts: Sequence[tuple[int, bytes]],
+    read: Callable[[Sequence[tuple[int, bytes]], Sequence[str]], None],
+    dtypes: Mapping[str, pl.DataType],
+    findings: Findings,
+) -> None:
+    """Note the values of lines or elements, each with the line where it begins, that ``read`` does not read."""
+    for line, part in _failing(parts, lambda some: read(some, list(dtypes)), _MOST):
+        value = json.loads(part)
+        for name, dtype in dtypes.items():
+            if name in value and _fails(lambda name=name: read([(line, part)], [name])):  # type: ignore[misc]  # noqa: B023 called at once
+                text = value[name] if isinstance(value[name], str) else json.dumps(value[name])
+                findings.add(line, name, "a value of another type", str(dtype), shown(text))
+
+
+def _failing(parts: Sequence[Part], read: Callable[[Sequence[Part]], None], most: int) -> list[Part]:
+    """The first parts that cannot be read."""
+    if not parts or not _fails(lambda: read(parts)):
+        return []
+    if len(parts) == 1:
+        return list(parts)
+    half = len(parts) // 2
+    found = _failing(parts[:half], read, most)
+    return found + (_failing(parts[half:], read, most - len(found)) if len(found) < most else [])
+
+
+def _fails(call: Callable[[], None]) -> bool:
+    return isinstance(guarded_call(call), Raised)  # polars panics where an NDJSON dtype is none of its own

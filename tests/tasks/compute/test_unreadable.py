@@ -1,0 +1,105 @@
+"""What keeps a day's files from being read: the first bad file is named, and how many more there are."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from state.inputs.root import InputRoot
+from tasks.catalog import Source
+from tasks.compute.outcomes import JobFailed
+from tasks.compute.unreadable import unreadable
+from tasks.inputs import reading
+from tasks.inputs.declared import NotAsDeclared
+from tasks.inputs.reading import DayInput, read_day
+from tasks.inputs.run_listing import RunListing
+from tests.builders import DAY
+
+
+def taken(root: Path, files: dict[str, bytes], **options: Any) -> DayInput:
+    """A day of these files, read."""
+    for name, content in files.items():
+        (root / DAY).mkdir(exist_ok=True)
+        (root / DAY / name).write_bytes(content)
+    suffix = "".join(Path(min(files)).suffixes)
+    found = read_day(Source(f"{{day}}/*{suffix}", **options), DAY, RunListing(InputRoot(root)))
+    assert found is not None
+    return found
+
+
+def unsound(read: DayInput) -> JobFailed | None:
+    """What fails before anything is computed."""
+    try:
+        read.frame()
+    except NotAsDeclared as error:
+        return unreadable(read, error)
+    return None
+
+
+def said(failure: object) -> str:
+    """The message of a failure of the input."""
+    assert getattr(failure, "kind", None) == "input"
+    return str(getattr(failure, "error", None))
+
+
+FILES = {"a.csv": b"a,b\n1,2\n", "b.csv": b"a,b\n1\n", "c.csv": b"", "d.csv": b"a,b\n3,4\n"}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_the_first_file_that_is_not_sound_is_named(
+    tmp_path: Path, in_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory or on disk; and how many more files of the day are not."""
+    monkeypatch.setattr(reading, "KEEP_BYTES", 64 << 20 if in_memory else 1)
+    failure = said(unsound(taken(tmp_path, FILES)))
+    assert failure == (
+        f"{DAY}/b.csv cannot be read as declared: line 2: found 1 field ('1'), expected 2, as in the header "
+        "(and so 1 more file of the day)"
+    )
+
+
+def test_sound_files_and_those_of_a_function_pass(tmp_path: Path) -> None:
+    """What a ``read=`` function reads is its own."""
+    assert unsound(taken(tmp_path, {"a.csv": b"a,b\n1,2\n"})) is None
+    assert unsound(taken(tmp_path, FILES, read=pl.scan_csv)) is None
+
+
+def test_what_cannot_be_unpacked_is_told(tmp_path: Path) -> None:
+    """A packed file that was cut off is not a shorter one."""
+    cut = gzip.compress(b"a,b\n" + b"1,2\n" * 5000)[:-12]
+    failure = said(unsound(taken(tmp_path, {"a.csv.gz": cut})))
+    assert failure.startswith(f"{DAY}/a.csv.gz cannot be read as declared: what is packed in it cannot be unpacked (")
+
+
+def test_a_file_that_went_away_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the system's own words: whether it changed, the caller checks."""
+    monkeypatch.setattr(reading, "KEEP_BYTES", 1)
+    read = taken(tmp_path, {"a.csv": b"a,b\n1,2\n"})
+    (tmp_path / DAY / "a.csv").unlink()
+    assert said(unsound(read)) == f"{DAY}/a.csv cannot be read as declared: No such file or directory"
+
+
+def test_values_are_told_of_the_file_that_holds_them(tmp_path: Path) -> None:
+    """A file that is fine by itself, but not as the type that the first files gave, is named too."""
+    files = {"a.csv": b"a\n1\n", "b.csv": b"a\n2\n", "c.csv": b"a\n1.5\n"}
+    read = taken(tmp_path, files, infer_schema_files=1)
+    with pytest.raises(pl.exceptions.PolarsError) as raised:
+        read.frame().collect()
+    assert said(unreadable(read, raised.value)) == (
+        f"{DAY}/c.csv cannot be read as declared: line 2, column 'a': found a value of another type ('1.5'), "
+        'expected Int64: schema_overrides={"a": pl.Float64} reads it'
+    )
+
+
+def test_what_cannot_be_located_is_told_in_polars_words(tmp_path: Path) -> None:
+    """Without its advice to loosen the reading."""
+    read = taken(tmp_path, {"a.csv": b"a,b\n1,2\n"}, schema={"a": pl.Int64, "c": pl.Int64})
+    with pytest.raises(pl.exceptions.PolarsError) as raised:
+        read.frame().collect()
+    failure = said(unreadable(read, raised.value))
+    assert failure.startswith(f"{DAY}/*.csv cannot be read as declared: SchemaError: ")
+    assert "insert" not in failure
