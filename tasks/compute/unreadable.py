@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import polars as pl
@@ -53,9 +54,16 @@ def _located(read: DayInput, file: ReadableFile, error: BaseException) -> JobFai
 
 
 def _values(read: DayInput, file: ReadableFile) -> tuple[Finding, ...]:
-    dtypes = file.in_its_names(read.frame().collect_schema())
     options = {**read.source.options, **file.fit.options}
-    return locate_values(read.source.format, file.content, options, dtypes)
+    return locate_values(read.source.format, file.content, options, file.in_its_names(_dtypes(read)))
+
+
+def _dtypes(read: DayInput) -> Mapping[str, pl.DataType]:
+    """What the columns were to be read as. JSON is read at once: there the declaration alone is left to say it."""
+    if read.source.format.text != "json":
+        return read.frame().collect_schema()
+    declared = [read.source.options.get(name) or {} for name in ("schema", "schema_overrides")]
+    return pl.Schema({name: dtype for some in declared for name, dtype in dict(some).items()})
 
 
 def _told(read: DayInput, error: BaseException, where: str) -> JobFailed:

@@ -103,3 +103,13 @@ def test_what_cannot_be_located_is_told_in_polars_words(tmp_path: Path) -> None:
     failure = said(unreadable(read, raised.value))
     assert failure.startswith(f"{DAY}/*.csv cannot be read as declared: SchemaError: ")
     assert "insert" not in failure
+
+
+def test_a_value_in_an_array_of_objects_is_found(tmp_path: Path) -> None:
+    """JSON is read at once, so that no frame is left to ask for the dtypes: those of the declaration are meant."""
+    content = b'[{"a": 1, "b": 2},\n{"a": 1, "b": "many"}]'
+    read = taken(tmp_path, {"a.json": content}, schema={"a": pl.Int64, "b": pl.Int64})
+    with pytest.raises(pl.exceptions.ComputeError) as raised:
+        read.frame()
+    expected = "line 2, column 'b': found a value of another type ('many'), expected Int64"
+    assert said(unreadable(read, raised.value)) == f"{DAY}/a.json cannot be read as declared: {expected}"
