@@ -6,9 +6,26 @@ import polars as pl
 
 from tasks.catalog import Source, aggregation
 
+
+def without_sum(content: bytes) -> bytes:
+    """The rows alone."""
+    return content.rpartition(b"Summe;")[0]
+
+
 sales = Source("sales/**/{day}_*.csv", schema={"shop": pl.String, "note": pl.String, "items": pl.Int64})
-cases = Source("cases/*/{day:%m-%d-%Y}.csv", schema={"region": pl.String, "country": pl.String, "cases": pl.Int64})
-meter = Source("meter/{day:int}.csv", separator=";", schema={"hour": pl.String, "fault": pl.Int64, "watts": pl.Int64})
+cases = Source(
+    "cases/*/{day:%m-%d-%Y}.csv",
+    duplicates="first",
+    rename={"Province/State": "region", "Country/Region": "country", "Confirmed": "cases"},
+    schema={"region": pl.String, "country": pl.String, "cases": pl.Int64},
+)
+meter = Source(
+    "meter/{day:int}.csv",
+    separator=";",
+    encoding="cp1252",
+    prepare=without_sum,
+    schema={"room": pl.String, "fault": pl.Int64, "watts": pl.Int64},
+)
 trips = Source("trips/dt={day}/*.ndjson.gz", schema={"city": pl.String, "seats": pl.Int64, "metres": pl.Int64})
 air = Source("air/{day:%Y/%m/%d}.json", schema={"station": pl.String, "degrees": pl.Int64})
 
@@ -33,8 +50,8 @@ def cases_by_country(cases: pl.LazyFrame) -> pl.LazyFrame:
 
 @aggregation(meter)
 def power(meter: pl.LazyFrame) -> pl.LazyFrame:
-    """Hours, the most watts of one of them, and how many faults were noted."""
-    return meter.select(hours=pl.len(), watts=pl.col("watts").max(), faults=pl.col("fault").count())
+    """Of each room the most watts, and how many faults were noted."""
+    return meter.group_by("room").agg(pl.col("watts").max(), faults=pl.col("fault").count()).sort("room")
 
 
 @aggregation(trips)

@@ -9,7 +9,7 @@ import datetime as dt
 import gzip
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tests.dirt import OBJECTS, TABLES, Dirty, Objects, Table
@@ -22,6 +22,7 @@ _SHOPS = ("Åre", "Köln, Dom", 'The "Old" Mill', "north", "south", "Zürich", "
 _NOTES = ("", "plain", "two\nlines", 'a "quoted" word', "comma, here", "x" * 40)
 _COUNTRIES = ("France", "Germany", "Korea, South", "US", "Côte d'Ivoire")
 _CITIES = ("Bonn", "Malmö", "São Paulo", "Łódź")
+_ROOMS = ("Küche", "Büro", "Flur")
 _STATIONS = ("a1", "a2", "b7")
 
 
@@ -33,6 +34,7 @@ class RawFile:
     rows: tuple[Row, ...]
     text: Table | Objects
     packed: bool = False
+    footer: bytes = b""
 
     @property
     def content(self) -> bytes:
@@ -40,7 +42,8 @@ class RawFile:
         return self.pack(self.text.content)
 
     def pack(self, content: bytes) -> bytes:
-        """Bytes as they lie on the disk."""
+        """Bytes as they lie on the disk, with what a program appends that is no part of the table."""
+        content += self.footer
         return gzip.compress(content, 1, mtime=0) if self.packed else content
 
     def soiled(self, kind: str, chance: random.Random) -> Dirty:
@@ -54,17 +57,23 @@ class RawFile:
 class Collection:
     """One source's files. ``place`` gives folder and name of a part of a day; ``folders`` are those it may lie in.
 
-    ``dirt`` are the kinds that its declaration makes a day fail by.
+    ``dirt`` are the kinds that its declaration makes a day fail by. ``reach``: files of so many days before and after
+    a day hold rows of it. ``tables``: which aggregation joins which other collection. One that ``serves_all`` days has
+    one file. ``duplicates``: what a file is that lies in two folders.
     """
 
     name: str
     aggregations: tuple[str, ...]
     parts: int
-    rows: Callable[[random.Random], list[Row]]
+    rows: Callable[[random.Random, str], list[Row]]
     write: Callable[[str, Sequence[Row]], RawFile]
     place: Callable[[str, str, int], str]
     dirt: tuple[str, ...]
     folders: tuple[str, ...] = ("",)
+    reach: tuple[int, int] = (0, 0)
+    tables: Mapping[str, str] = field(default_factory=dict)
+    serves_all: bool = False
+    duplicates: str = "error"
     numbered: bool = False
 
     def day(self, at: int) -> str:
@@ -74,7 +83,7 @@ class Collection:
     def file(self, seed: int, at: int, part: int, revision: int) -> RawFile:
         """A part of a day, in its first form (0) or a later one."""
         chance = random.Random(f"{seed} {self.name} {at} {part} {revision}")
-        return self.write(self.path("", at, part), self.rows(chance))
+        return self.write(self.path("", at, part), self.rows(chance, self.day(at)))
 
     def path(self, folder: str, at: int, part: int) -> str:
         """Where it lies below the input root."""
@@ -91,34 +100,51 @@ def _objects(path: str, rows: Sequence[Row], keys: tuple[str, ...], *, lines: bo
     return RawFile(path.rpartition("/")[2], tuple(rows), Objects(objects, lines), packed)
 
 
-def _sales(chance: random.Random) -> list[Row]:
+def _sales(chance: random.Random, _: str) -> list[Row]:
     some = [
         (chance.choice(_SHOPS), chance.choice(_NOTES), chance.randrange(1, 500)) for _ in range(chance.randint(3, 12))
     ]
     return [*some, ("north", "plain", chance.randrange(1, 500))]
 
 
-def _cases(chance: random.Random) -> list[Row]:
+def _cases(chance: random.Random, _: str) -> list[Row]:
     some = [(None, country, chance.randrange(10**6)) for country in chance.sample(_COUNTRIES, 3)]
     return [*some, ("Hubei", "China", chance.randrange(10**6))]
 
 
-def _meter(chance: random.Random) -> list[Row]:
-    return [(f"{hour:02}:00", chance.choice((None, chance.randrange(50))), chance.randrange(900)) for hour in range(24)]
+def _meter(chance: random.Random, _: str) -> list[Row]:
+    return [
+        (chance.choice(_ROOMS), chance.choice((None, chance.randrange(50))), chance.randrange(900)) for _ in range(24)
+    ]
 
 
-def _trips(chance: random.Random) -> list[Row]:
+def _trips(chance: random.Random, _: str) -> list[Row]:
     return [
         (chance.choice(_CITIES), chance.choice((None, 4)), chance.randrange(9000)) for _ in range(chance.randint(2, 9))
     ]
 
 
-def _air(chance: random.Random) -> list[Row]:
+def _air(chance: random.Random, _: str) -> list[Row]:
     return [(station, chance.randrange(-30, 45)) for station in chance.sample(_STATIONS, chance.randint(1, 3))]
+
+
+def _cases_file(path: str, rows: Sequence[Row]) -> RawFile:
+    """The program that writes them is another one in the second half of each month."""
+    old = int(path.rpartition("/")[2][3:5]) <= 15
+    header = ("Province/State", "Country/Region", "Confirmed") if old else ("region", "country", "cases")
+    return _table(path, rows, header, newline="\r\n", start="\ufeff" * old)
+
+
+def _meter_file(path: str, rows: Sequence[Row]) -> RawFile:
+    """A device that knows no Unicode, and appends a sum."""
+    plain = _table(path, rows, ("room", "fault", "watts"), separator=";", encoding="cp1252")
+    return replace(plain, footer=f"Summe;;{len(rows)}\n".encode())
 
 
 STRUCTURE = tuple(TABLES)
 """Every kind of dirt of CSV files."""
+ROWS = tuple(kind for kind in OBJECTS if kind not in ("0 bytes", "a time of no day"))
+"""The dirt of all files of JSON objects."""
 
 COLLECTIONS: Mapping[str, Collection] = {
     one.name: one
@@ -138,19 +164,20 @@ COLLECTIONS: Mapping[str, Collection] = {
             ("cases_by_country",),
             1,
             _cases,
-            partial(_table, header=("region", "country", "cases"), newline="\r\n", start="\ufeff"),
+            _cases_file,
             lambda folder, day, _: f"cases/{folder}/{day[5:7]}-{day[8:]}-{day[:4]}.csv",
             STRUCTURE,
             ("a", "b"),
+            duplicates="first",
         ),
         Collection(
             "meter",
             ("power",),
             1,
             _meter,
-            partial(_table, header=("hour", "fault", "watts"), separator=";"),
+            _meter_file,
             lambda _, day, __: f"meter/{day}.csv",
-            STRUCTURE,
+            tuple(kind for kind in STRUCTURE if kind != "a byte of cp1252"),
             numbered=True,
         ),
         Collection(
@@ -160,7 +187,7 @@ COLLECTIONS: Mapping[str, Collection] = {
             _trips,
             partial(_objects, keys=("city", "seats", "metres"), lines=True, packed=True),
             lambda _, day, part: f"trips/dt={day}/{7 * part}.ndjson.gz",
-            tuple(kind for kind in OBJECTS if kind != "0 bytes"),  # an hour without a trip
+            ROWS,  # a file of 0 bytes is an hour without a trip
         ),
         Collection(
             "air",
@@ -169,7 +196,7 @@ COLLECTIONS: Mapping[str, Collection] = {
             _air,
             partial(_objects, keys=("station", "degrees"), lines=False, packed=False),
             lambda _, day, __: f"air/{day[:4]}/{day[5:7]}/{day[8:]}.json",
-            tuple(OBJECTS),
+            (*ROWS, "0 bytes"),
         ),
     )
 }

@@ -5,12 +5,11 @@ At the end every dirty file is mended, and each result is compared with one that
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,14 @@ from tasks.catalog.load import Catalog, load
 from tests.chaos.campaign import Report, replaced, run_trials
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
-from tests.chaos.inputs.years.judge import result_of
+from tests.chaos.inputs.years.actions import act
+from tests.chaos.inputs.years.due import Due, Key, due
 from tests.chaos.inputs.years.raw_files import COLLECTIONS, DAYS
-from tests.chaos.inputs.years.world import Lying, World
+from tests.chaos.inputs.years.world import World
 from tests.dirt import NOT_YET
 from tests.project import CHECKOUT
 
 MODULE = "tests.chaos.inputs.years.declared"
-Key = tuple[str, str]
-"""An aggregation and a day."""
-
 KINDS = {
     name: tuple(kind for kind in collection.dirt if kind not in NOT_YET) for name, collection in COLLECTIONS.items()
 }
@@ -57,7 +54,7 @@ class Replay:
         self.report = Report()
         self._committed: dict[Key, bytes] = {}
         self._told: dict[Key, bytes] = {}
-        self.report.sizes["raw files at the start"] = sum(map(len, self.world.lying.values()))
+        self.report.sizes["raw files read at the start"] = sum(len(one.files) for one in due(self.world))
 
     def first_run(self) -> Iterator[str]:
         """Everything is new."""
@@ -65,11 +62,11 @@ class Replay:
 
     def step(self, number: int) -> Iterator[str]:
         """One thing happens, and one run. In every other one, times count as old at once, and so prove something."""
-        yield from self._run(self.world.act(), aged=number % 2 == 0)
+        yield from self._run(act(self.world), aged=number % 2 == 0)
 
     def command(self) -> Iterator[str]:
         """One thing happens, and the real command sees it, in a process of its own."""
-        told = self.world.act()
+        told = act(self.world)
         words = [sys.executable, "-m", "flows.daily", "--json"]
         done = subprocess.run(
             words, env=_environment(self.scene), cwd=CHECKOUT, capture_output=True, text=True, check=False
@@ -86,14 +83,14 @@ class Replay:
         scratch = Scene(self.scene.raw, self.scene.output.parent / "scratch")
         run(scratch, catalog=catalog)
         first, second = _digests(self.scene), _digests(scratch)
-        expected = {(aggregation, day) for aggregation, day, _ in self.world.days()}
+        expected = {one.key: one for one in due(self.world)}
         for name, there in (("the output", first), ("one from scratch", second)):
-            if there.keys() != expected:
-                yield f"{name} has {len(there):,} results, expected {len(expected):,}: {there.keys() ^ expected}"
+            if there.keys() != expected.keys():
+                yield f"{name} has {len(there):,} results, expected {len(expected):,}: {there.keys() ^ expected.keys()}"
         yield from (f"{key} differs from the one from scratch" for key in first if first[key] != second.get(key))
-        for aggregation, day, files in self.world.days():
-            if (rows := _rows(self.scene, (aggregation, day))) != _wanted(aggregation, files):
-                yield f"{aggregation} {day} is {rows}, expected {_wanted(aggregation, files)}"
+        for key, one in expected.items():
+            if (rows := _rows(self.scene, key)) != one.rows:
+                yield f"{key} is {rows}, expected {one.rows}"
         self.report.details["results equal to those from scratch"] += len(first)
 
     def _run(self, told: str, *, aged: bool) -> Iterator[str]:
@@ -107,28 +104,32 @@ class Replay:
         """What is wrong with what a run committed and refused."""
         committed = {(one["aggregation"], one["day"]) for one in done["committed"]}
         failed = {(one["aggregation"], one["day"]): one["error"] for one in done["failed"]}
-        changed: dict[Key, list[Lying]] = {}
-        keys = {}
-        for aggregation, day, files in self.world.days():
-            key = aggregation, day
-            keys[key] = _key(files)
-            if keys[key] != self._committed.get(key):
-                changed[key] = files
-        sound = {key for key, files in changed.items() if not any(one.dirty for one in files)}
+        expected = {one.key: one for one in due(self.world)}
+        changed = {key for key, one in expected.items() if one.identity != self._committed.get(key)}
+        sound = {key for key in changed if not expected[key].faults}
         yield from _unlike("committed", committed, sound)
-        yield from _unlike("refused", failed.keys(), changed.keys() - sound)
+        yield from self._unseen(done)
+        yield from _unlike("refused", failed.keys(), changed - sound)
         for key in sorted(committed & sound):
-            wanted = _wanted(key[0], changed[key])
-            if (rows := _rows(self.scene, key)) != wanted:
-                yield f"{key} was committed as {rows}, expected {wanted}"
-        for key, error in failed.items():
-            if self._told.get(key) != keys.get(key, b""):  # it is told again in every run, until it is mended
-                self._told[key] = keys.get(key, b"")
-                self.report.details["results refused"] += 1
-                yield from _unnamed(key, error, changed.get(key, ()))
-        self._committed.update({key: keys[key] for key in committed if key in keys})
+            if (rows := _rows(self.scene, key)) != expected[key].rows:
+                yield f"{key} was committed as {rows}, expected {expected[key].rows}"
+        # A day that fails is told again in every run, until it is mended.
+        refused = [key for key in failed.keys() & expected.keys() if self._told.get(key) != expected[key].identity]
+        for key in refused:
+            self._told[key] = expected[key].identity
+            yield from _unnamed(expected[key], failed[key])
+        self._committed.update({key: expected[key].identity for key in committed & expected.keys()})
         self.report.details["results committed"] += len(committed)
-        self.report.details["runs that had nothing to do"] += not changed
+        self.report.details["results refused"] += len(refused)
+        self.report.details["runs after which nothing differed"] += not (committed or refused)
+
+    def _unseen(self, done: Mapping[str, Any]) -> Iterator[str]:
+        """Strays that a run names neither by their path nor by a folder of it."""
+        named = [one["path"] for one in done.get("strays", ())]
+        if done.get("stray_count", 0) > len(named):
+            return  # too many to name
+        if unseen := [path for path in self.world.strays if not any(f"{path}/".startswith(f"{one}/") for one in named)]:
+            yield f"not named as strays: {unseen[:5]}"
 
 
 def attack(
@@ -149,14 +150,6 @@ def attack(
     return report
 
 
-def _key(files: Sequence[Lying]) -> bytes:
-    """What a commit is computed from: names and bytes, in order. Where the files lie is no part of it."""
-    digest = hashlib.sha256()
-    for one in files:
-        digest.update(f"{one.file.name} {len(one.content)} ".encode() + one.content)
-    return digest.digest()
-
-
 def _unlike(what: str, found: set[Key] | Any, expected: set[Key]) -> Iterator[str]:
     if surplus := sorted(set(found) - expected):
         yield f"{what} without need: {surplus[:5]}"
@@ -164,14 +157,11 @@ def _unlike(what: str, found: set[Key] | Any, expected: set[Key]) -> Iterator[st
         yield f"not {what}: {lacking[:5]}"
 
 
-def _unnamed(key: Key, error: str, files: Sequence[Lying]) -> Iterator[str]:
-    """What a refusal does not name of the dirt."""
-    for one in files:
-        if one.dirty:
-            line = f"line {one.dirty.line:,}" if one.dirty.line else None
-            parts = [one.path, line, one.dirty.column, one.dirty.value]
-            if lacking := [part for part in parts if part and part not in error]:
-                yield f"{key}, {one.dirt}: the message does not name {lacking}: {error}"
+def _unnamed(due: Due, error: str) -> Iterator[str]:
+    """What a refusal does not name of the dirt. It need not name every bad file of a day: one is mended first."""
+    lacking = {fault.kind: [part for part in fault.named if part not in error] for fault in due.faults}
+    if all(lacking.values()):
+        yield f"{due.key}: the message does not name {lacking}: {error}"
 
 
 def _rows(scene: Scene, key: Key) -> list[tuple[Any, ...]] | None:
@@ -180,10 +170,6 @@ def _rows(scene: Scene, key: Key) -> list[tuple[Any, ...]] | None:
     except FileNotFoundError:
         return None
     return pl.read_parquet(content, hive_partitioning=False).rows()
-
-
-def _wanted(aggregation: str, files: Sequence[Lying]) -> list[tuple[Any, ...]]:
-    return result_of(aggregation, (one.file.rows for one in files))
 
 
 def _digests(scene: Scene) -> dict[Key, str]:

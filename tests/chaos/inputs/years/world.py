@@ -1,10 +1,10 @@
-"""What lies in the input root, and what happens to it: days arrive, are revised, moved, touched, soiled and mended."""
+"""What lies in the input root: the files of each day as they were meant, and as they are."""
 
 from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from tests.dirt import Dirty
 
 Place = tuple[str, int]
 """A collection, and the number of a day from 0."""
+COPY = 100
+"""The part of a copy is that of its original and this."""
 
 
 @dataclass(frozen=True)
@@ -33,194 +35,93 @@ class Lying:
 
 
 class World:
-    """The raw files of all collections over so many days. ``kinds``: the dirt that may come, by collection."""
+    """The raw files of all collections over so many days, of which a tenth is yet to arrive.
+
+    ``kinds`` is the dirt that may come, by collection. ``strays`` are files of no day.
+    """
 
     def __init__(self, root: Path, seed: int, days: int, kinds: Mapping[str, tuple[str, ...]]) -> None:
         self.root = root
         self.chance = random.Random(f"{seed} world")
         self.kinds = kinds
-        self.lying: dict[Place, dict[int, Lying]] = {}
+        self.days = days
         self.strays: set[str] = set()
+        self._lying: dict[Place, dict[int, Lying]] = {}
         self._seed = seed
-        self._days = days
         for collection in COLLECTIONS.values():
-            for at in range(days):
-                if self.chance.random() < 0.9 or at in (0, days - 1):  # the others are yet to arrive
-                    self._arrive(collection, at)
+            for at in range(1 if collection.serves_all else days):
+                if self.chance.random() < 0.9 or at in (0, days - 1):
+                    self.arrive(collection, at)
+
+    def parts(self, place: Place) -> dict[int, Lying]:
+        """What lies there of a day, by part."""
+        return self._lying.setdefault(place, {})
 
     def files(self, place: Place) -> list[Lying]:
         """What lies there of a day, in the order in which a run reads it."""
-        return sorted(self.lying.get(place, {}).values(), key=lambda one: os.fsencode(one.path))
+        return sorted(self._lying.get(place, {}).values(), key=lambda one: os.fsencode(one.path))
 
-    def days(self) -> Iterator[tuple[str, str, list[Lying]]]:
-        """Every aggregation and day that has input, with its files."""
-        for (name, at), parts in self.lying.items():
-            if parts:
-                files = self.files((name, at))
-                for aggregation in COLLECTIONS[name].aggregations:
-                    yield aggregation, COLLECTIONS[name].day(at), files
+    def there(self, collection: Collection) -> list[int]:
+        """The days that have a file."""
+        return sorted(at for (name, at), parts in self._lying.items() if name == collection.name and parts)
 
-    def act(self) -> str:
-        """Let one thing happen, and say what."""
-        while True:
-            action = self.chance.choices(list(ACTIONS), [ACTIONS[one] for one in ACTIONS])[0]
-            collection = self.chance.choice(list(COLLECTIONS.values()))
-            at = self.chance.randrange(self._days)
-            if (told := action(self, collection, at)) is not None:
-                return f"{action.__name__} {collection.name} {collection.day(at)}{' ' * bool(told)}{told}"
-
-    def mend_all(self) -> None:
-        """Put a sound file in the place of every dirty one."""
-        for place, parts in self.lying.items():
-            for part, one in parts.items():
-                if one.dirty:
-                    self._put(place, part, replace(one, dirt="", dirty=None))
-
-    def arrive(self, collection: Collection, at: int) -> str | None:
-        """A day comes that was not there, perhaps in parts."""
-        if self.lying.get((collection.name, at)):
+    def sound(self, place: Place, *, copied: bool = False) -> tuple[int, Lying] | None:
+        """Any part of a day that has no dirt, nor a copy unless it may be ``copied``; None where there is none."""
+        parts = self._lying.get(place, {})
+        if not parts or any(one.dirty for one in parts.values()) or (max(parts) >= COPY and not copied):
             return None
-        self._arrive(collection, at)
-        return ""
+        part = self.chance.choice(sorted(parts))
+        return part, parts[part]
 
-    def arrive_in_part(self, collection: Collection, at: int) -> str | None:
-        """One more file of a day that is there."""
-        there = self.lying.get((collection.name, at), {})
-        lacking = sorted(set(range(collection.parts)) - set(there))
-        if not there or not lacking:
-            return None
-        self._create(collection, at, self.chance.choice(lacking), next(iter(there.values())).folder)
-        return ""
+    def dirty(self) -> list[tuple[Place, int]]:
+        """The parts of all days that have dirt in them."""
+        return [(place, part) for place, parts in self._lying.items() for part, one in parts.items() if one.dirty]
 
-    def revise(self, collection: Collection, at: int) -> str | None:
-        """A file is written again with other rows."""
-        if (found := self._sound(collection, at)) is None:
-            return None
-        part, one = found
-        file = collection.file(self._seed, at, part, one.revision + 1)
-        self._put((collection.name, at), part, replace(one, file=file, revision=one.revision + 1))
-        return ""
-
-    def revise_quietly(self, collection: Collection, at: int) -> str | None:
-        """The last values of a file change places between its rows: size and time stay, as by ``cp -p``."""
-        if (found := self._sound(collection, at)) is None:
-            return None
-        part, one = found
-        last = [row[-1] for row in one.file.rows]
-        if len(set(last)) == 1:
-            return None
-        rows = [(*row[:-1], value) for row, value in zip(one.file.rows, [*last[1:], last[0]], strict=True)]
-        status = (self.root / one.path).stat()
-        self._put((collection.name, at), part, replace(one, file=collection.write(one.path, rows)))
-        os.utime(self.root / one.path, ns=(status.st_atime_ns, status.st_mtime_ns))
-        return ""
-
-    def lose(self, collection: Collection, at: int) -> str | None:
-        """One of several files goes away."""
-        there = self.lying.get((collection.name, at), {})
-        if len(there) < 2:
-            return None
-        gone = there.pop(self.chance.choice(sorted(there)))
-        (self.root / gone.path).unlink()
-        return gone.path
-
-    def move(self, collection: Collection, at: int) -> str | None:
-        """All files of a day lie in another folder: no change."""
-        there = self.lying.get((collection.name, at), {})
-        if not there or len(collection.folders) < 2:
-            return None
-        folder = self.chance.choice(collection.folders)
-        for part, one in there.items():
-            moved = replace(one, folder=folder, path=collection.path(folder, at, part))
-            (self.root / moved.path).parent.mkdir(parents=True, exist_ok=True)
-            (self.root / one.path).rename(self.root / moved.path)
-            there[part] = moved
-        return f"to {folder!r}"
-
-    def touch(self, collection: Collection, at: int) -> str | None:
-        """Every file of a day has another time: no change."""
-        for one in self.files((collection.name, at)):
-            os.utime(self.root / one.path)
-        return "" if self.files((collection.name, at)) else None
-
-    def rewrite(self, collection: Collection, at: int) -> str | None:
-        """Every file is replaced by a new one with equal bytes: no change."""
-        for one in self.files((collection.name, at)):
-            new = self.root / f"{one.path}.new"
-            new.write_bytes(one.content)
-            new.replace(self.root / one.path)
-        return "" if self.files((collection.name, at)) else None
-
-    def stray(self, collection: Collection, at: int) -> str | None:
-        """A file comes that is of no day: no change."""
-        parts = self.files((collection.name, at))
-        if not parts or collection.numbered:
-            return None
-        stray = parts[0].path
-        for digits in collection.day(at).split("-"):
-            stray = stray.replace(digits, "NaN" if self.chance.random() < 0.5 else "99", 1)
-        path = self.root / stray
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(parts[0].content)
-        self.strays.add(stray)
-        return stray
-
-    def soil(self, collection: Collection, at: int) -> str | None:
-        """A file gets dirt of a kind that a run must name."""
-        found = self._sound(collection, at)
-        if found is None or not self.kinds[collection.name]:
-            return None
-        part, one = found
-        kind = self.chance.choice(self.kinds[collection.name])
-        dirty = one.file.soiled(kind, self.chance)
-        self._put((collection.name, at), part, replace(one, dirt=kind, dirty=dirty))
-        return f"with {kind}"
-
-    def mend(self, *_: object) -> str | None:
-        """A dirty file, of whatever day, is sound again."""
-        dirty = [(place, part) for place, parts in self.lying.items() for part, one in parts.items() if one.dirty]
-        if not dirty:
-            return None
-        place, part = self.chance.choice(dirty)
-        mended = replace(self.lying[place][part], dirt="", dirty=None)
-        self._put(place, part, mended)
-        return f"({mended.path})"
-
-    def _sound(self, collection: Collection, at: int) -> tuple[int, Lying] | None:
-        """Any part of a day without dirt, or None."""
-        there = self.lying.get((collection.name, at), {})
-        if not there or any(one.dirty for one in there.values()):
-            return None
-        part = self.chance.choice(sorted(there))
-        return part, there[part]
-
-    def _arrive(self, collection: Collection, at: int) -> None:
+    def arrive(self, collection: Collection, at: int) -> None:
+        """Some parts of a day come."""
         folder = self.chance.choice(collection.folders)
         for part in self.chance.sample(range(collection.parts), self.chance.randint(1, collection.parts)):
-            self._create(collection, at, part, folder)
+            self.create(collection, at, part, folder)
 
-    def _create(self, collection: Collection, at: int, part: int, folder: str) -> None:
-        file = collection.file(self._seed, at, part, 0)
-        self._put((collection.name, at), part, Lying(collection.path(folder, at, part), folder, file))
+    def create(self, collection: Collection, at: int, part: int, folder: str) -> None:
+        """A part of a day comes, in its first form."""
+        lying = Lying(collection.path(folder, at, part), folder, self.form(collection, at, part, 0))
+        self.put((collection.name, at), part, lying)
 
-    def _put(self, place: Place, part: int, lying: Lying) -> None:
-        self.lying.setdefault(place, {})[part] = lying
-        path = self.root / lying.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(lying.content)
+    def form(self, collection: Collection, at: int, part: int, revision: int) -> RawFile:
+        """A form of a part: a pure function of these, and of the seed."""
+        return collection.file(self._seed, at, part % COPY, revision)
 
+    def put(self, place: Place, part: int, lying: Lying) -> None:
+        """Write a file."""
+        self.parts(place)[part] = lying
+        self.write(lying.path, lying.content)
 
-ACTIONS: Mapping[Callable[[World, Collection, int], str | None], int] = {
-    World.arrive: 12,
-    World.arrive_in_part: 8,
-    World.revise: 20,
-    World.revise_quietly: 6,
-    World.lose: 5,
-    World.move: 12,
-    World.touch: 10,
-    World.rewrite: 10,
-    World.stray: 4,
-    World.soil: 12,
-    World.mend: 8,
-}
-"""What happens, and how often."""
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file that may be of no day."""
+        place = self.root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+
+    def mend(self, place: Place, part: int) -> Lying:
+        """Put the sound file in the place of a dirty one."""
+        mended = replace(self.parts(place)[part], dirt="", dirty=None)
+        self.put(place, part, mended)
+        return mended
+
+    def remove(self, place: Place, part: int) -> Lying:
+        """Take a file away."""
+        gone = self.parts(place).pop(part)
+        (self.root / gone.path).unlink()
+        return gone
+
+    def mend_all(self) -> None:
+        """Leave no dirt, and nothing twice."""
+        for place, part in self.dirty():
+            self.mend(place, part)
+        for place, parts in self._lying.items():
+            for part in [part for part in parts if part >= COPY]:
+                self.remove(place, part)
+                if part - COPY not in parts:
+                    name, at = place
+                    self.create(COLLECTIONS[name], at, part - COPY, COLLECTIONS[name].folders[0])
