@@ -91,9 +91,10 @@ class Sizes:
     commits: tuple[int, int, int] = (365, 10_000, 100_000)
     rows: tuple[int, int] = (10_000_000, 50_000_000)
     large: int = 1000
+    layout_days: int = 2000
 
 
-SMALL = Sizes(days=20, peer_days=20, flights=5, commits=(5, 20, 60), rows=(100_000, 300_000), large=3)
+SMALL = Sizes(days=20, peer_days=20, flights=5, commits=(5, 20, 60), rows=(100_000, 300_000), large=3, layout_days=20)
 """For a trial of the benchmarks themselves."""
 
 

@@ -24,6 +24,7 @@ SETTLE_SECONDS = 3.0
 """A file that is younger is read twice by Noonmark, for its times prove nothing yet. Files of real feeds are older."""
 TPCHGEN = "tpchgen-cli==4.0.0"
 FIRST_SHIPPED = dt.date(1992, 1, 2)
+FIRST_READ = dt.date(2015, 1, 1)
 USERS = 1_000_000
 REGIONS = 100
 ASIDE = "aside"
@@ -142,9 +143,26 @@ def readings(root: Path, days: int, _: Path) -> None:
 
 def add_readings(root: Path, day: int) -> None:
     """One numbered day."""
-    (root / "readings").mkdir(exist_ok=True)
-    rows = "".join(f"{sensor},{day * 7 % 1009 + at}\n" for at, sensor in enumerate(("door", "roof", "yard")))
-    (root / "readings" / f"{day}.csv").write_text("sensor,value\n" + rows)
+    _add_readings(root / "readings" / f"{day}.csv", day)
+
+
+def flat(root: Path, days: int, _: Path) -> None:
+    """Dated days of three rows in one folder."""
+    for at in range(days):
+        _add_readings(root / f"readings/{FIRST_READ + dt.timedelta(at)}.csv", at)
+
+
+def yearly(root: Path, days: int, _: Path) -> None:
+    """The same in a folder for each year."""
+    for at in range(days):
+        day = FIRST_READ + dt.timedelta(at)
+        _add_readings(root / f"readings/{day.year}/{day}.csv", at)
+
+
+def _add_readings(file: Path, seed: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = "".join(f"{sensor},{seed * 7 % 1009 + at}\n" for at, sensor in enumerate(("door", "roof", "yard")))
+    file.write_text("sensor,value\n" + rows)
 
 
 def events(root: Path, rows: int, _: Path) -> None:
@@ -184,7 +202,7 @@ def _write_events(file: Path, first: int, rows: int) -> None:
 
 
 LAYOUTS: dict[str, Callable[[Path, int, Path], None]] = {
-    one.__name__: one for one in (tpch, lines, flights, readings, events, event_days)
+    one.__name__: one for one in (tpch, lines, flights, readings, flat, yearly, events, event_days)
 }
 
 

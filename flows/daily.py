@@ -29,7 +29,7 @@ from flows.cli.options import selection_of
 from flows.cli.prefect_server import is_configured, temporary_server
 from flows.opening import opened_index, opened_root, seen_root, used_index
 from flows.report.finish import finish, report_of
-from flows.report.log import log, log_blocked, log_plan, log_strays
+from flows.report.log import log, log_blocked, log_plan, log_strays, log_types
 from flows.report.models import DailyReport, PlanReport
 from flows.report.progress import shown_progress
 from flows.report.terminal import show_daily
@@ -44,8 +44,9 @@ from state.store.base import Store
 from tasks.catalog.load import Catalog, load
 from tasks.compute.context import AdaptiveBatchSize, RunContext
 from tasks.compute.failing import forget_recovered, record_deaths, show_failures
-from tasks.compute.outcomes import Outcome
+from tasks.compute.outcomes import Outcome, after
 from tasks.compute.runner import compute_all
+from tasks.inputs.differing_types import differing_types
 from tasks.survey import Survey, remember_digests, remember_footers, survey
 
 _planned: ContextVar[PlannedRun | None] = ContextVar("planned", default=None)
@@ -128,6 +129,7 @@ class PlannedRun:
                     module=self.settings.aggregations,
                 )
                 outcomes = compute_all(context, self.index, plan.items, self.workers)
+            log_types(differing_types(self.catalog, after(self.found.output.days, outcomes)))
         show_failures(root, self.index, plan.items, plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         root.sync()

@@ -47,7 +47,9 @@ from tasks.diagnosis import (
     problems_of_sources,
     warnings_of,
     warnings_of_redis,
+    warnings_of_types,
 )
+from tasks.inputs.differing_types import differing_types
 from tasks.survey import survey
 
 
@@ -104,8 +106,9 @@ def _compare(
     remembered = found.output.reachable({**found.remembered, **undeclared})
     if problem := problem_of_index(index.reconcile(remembered, found.output.days, dry_run=True)):
         problems.append(problem)
-    warnings = warnings_of(found.plan, found.broken, found.strays, found.output.foreign)
-    return found.plan, problems, list(warnings), found.strays
+    warnings = [*warnings_of(found.plan, found.broken, found.strays, found.output.foreign)]
+    warnings += warnings_of_types(differing_types(catalog, found.output.days))
+    return found.plan, problems, warnings, found.strays
 
 
 def _act(_: Mapping[str, Any], __: Settings) -> HealthReport:

@@ -13,6 +13,8 @@ from typing import AnyStr
 
 from state.errors import ConfigurationError
 
+EVERY_DAY = "every day"
+"""In place of a day: what a file has that serves all days. It is no day, so no result has it as its key."""
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INTEGER = re.compile(r"0|[1-9][0-9]{0,17}")
 

@@ -19,6 +19,7 @@ from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
 from state.status import Reason
 from state.words import counted, enumerated
+from tasks.inputs.differing_types import DifferingTypes
 from tasks.inputs.strays import Stray, grouped
 
 _DETAILS: dict[Reason, str] = {
@@ -235,6 +236,13 @@ def warnings_of(
             HEALTH,
             "move it away",
         )
+
+
+def warnings_of_types(differing: Iterable[DifferingTypes]) -> Iterator[HealthWarning]:
+    """Sources whose types were inferred, and differ between their days."""
+    for one in differing:
+        hint = f"declare {one.remedy} in that source, and raise version= of the aggregations whose results differ by it"
+        yield HealthWarning(str(one), DAILY, hint)
 
 
 def warnings_of_redis(durability: Durability | None) -> Iterator[HealthWarning]:

@@ -73,7 +73,7 @@ def _irreplaceable(declared: Sequence[Declared], facts: Facts, *, retired: bool)
         one = by_name.get(name)
         if one or retired:
             for day, commit in commits(days).items():
-                if not one or not facts.has_input(one.reads(day)):
+                if not one or not facts.has_input(one.daily_reads(day)):
                     found[name, day] = commit
     return found
 

@@ -10,7 +10,12 @@ from tasks.catalog.load import Catalog
 def planned(catalog: Catalog) -> list[Declared]:
     """What the planner knows of each aggregation. Sources that list alike have one key, and are listed once."""
     return [
-        Declared(one.name, one.version, one.code, {name: source.key for name, source in one.sources.items()})
+        Declared(
+            *(one.name, one.version, one.code),
+            {name: source.key for name, source in one.sources.items()},
+            one.references,
+            one.keeps_references,
+        )
         for one in catalog.values()
     ]
 

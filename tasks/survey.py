@@ -32,11 +32,12 @@ from state.store.failures import read_failures
 from state.store.footer_cache import FooterCache
 from state.threads import map_in_threads
 from tasks import older_results as older
-from tasks.catalog.declare import Source
+from tasks.catalog.declare import Reference, Source
 from tasks.catalog.load import Catalog
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reading import contents_digest
+from tasks.inputs.references import list_reference
 from tasks.inputs.strays import Stray
 from tasks.inputs.unmatched import why_unmatched
 from tasks.inputs.waiting import ready
@@ -164,9 +165,13 @@ def _outdated(
 
 def listed(sources: Mapping[str, Sequence[Source]], input_root: InputRoot) -> dict[str, Listing]:
     """A listing of each source, by its key. Raises StorageError."""
-    return {
-        name: ready(input_root, alike[0], list_source(input_root, alike[0].template)) for name, alike in sources.items()
-    }
+    return {name: ready(input_root, alike[0], _listing(alike[0], input_root)) for name, alike in sources.items()}
+
+
+def _listing(source: Source, input_root: InputRoot) -> Listing:
+    if isinstance(source, Reference):
+        return list_reference(input_root, source.template)
+    return list_source(input_root, source.template)
 
 
 def listed_facts(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from state.errors import HEALTH
 from state.planner.plan import Plan
 from state.words import counted
 from tasks.compute.outcomes import traceback_log
+from tasks.inputs.differing_types import DifferingTypes
 from tasks.inputs.strays import Stray, grouped
 
 log = logging.getLogger("noonmark")
@@ -56,6 +57,12 @@ def log_strays(strays: Mapping[str, Sequence[Stray]]) -> None:
     """Log what looks like input and is none, each source and reason in a line; health shows it in its own report."""
     for group in grouped(strays):
         log.warning("%s; %s", group, group.hint)
+
+
+def log_types(differing: Iterable[DifferingTypes]) -> None:
+    """Log the sources whose inferred types differ between their days, each with what settles it."""
+    for one in differing:
+        log.warning("%s; declare %s in that source", one, one.remedy)
 
 
 def log_blocked(plan: Plan) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from state.days import EVERY_DAY
 from state.inputs.files import DayFiles
 from state.result.record import CommitRecord, SourceRecord
 
@@ -23,16 +24,45 @@ Read = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """An aggregation as the planner sees it. ``sources`` maps the name in the record to the key in ``Facts.inputs``."""
+    """An aggregation as the planner sees it. ``sources`` maps the name in the record to the key in ``Facts.inputs``.
+
+    ``references`` are the names of those that serve every day and make none; where ``keeps_references``, they are
+    recorded and never compared.
+    """
 
     name: str
     version: int
     code: str
     sources: Mapping[str, str]
+    references: frozenset[str] = frozenset()
+    keeps_references: bool = False
+
+    @property
+    def daily_sources(self) -> list[str]:
+        """The sources that make its days."""
+        return [source for name, source in self.sources.items() if name not in self.references]
 
     def reads(self, day: str) -> list[Read]:
         """All that a day of it is computed from, in the order of its sources."""
-        return [(name, source, day) for name, source in self.sources.items()]
+        if not self.references:
+            return [(name, source, day) for name, source in self.sources.items()]
+        return [(name, source, EVERY_DAY if name in self.references else day) for name, source in self.sources.items()]
+
+    def daily_reads(self, day: str) -> list[Read]:
+        """Those of a day's inputs that are of that day alone: where one is gone, it is gone for good."""
+        return [one for one in self.reads(day) if one[0] not in self.references]
+
+    def compared(self, reads: Sequence[Read]) -> Sequence[Read]:
+        """Those of a day's inputs that decide whether its commit is current."""
+        return [one for one in reads if one[0] not in self.references] if self.keeps_references else reads
+
+    def has_names(self, recorded: Collection[str]) -> bool:
+        """Whether a commit records the inputs that it would be computed from now."""
+        if recorded == self.sources.keys():
+            return True
+        # Where they are kept, a commit that knew fewer of them stays too.
+        missing = self.sources.keys() - recorded if self.keeps_references else self.sources.keys()
+        return missing <= self.references and self.sources.keys() >= set(recorded)
 
 
 def is_current(
@@ -43,10 +73,10 @@ def is_current(
     ``reads`` are those of the commit's day.
     """
     recorded = record.inputs
-    if record.version != aggregation.version or recorded.keys() != aggregation.sources.keys():
+    if record.version != aggregation.version or not aggregation.has_names(recorded.keys()):
         return False
     answer: bool | None = True
-    for name, source, day in reads:
+    for name, source, day in aggregation.compared(reads):
         then, now = recorded[name], files[source].get(day) if source in files else None
         if now is not None and now.stat == then.stat:
             continue  # as nearly always: a plan asks for 100,000 days
@@ -69,7 +99,7 @@ def unknown_inputs(
         return []
     return [
         (source, day)
-        for name, source, day in reads
+        for name, source, day in aggregation.compared(reads)
         if input_is_current(record.inputs[name], files[source][day], contents.get((source, day))) is None
     ]
 

@@ -24,8 +24,12 @@ _SHARE = 10
 
 @dataclass(frozen=True, slots=True)
 class FewerFiles:
-    """A committed day that has fewer files of a source than its commit was computed from (``then``)."""
+    """A committed day that has fewer files of a source than its commit was computed from (``then``).
 
+    ``day`` is that of the source, which is EVERY_DAY for a reference; ``result`` is the commit's.
+    """
+
+    result: str
     day: str
     source: str
     then: int
@@ -47,10 +51,10 @@ def days_with_fewer(aggregation: Declared, facts: Facts, days: Iterable[str]) ->
     for day in days:
         found = facts.found(aggregation, day)
         if isinstance(found, Commit):
-            for name, source, read_day in aggregation.reads(day):
+            for name, source, read_day in aggregation.compared(aggregation.reads(day)):
                 then, now = found.record.inputs.get(name), facts.inputs.get(source, {}).get(read_day)
                 if then and now and len(now.files) < then.files:
-                    yield FewerFiles(read_day, source, then.files, now)
+                    yield FewerFiles(day, read_day, source, then.files, now)
 
 
 def refusal(declared: Sequence[Declared], facts: Facts, plan: Plan, accepted: Accepted) -> str | None:
@@ -95,7 +99,7 @@ def expired(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> E
 
 
 def _too_many(aggregation: Declared, facts: Facts, found: Sequence[FewerFiles]) -> bool:
-    days = len({one.day for one in found})
+    days = len({one.result for one in found})
     return days >= _LEAST and days * _SHARE > _commits(aggregation, facts)
 
 
@@ -108,7 +112,7 @@ def _message(aggregation: Declared, facts: Facts, found: Sequence[FewerFiles]) -
     of_source = [some for some in found if some.source == one.source]
     then, now = sum(some.then for some in of_source), sum(len(some.now.files) for some in of_source)
     return (
-        f"{aggregation.name} would compute {len({some.day for some in found}):,} of its "
+        f"{aggregation.name} would compute {len({some.result for some in found}):,} of its "
         f"{_commits(aggregation, facts):,} committed days from fewer files than before: source {one.source!r} has "
         f"{now:,} of their {then:,} files (day {one.day} has {len(one.now.files):,} of {one.then:,} left, among them "
         f"{one.now.files[0].path!r})"

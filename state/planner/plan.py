@@ -133,23 +133,24 @@ def known_days(declared: Iterable[Declared], facts: Facts) -> set[str]:
     found: set[str] = set()
     for one in declared:
         found.update(facts.output.get(one.name, ()), facts.index.get(one.name, ()))
-        for source in one.sources.values():
+        for source in one.daily_sources:
             found.update(facts.inputs.get(source, ()), facts.unreadable.get(source, ()))
     return found
 
 
 def _known_days(aggregation: Declared, facts: Facts) -> Iterable[str]:
     """In the order in which they were found. What is done needs no other, and in memory it lies in this one."""
-    first, *others = (facts.inputs.get(source, {}) for source in aggregation.sources.values())
+    sources = aggregation.daily_sources
+    first, *others = (facts.inputs.get(source, {}) for source in sources)
     with_input = (day for day in first if all(day in days for days in others))
-    unreadable = (day for source in aggregation.sources.values() for day in facts.unreadable.get(source, ()))
+    unreadable = (day for source in sources for day in facts.unreadable.get(source, ()))
     known = (facts.output.get(aggregation.name, ()), facts.index.get(aggregation.name, ()), with_input, unreadable)
     return dict.fromkeys(chain.from_iterable(known))
 
 
 def _gaps(aggregation: Declared, facts: Facts) -> list[DayRange]:
     """Days between the first and the last that any source has which neither every source nor a commit has."""
-    known = [set(facts.inputs.get(s, ())) | set(facts.unreadable.get(s, ())) for s in aggregation.sources.values()]
+    known = [set(facts.inputs.get(s, ())) | set(facts.unreadable.get(s, ())) for s in aggregation.daily_sources]
     every = set.union(*known)
     if not every:
         return []

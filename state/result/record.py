@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from state.result.inferred import interned
 from state.result.seal import OPEN_SEAL
 
 FORMAT = 2
@@ -113,13 +114,19 @@ def load(text: bytes) -> CommitRecord:
     if not (found["format"] <= FORMAT and _is_canonical(text, check, seal)):
         _refuse(found, check, seal)
     try:
-        inputs = {name: SourceRecord(**source) for name, source in found.pop("inputs").items()}
+        inputs = {name: _source(source) for name, source in found.pop("inputs").items()}
         record = CommitRecord(inputs=inputs, **found)
     except (TypeError, KeyError, AttributeError) as error:
         raise Unfit("its commit record lacks fields, or has unknown ones") from error
     if not has_types(record) or not _is_within_bounds(record):
         raise Unfit("its commit record holds what no record of ours does")
     return record
+
+
+def _source(fields: dict[str, Any]) -> SourceRecord:
+    if "schema" in fields:  # thousands of days share one
+        fields["schema"] = interned(fields["schema"])
+    return SourceRecord(**fields)
 
 
 def has_types(record: CommitRecord) -> bool:

@@ -130,10 +130,10 @@ class VersionSchemas:
 
 
 class Schemas:
-    """The schemas of all results that a run found and makes. Safe for threads."""
+    """The schemas of all results that a run found in the ``output`` and makes. Safe for threads."""
 
     def __init__(self, output: Mapping[str, Mapping[str, Found]] | None = None) -> None:
-        self._output = output or {}
+        self.output = output or {}
         self._of: dict[str, VersionSchemas] = {}
         self._before: dict[Partition, str | None] = {}
         self._lock = threading.Lock()
@@ -145,7 +145,7 @@ class Schemas:
         """
         with self._lock:
             if aggregation not in self._of:
-                found = self._output.get(aggregation, {})
+                found = self.output.get(aggregation, {})
                 self._of[aggregation] = VersionSchemas(version, commits_of(version, found.values()))
             schemas = self._of[aggregation]
             if message := schemas.refusal(day, schema):

@@ -14,6 +14,7 @@ from state import clock
 from state.inputs.files import RECENT_NS
 from state.partition import Partition
 from state.result.classify import Commit, stat_of
+from state.result.inferred import interned
 from state.result.record import FORMAT, CommitRecord, SourceRecord, has_types
 from state.store.cache_file import CacheFile
 from state.store.notes import Notes
@@ -21,12 +22,13 @@ from state.store.notes import Notes
 NAME = "cache/footers"
 _Entry = Sequence[Any]
 """Aggregation, day, identity, the values of the record, and the schema. On disk each schema stands once in a block, and
-its number in the entries."""
+its number in the entries; likewise the inferred types of sources, where there are any."""
 
 # Values stand without their names: code whose records have other fields must not read them as its own.
-_NAMES = [str(FORMAT), *CommitRecord._fields, *SourceRecord._fields, "schema"]
+_NAMES = [str(FORMAT), *CommitRecord._fields, *SourceRecord._fields, "schema", "types"]
 _FIELDS = hashlib.sha256(" ".join(_NAMES).encode()).hexdigest()[:16]
 _INPUTS = CommitRecord._fields.index("inputs")
+_TYPES = SourceRecord._fields.index("schema")
 _FORM = f"noonmark footers {_FIELDS}"
 
 
@@ -82,15 +84,38 @@ class FooterCache:
 
 def _packed(entries: Sequence[_Entry]) -> list[Any]:
     at = {schema: number for number, schema in enumerate(dict.fromkeys(entry[4] for entry in entries))}
-    return [list(at), [[*entry[:4], at[entry[4]]] for entry in entries]]
+    types: dict[tuple[tuple[str, str], ...], int] = {}
+    known: dict[int, int] = {}
+    packed = []
+    for entry in entries:
+        values = list(entry[3])
+        inputs = values[_INPUTS]
+        for name, source in inputs.items():
+            if inferred := source[_TYPES]:
+                number = known.get(id(inferred))  # nearly all days share one mapping
+                if number is None:
+                    number = known[id(inferred)] = types.setdefault(tuple(inferred.items()), len(types))
+                inputs = {**inputs, name: [*source[:_TYPES], number, *source[_TYPES + 1 :]]}
+        values[_INPUTS] = inputs
+        packed.append([*entry[:3], values, at[entry[4]]])
+    return [list(at), packed, list(map(dict, types))]
 
 
 def _unpacked(block: list[Any]) -> list[_Entry]:
-    schemas, entries = block
-    if not {*map(type, schemas)} <= {str}:
+    schemas, entries, found = block
+    if not ({*map(type, schemas)} <= {str} and {*map(type, found)} <= {dict}):
+        raise TypeError
+    types = [interned(one) for one in found]
+    if not {type(text) for one in types for text in one.values()} <= {str}:
         raise TypeError
     for entry in entries:
         entry[4] = schemas[entry[4]]
+        inputs = entry[3][_INPUTS] if types else {}
+        if type(inputs) is not dict:
+            raise TypeError
+        for source in inputs.values():
+            if source[_TYPES] != {}:
+                source[_TYPES] = types[source[_TYPES]]
     return list(entries)
 
 

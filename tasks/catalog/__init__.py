@@ -1,5 +1,5 @@
-"""What a user declares. ``Source`` and ``aggregation`` are all of Noonmark that an aggregation's module imports."""
+"""What a user declares. These names are all of Noonmark that an aggregation's module imports."""
 
-from tasks.catalog.declare import Source, aggregation
+from tasks.catalog.declare import Reference, Source, aggregation
 
-__all__ = ["Source", "aggregation"]
+__all__ = ["Reference", "Source", "aggregation"]

@@ -66,6 +66,11 @@ class Columns:
     told_to_ignore: bool = True
     after: Names = ()
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether anything is said of columns, so that a file may fail by their names alone."""
+        return self.schema is not None or bool(self.rename)
+
     def fit(self, header: Names) -> Fit:
         """How a file with this header is read; its columns are called as polars calls them."""
         return _fit(self, header)
@@ -123,7 +128,7 @@ class Columns:
         if self.schema is None:
             return []
         lost = [name for name in self.schema if name not in names and name not in self.may_miss]
-        if not lost and self.schema and not set(names).intersection(self.schema):
+        if not lost and not set(names).intersection(self.schema):
             none = f"none of the declared columns among {_shown(names)}"
             return [Misfit(None, none, f"some of {_shown(tuple(self.schema))}")]
         extra = [name for at, name in enumerate(names) if name not in self.schema and at not in told]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -22,8 +23,10 @@ from tasks.catalog.local_files import kept_with
 from tasks.catalog.options import declared_options
 from tasks.catalog.place import place_of, place_of_error, returned
 from tasks.catalog.readiness import Readiness
-from tasks.catalog.signature import positional, wanted, wrong_keywords
+from tasks.catalog.references import wrong_option, wrong_references
+from tasks.catalog.signature import keyword_only, positional, wanted, wrong_keywords
 from tasks.catalog.template import Template
+from tasks.catalog.undated import UndatedTemplate
 
 Reader = Callable[..., pl.LazyFrame | pl.DataFrame]
 Prepare = Callable[..., bytes]
@@ -90,7 +93,7 @@ class Source:
             "extra_columns": extra_columns,
             "missing_columns": missing_columns,
         }
-        self.template = Template.parse(template)
+        self.template = self._parsed(template)
         self.readiness = Readiness.declared(self.template, marker, settle)
         self.duplicates = self._checked_duplicates(duplicates)
         self.name = name
@@ -113,6 +116,10 @@ class Source:
             raise DeclarationError(f"{self}: duplicates={duplicates!r}; expected one of {known}")
         return duplicates
 
+    @staticmethod
+    def _parsed(template: str) -> Template:
+        return Template.parse(template)
+
     @property
     def key(self) -> str:
         """What plans and reports call it. Sources of one key have the same files, ready at the same time."""
@@ -131,8 +138,8 @@ class Source:
     @cached_property
     def shows_paths(self) -> bool:
         """Whether the aggregation can see where a file lies: by ``read=``, ``include_file_paths=`` or ``prepare=``."""
-        named = self.prepare is not None and wanted(self.prepare, {"name": ""})
-        return self.read is not None or self.shows_file_paths or bool(named)
+        named = self.prepare is not None and "name" in keyword_only(self.prepare)
+        return self.read is not None or self.shows_file_paths or named
 
     @property
     def rewrites(self) -> bool:
@@ -147,7 +154,7 @@ class Source:
     def read_files(self, paths: list[Path], day: str) -> pl.LazyFrame | pl.DataFrame:
         """What ``read=`` makes of a day's files. Raises whatever it raises, and TypeError for what is no frame."""
         assert self.read is not None
-        frame: object = self.read(paths, **self.options, **wanted(self.read, {"day": typed(day)}))
+        frame: object = self.read(paths, **self.options, **wanted(self.read, day=lambda: typed(day)))
         if not isinstance(frame, pl.LazyFrame | pl.DataFrame):
             raise TypeError(f"read= of {self}: {returned(frame, 'a polars LazyFrame or DataFrame')}")
         return frame
@@ -158,19 +165,52 @@ class Source:
     __repr__ = __str__
 
 
+class Reference(Source):
+    """A file that serves every day, such as a table of airlines: for the ``references=`` of an aggregation.
+
+    ``path`` is below the input root, or absolute, and has no ``{day}``. It may hold ``*``, ``?`` and ``**``: all files
+    that match are one table. It takes the options of a Source, but for those that are about days.
+
+    Raises DeclarationError for what is ambiguous or unknown.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], **options: Any) -> None:
+        if wrong := wrong_option(options):
+            raise DeclarationError(f"reference {os.fspath(path)!r}: {wrong}")
+        super().__init__(os.fspath(path), **options)
+
+    @staticmethod
+    def _parsed(template: str) -> Template:
+        return UndatedTemplate.parse(template)
+
+    def __str__(self) -> str:
+        return f"reference {self.template.text!r}"
+
+    __repr__ = __str__
+
+
 @dataclass(frozen=True)
 class Aggregation:
-    """A declared aggregation: ``sources`` maps the name of each source in the commit record to the source."""
+    """A declared aggregation: ``sources`` maps the name of each input in the commit record to its source.
+
+    References come last among them. ``keeps_references``: a commit stays although they changed.
+    """
 
     name: str
     function: Callable[..., pl.LazyFrame]
     version: int
     sources: Mapping[str, Source] = field(compare=False)
+    keeps_references: bool = False
 
     @cached_property
     def code(self) -> str:
         """The fingerprint of what the function says; a warning is all that hangs on it."""
         return fingerprint(self.function)
+
+    @property
+    def references(self) -> frozenset[str]:
+        """The names of those sources that serve every day."""
+        return frozenset(name for name, source in self.sources.items() if isinstance(source, Reference))
 
     @property
     def place(self) -> str:
@@ -183,10 +223,15 @@ class Aggregation:
 
     def query(self, frames: Sequence[pl.LazyFrame], day: str) -> object:
         """What the function makes of a day's frames, one for each source. Raises whatever it raises."""
-        return self.function(*frames, **wanted(self.function, {"day": typed(day)}))
+        return self.function(*frames, **wanted(self.function, day=lambda: typed(day)))
 
 
-def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Function]:
+def aggregation(
+    *sources: Source,
+    version: int = 1,
+    references: Mapping[str, str | os.PathLike[str] | Reference] | None = None,
+    references_from: Literal["all days", "new days"] = "all days",
+) -> Callable[[Function], Function]:
     """Declare a function from one day's LazyFrames, one for each source in order, to a LazyFrame.
 
     Its days are those that every source has, its name is the output's name. The function itself is returned unchanged.
@@ -195,15 +240,20 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
       ``datetime.date``, or an ``int`` where days are numbers.
     - ``version``: the user's word that results changed meaning. Raising it recomputes every day.
 
+    ``references`` maps names to files that serve every day, as paths or as a Reference with options. They come as
+    further arguments, after the sources and in their order. A file that changes makes every day ``changed``, or with
+    ``references_from="new days"`` none: then it counts for the days that are computed from now on.
+
     Raises DeclarationError for a missing docstring, a name that is no plain identifier or begins with ``_``, a version
-    below 1, sources that number their days differently, parameters that do not fit the sources, or ``@aggregation``
-    without its parentheses.
+    below 1, sources that number their days differently, parameters that do not fit sources and references, or
+    ``@aggregation`` without its parentheses.
     """
     for bare in filter(inspect.isfunction, sources):
         raise DeclarationError(
             f"aggregation {bare.__name__} ({place_of(bare)}): found @aggregation alone; expected "
             "@aggregation(source, …) with at least one Source"
         )
+    tables = _tables(references)
 
     def declare(function: Function) -> Function:
         if earlier := _earlier(function):
@@ -211,16 +261,39 @@ def aggregation(*sources: Source, version: int = 1) -> Callable[[Function], Func
                 f"two aggregations are called {function.__name__} ({earlier.place} and {place_of(function)}), and the "
                 "second would replace the first; expected different names"
             )
-        if wrong := _wrong(function, sources, version):
-            raise DeclarationError(f"aggregation {function.__name__} ({place_of(function)}): {wrong}")
-        pairs = zip(sources, positional(function), strict=True)
-        named = {source.name or parameter: source for source, parameter in pairs}
+        place = f"aggregation {function.__name__} ({place_of(function)})"
+        if wrong := _wrong(function, sources, version, tables):
+            raise DeclarationError(f"{place}: {wrong}")
+        parameters = positional(function)
+        named: dict[str, Source] = {
+            source.name or one: source for source, one in zip(sources, parameters, strict=False)
+        }
         if len(named) < len(sources):
-            raise DeclarationError(f"aggregation {function.__name__} ({place_of(function)}): two sources have one name")
-        setattr(function, _MARK, Aggregation(function.__name__, function, version, named))
+            raise DeclarationError(f"{place}: two sources have one name")
+        if wrong := wrong_references(tables, references_from, named, parameters[len(sources) :]):
+            raise DeclarationError(f"{place}: {wrong}")
+        keeps = references_from == "new days"
+        setattr(function, _MARK, Aggregation(function.__name__, function, version, named | tables, keeps))
         return function
 
     return declare
+
+
+def _tables(references: Mapping[str, str | os.PathLike[str] | Reference] | None) -> dict[str, Reference]:
+    """The references as they were given, paths as references."""
+    if not isinstance(references, Mapping | None):
+        raise DeclarationError(f"references={references!r}, expected a mapping such as {{'airlines': 'airlines.csv'}}")
+    for name, one in (references or {}).items():
+        if not isinstance(one, str | os.PathLike | Reference):
+            raise DeclarationError(f"reference {name!r} is {one!r}; expected a path, or Reference(path, …)")
+    given = (references or {}).items()
+    return {name: one if isinstance(one, Reference) else _plain(os.fspath(one)) for name, one in given}
+
+
+@lru_cache
+def _plain(path: str) -> Reference:
+    """The same for all aggregations, so that they share what was read of it."""
+    return Reference(path)
 
 
 def _earlier(function: Callable[..., Any]) -> Aggregation | None:
@@ -241,7 +314,9 @@ def declared(value: object) -> Aggregation | None:
     return found if isinstance(found, Aggregation) else None
 
 
-def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: object) -> str | None:
+def _wrong(
+    function: Callable[..., Any], sources: tuple[Source, ...], version: object, references: Mapping[str, object]
+) -> str | None:
     name = function.__name__
     parameters = positional(function)
     if not name.isascii() or not is_aggregation_name(name):
@@ -257,11 +332,15 @@ def _wrong(function: Callable[..., Any], sources: tuple[Source, ...], version: o
         return f"version={version!r}, expected a whole number from 1"
     if not sources or not all(isinstance(source, Source) for source in sources):
         return "expected @aggregation(source, …) with at least one Source"
+    if misplaced := next((source for source in sources if isinstance(source, Reference)), None):
+        return f"{misplaced} among the sources; expected it in references={{name: …}}, for it makes no days"
     if len({source.template.kind for source in sources}) > 1:
         return f"{sources[0]} and another source number their days differently: dates with integers share no day"
     if wrong := wrong_keywords(function, ("day",)):
         return wrong
-    if len(parameters) != len(sources):
+    if len(parameters) != len(sources) + len(references):
         found = f"it takes {len(parameters)} frames ({', '.join(parameters)})"
-        return f"{found}, expected one parameter for each of its {len(sources)} sources"
+        tables = f" and of its {len(references)} references" * bool(references)
+        hint = "; write '*' before day to get the day" if "day" in parameters[len(sources) :] else ""
+        return f"{found}, expected one parameter for each of its {len(sources)} sources{tables}{hint}"
     return None

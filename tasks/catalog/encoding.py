@@ -12,6 +12,15 @@ OF_POLARS = ("utf8", "utf8-lossy")
 """The encodings that polars reads itself, as it writes them."""
 
 
+_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_MARKS = {
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
+"""The encodings whose first bytes say the order of all others."""
+_LONGEST_MARK = 4
+
+
 class NotEncoded(Exception):
     """Bytes that are not text of the declared encoding; the message says where and which."""
 
@@ -40,8 +49,9 @@ def wrong_encoding(encoding: object) -> str | None:
 
 def decoded(content: bytes, codec: str) -> bytes:
     """The text as UTF-8. Raises NotEncoded."""
+    _require_mark(content, codec)
     try:
-        return content.decode(codec).encode()
+        return content.decode(codec).removeprefix(_MARK).encode()
     except UnicodeError as error:
         raise _not_encoded(error, codec, content, 0, 0) from None
 
@@ -52,19 +62,39 @@ def decoded_pieces(pieces: Iterable[bytes], codec: str) -> Iterator[bytes]:
     before = lines = 0
     pending = b""
     for piece in _ended(pieces):
+        if not before:
+            _require_mark(piece, codec)
         try:
             text = decoder.decode(piece, final=not piece)
         except UnicodeError as error:
             whole = error.object if isinstance(error, UnicodeDecodeError) else pending + piece
             raise _not_encoded(error, codec, whole, before - (len(whole) - len(piece)), lines) from None
         pending = decoder.getstate()[0]
+        text = text if before else text.removeprefix(_MARK)
         before += len(piece)
         lines += text.count("\n")
         yield text.encode()
 
 
+def _require_mark(content: bytes, codec: str) -> None:
+    """Refuse to guess the order of bytes, in which Python takes the machine's own."""
+    marks = _MARKS.get(codec)
+    if marks and content and not content.startswith(marks):
+        raise NotEncoded(f"it has no byte order mark; expected encoding={codec + '-le'!r} or {codec + '-be'!r}")
+
+
 def _ended(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    yield from (piece for piece in pieces if piece)
+    """The pieces, of which the first holds a whole byte order mark, and an empty one at the end."""
+    head = b""
+    for piece in pieces:
+        if len(head) < _LONGEST_MARK:
+            head += piece
+            if len(head) >= _LONGEST_MARK:
+                yield head
+        elif piece:
+            yield piece
+    if 0 < len(head) < _LONGEST_MARK:
+        yield head
     yield b""
 
 

@@ -2,7 +2,7 @@
 
 Source files are read, never run. Seen are the function, the module-level names that it refers to (helpers, classes,
 constants, its sources), and so on through the user's own modules, also as ``module.helper`` and ``from module import
-helper``. Comments, layout, docstrings and the decorator's ``version=`` do not count.
+helper``. Comments, layout, docstrings and the decorator's ``version=`` and ``references_from=`` do not count.
 
 Not seen, since only a warning depends on it: what a call at import puts into a table (a registry's decorator, single
 dispatch, ``setattr``), ``getattr`` and generated code, a module passed on as a value, a package that only the running
@@ -29,6 +29,8 @@ KIND = "2"
 
 _NOONMARK = {"tasks", "state", "flows"}
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_WHEN = ("version", "references_from")
+"""Arguments of the decorator that change no result."""
 _MOST_REEXPORTS = 8
 """How many modules may pass on a name. Two modules that import it from each other would go on for ever."""
 
@@ -157,7 +159,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[tuple[str, Dotted]]:
 
 
 def _strip(tree: ast.Module, aliases: set[str]) -> None:
-    """Remove docstrings, ``version=`` of aggregations, and empty pieces of f-strings: Python 3.12 has more of those."""
+    """Remove docstrings, what only says when a day is computed, and empty pieces of f-strings: Python 3.12 has more."""
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             node.values = [part for part in node.values if not isinstance(part, ast.Constant) or part.value]
@@ -166,7 +168,7 @@ def _strip(tree: ast.Module, aliases: set[str]) -> None:
                 node.body = node.body[1:] or [ast.copy_location(ast.Pass(), node)]
             for call in node.decorator_list:
                 if isinstance(call, ast.Call) and {name[-1] for name in _dotted_names(call.func)} & aliases:
-                    call.keywords = [keyword for keyword in call.keywords if keyword.arg != "version"]
+                    call.keywords = [keyword for keyword in call.keywords if keyword.arg not in _WHEN]
 
 
 def _globals(code: CodeType) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from state.errors import nearest
 from tasks.catalog.columns import Columns, wrong_names
+from tasks.catalog.dialects import wrong_dialect
 from tasks.catalog.dtypes import wrong_dtypes
 from tasks.catalog.encoding import codec_of, wrong_encoding
 from tasks.catalog.formats import FORMATS, Format
@@ -57,7 +58,8 @@ def declared_options(
     if encoding and (codec or "encoding" not in form.options or encoding not in ("utf8", "utf8-lossy")):
         del options["encoding"]
     plain = {name: value for name, value in options.items() if name not in RULES}
-    if wrong := form.unknown_option(plain) or wrong_dtypes(options) or _wrong_rules(options, suffix):
+    wrong = form.unknown_option(plain) or (wrong_dialect(plain) if form.text == "csv" else None)
+    if wrong := wrong or wrong_dtypes(options) or _wrong_rules(options, suffix):
         return wrong
     columns = _columns(form, options, given.get("rename"), rewrites=prepare is not None or codec is not None)
     if isinstance(columns, str):
@@ -73,6 +75,8 @@ def _wrong_read(read: Callable[..., Any], prepare: Callable[..., Any] | None, gi
         return "it has read= and prepare=; read= gets paths, so call what prepares a file in it"
     if wrong := wrong_function(read, "a list of paths", ("day", *given)):
         return f"read= ({place_of(read)}): {wrong}"
+    if "day" in given:
+        return "it has the option 'day', which Noonmark passes itself"
     if unknown := unknown_keyword(read, given):
         return f"read= ({place_of(read)}) {unknown}"
     return None

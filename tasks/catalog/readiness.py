@@ -31,14 +31,25 @@ class Marker:
     name: Tokens
     depth: int
 
-    def path_of(self, day: str, file: str) -> str:
-        """Where the marker of a day lies that speaks for a file, by the file's path."""
-        return "/".join([*file.split("/")[: self.depth], shown(filled(self.name, self.template.values(day)))])
+    def paths_of(self, day: str, files: DayFiles) -> list[str]:
+        """Where the markers of a day lie that speak for these files, in the files' order."""
+        name = self._name_of(day)
+        return list(dict.fromkeys(_beside(file.path, self.depth, name) for file in files.files))
 
     def without(self, day: str, files: DayFiles) -> DayFiles:
         """A day's files without its markers, where a wildcard matches those too."""
-        kept = [file for file in files.files if self.path_of(day, file.path) != file.path]
+        name = self._name_of(day)
+        kept = [
+            file
+            for file in files.files
+            if not file.path.endswith(name) or _beside(file.path, self.depth, name) != file.path
+        ]
         return files if len(kept) == len(files.files) else day_files(kept)
+
+    def _name_of(self, day: str) -> str:
+        if self.name == (self.text,):
+            return self.text  # as nearly always, and 100,000 days are asked
+        return shown(filled(self.name, self.template.values(day)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,10 @@ class Readiness:
         marker = self.marker.text if self.marker else None
         given = {"marker": marker, "settle": self.settle}
         return ", ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+
+
+def _beside(file: str, depth: int, name: str) -> str:
+    return "/".join([*file.split("/")[:depth], name])
 
 
 def _settle(template: Template, settle: object) -> tuple[str | None, int]:

@@ -6,7 +6,7 @@ Noonmark passes a keyword-only ``day`` or ``name`` to those functions that decla
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any
 
@@ -21,9 +21,15 @@ def positional(function: Callable[..., Any]) -> list[str]:
     return [one.name for one in _parameters(function) if one.kind in _POSITIONAL and _needed(one)]
 
 
-def wanted(function: Callable[..., Any], offered: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the offered values the function declares as keyword-only parameters."""
-    return {name: value for name, value in offered.items() if name in _keyword_only(function)}
+@lru_cache(maxsize=1024)
+def keyword_only(function: Callable[..., Any]) -> frozenset[str]:
+    """The names of the keyword-only parameters."""
+    return frozenset(one.name for one in _parameters(function) if one.kind is inspect.Parameter.KEYWORD_ONLY)
+
+
+def wanted(function: Callable[..., Any], **offered: Callable[[], object]) -> dict[str, Any]:
+    """What of the offered values the function declares as keyword-only parameters. Only these are made."""
+    return {name: offered[name]() for name in offered.keys() & keyword_only(function)}
 
 
 def wrong_keywords(function: Callable[..., Any], offered: Collection[str]) -> str | None:
@@ -52,7 +58,8 @@ def wrong_function(function: object, takes: str, offered: Collection[str]) -> st
     if not any(one.kind in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL) for one in parameters) and parameters:
         return f"it takes nothing by position; expected one parameter for {takes}"
     if len(needed) > 1 or not parameters:
-        return f"it takes {len(needed)} values ({', '.join(needed)}); expected one, {takes}"
+        named = next((f", and '*' before {name}" for name in needed[1:] if name in offered), "")
+        return f"it takes {len(needed)} values ({', '.join(needed)}); expected one, {takes}{named}"
     return wrong_keywords(function, offered)
 
 
@@ -67,11 +74,6 @@ def unknown_keyword(function: Callable[..., Any], given: Collection[str]) -> str
             near = nearest(name, known)
             return f"takes no option {name!r}" + (f"; did you mean {near!r}?" if near else "")
     return None
-
-
-@lru_cache(maxsize=1024)
-def _keyword_only(function: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(one.name for one in _parameters(function) if one.kind is inspect.Parameter.KEYWORD_ONLY)
 
 
 def _needed(one: inspect.Parameter) -> bool:

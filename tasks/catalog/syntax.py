@@ -58,6 +58,16 @@ def named(text: str) -> Tokens:
     return segment
 
 
+def parse_undated(text: str) -> tuple[Tokens, ...]:
+    """The segments of a path that serves every day, without a leading ``/``. Raises DeclarationError."""
+    segments = _segments(text)
+    for segment in segments:
+        _check_segment(text, segment)
+    if field := next((token for segment in segments for token in segment if isinstance(token, Field)), None):
+        refuse(text, f"{field.placeholder} in a path that serves every day", "it without, or a Source for daily files")
+    return segments
+
+
 def refuse(text: str, found: str, write: str) -> NoReturn:
     """Raise DeclarationError: what is wrong with the template, and what to write."""
     raise DeclarationError(f"template {text!r}: {found}; write {write}")

@@ -35,7 +35,7 @@ class Template:
     """
 
     text: str
-    kind: Literal["date", "int"] = field(compare=False)
+    kind: Literal["date", "int", "every"] = field(compare=False)
     absolute: bool = field(compare=False)
     suffix: str = field(compare=False)
     matcher: Matcher = field(compare=False, repr=False)
@@ -45,19 +45,14 @@ class Template:
     @staticmethod
     def parse(text: str) -> Template:
         """Read a template. Raises DeclarationError that says what is wrong with it and what to write."""
-        if url := _URL.match(text):
-            refuse(
-                text, f"{url[0]} is an object store, and those come later", "a path below the input root, or /a/path"
-            )
-        if "\0" in text or "\n" in text:
-            refuse(text, "a newline or a NUL in it", "'?' in place of that character")
+        require_path(text)
         segments = parse(text)
         codes = frozenset(codes_of(segments))
         return Template(
             text=text,
             kind="int" if INTEGER in codes else "date",
             absolute=text.startswith("/"),
-            suffix=_suffix(segments[-1]),
+            suffix=suffix_of(segments[-1]),
             matcher=Matcher.of(segments),
             segments=segments,
             _codes=codes,
@@ -127,6 +122,14 @@ class Template:
             raise ConfigurationError(f"template {self.text!r} has no day {day!r}: expected {kind}")
 
 
+def require_path(text: str) -> None:
+    """Raise DeclarationError for a text that is no path of ours: a URL, or one with a newline or a NUL in it."""
+    if url := _URL.match(text):
+        refuse(text, f"{url[0]} is an object store, and those come later", "a path below the input root, or /a/path")
+    if "\0" in text or "\n" in text:
+        refuse(text, "a newline or a NUL in it", "'?' in place of that character")
+
+
 def _written(day: str) -> dict[str, str]:
     if not is_date(day):
         return {INTEGER: day}
@@ -166,7 +169,8 @@ def _date_of(values: Mapping[str, str]) -> dt.date | None:
         return None
 
 
-def _suffix(segment: Tokens) -> str:
+def suffix_of(segment: Tokens) -> str:
+    """The lower-cased ending of the names that a last segment matches, or "" where it does not fix it."""
     last = segment[-1]
     if isinstance(last, Field) or is_wild((last,)):
         return ""

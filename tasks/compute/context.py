@@ -17,6 +17,8 @@ from state.store.base import RunNote, Store
 from state.store.local.store import LocalStore
 from tasks.catalog.load import Catalog, load
 from tasks.compute.outcomes import Observer
+from tasks.compute.type_causes import RunTypes
+from tasks.inputs.references import ReadReferences
 from tasks.inputs.run_listing import RunListing
 from tasks.planning import planned
 
@@ -91,6 +93,11 @@ class RunContext:
             module=spec.module,
         )
 
+    @cached_property
+    def types(self) -> RunTypes:
+        """The inferred types of the sources, as the run found them and finds them."""
+        return RunTypes(self.catalog, self.schemas.output)
+
     def spec(self) -> RunSpec:
         """What opens it in another process."""
         raw = self.input_root
@@ -113,3 +120,8 @@ class RunContext:
     def listing(self) -> RunListing:
         """What is listed of the inputs while the run goes on."""
         return RunListing(self.input_root, self.broken_links)
+
+    @cached_property
+    def references(self) -> ReadReferences:
+        """What was read of the references while the run goes on."""
+        return ReadReferences(self.listing)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRootGone
-from tasks.catalog.declare import Source
+from tasks.catalog.declare import Reference, Source
 from tasks.compute.outcomes import JobFailed, JobSkipped
 from tasks.inputs.duplicates import DuplicateFiles
 from tasks.inputs.reading import DayInput, read_day
+from tasks.inputs.references import ReadReferences
 from tasks.inputs.run_listing import RunListing, logical_now
 from tasks.inputs.waiting import NotReady
 
@@ -19,9 +20,10 @@ class DayInputs:
     ``bytes`` is how much memory all that was read takes, as far as it counts.
     """
 
-    def __init__(self, listing: RunListing) -> None:
+    def __init__(self, listing: RunListing, references: ReadReferences) -> None:
         self.bytes = 0
         self._listing = listing
+        self._references = references
         self._as_of: int | None = logical_now()
         self._read: dict[tuple[Source, str], DayInput] = {}
         self._twice: dict[tuple[Source, str], str] = {}
@@ -37,7 +39,10 @@ class DayInputs:
             raise JobFailed("input", why)
         if (source, day) not in self._read:
             try:
-                found = read_day(source, day, self._listing, self._as_of)
+                if isinstance(source, Reference):
+                    found = self._references.read(source, self._as_of)
+                else:
+                    found = read_day(source, day, self._listing, self._as_of)
             except NotReady as error:
                 raise JobSkipped("waiting") from error
             except DuplicateFiles as error:
@@ -48,7 +53,8 @@ class DayInputs:
             if found is None:
                 return None
             self._read[source, day] = found
-            self.bytes += found.bytes
+            if not isinstance(source, Reference):  # all groups share those
+                self.bytes += found.bytes
         return self._read[source, day]
 
     def expire(self) -> None:

@@ -7,7 +7,7 @@ here, and a user's function that raises, panics or returns something else is an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -15,12 +15,14 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from state.errors import error_text
+from state.result.inferred import Types
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation, Source
 from tasks.catalog.place import returned
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
 from tasks.compute.unreadable import read_through, unreadable
+from tasks.inputs.inferring import infers, types_of
 from tasks.inputs.reading import DayInput
 from tasks.user_code import Raised, exit_guard, guarded_call
 
@@ -30,10 +32,11 @@ _ROWS = "rows"
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A result, and the number of rows that each source (by its name in the record) gave."""
+    """A result, and of each source (by its name in the record) how many rows it gave and its inferred types, if any."""
 
     frame: pl.DataFrame
     rows: Mapping[str, int]
+    types: Mapping[str, Types] = field(default_factory=dict)
 
 
 Results = Mapping[str, Evaluated | JobFailed]
@@ -73,6 +76,7 @@ class _Day:
         self._inputs = inputs
         self._frames: dict[Source, pl.LazyFrame] = {}
         self._faults: dict[Source, JobFailed | None] = {}
+        self._types: dict[Source, Types] = {}
         for source, one in inputs.items():
             frame = guarded_call(one.frame)
             if isinstance(frame, Raised):
@@ -86,7 +90,10 @@ class _Day:
             else:
                 self.collected[aggregation.name] = planned
         for source, frame in self._frames.items():
-            self.queries[source] = frame.select(pl.len().alias(_ROWS))
+            if (rows := inputs[source].rows) is None:
+                self.queries[source] = frame.select(pl.len().alias(_ROWS))
+            else:
+                self.collected[source] = pl.DataFrame({_ROWS: [rows]})
 
     @property
     def in_memory(self) -> bool:
@@ -129,12 +136,23 @@ class _Day:
         if lacking and isinstance(frame, BaseException):
             return JobFailed("aggregation", lacked.told(lacking), cause=frame)
         if isinstance(frame, BaseException):
-            return _raised(aggregation, frame, rows)
+            return _raised(aggregation, frame, rows, self._inferred(aggregation))
         if wrong := misnamed(frame.schema):
             return JobFailed("aggregation", f"{wrong} ({aggregation.place})")
         if not frame.width:
             return JobFailed("aggregation", f"its result has no column ({aggregation.place})")
-        return Evaluated(frame, rows)
+        return Evaluated(frame, rows, self._inferred(aggregation))
+
+    def _inferred(self, aggregation: Aggregation) -> dict[str, Types]:
+        """What polars took the columns for whose types are not declared, of each source that has any."""
+        found = {}
+        for name, source in aggregation.sources.items():
+            if infers(source):
+                if source not in self._types:
+                    schema = guarded_call(self._frames[source].collect_schema)
+                    self._types[source] = {} if isinstance(schema, Raised) else types_of(source, schema)
+                found[name] = self._types[source]
+        return found
 
     def _fault(self, source: Source) -> JobFailed | None:
         """What is wrong with an input itself. It is read once more for that: a query parses no column that it leaves
@@ -176,8 +194,10 @@ def _both(fault: JobFailed, answer: pl.DataFrame | BaseException, aggregation: A
     return fault
 
 
-def _raised(aggregation: Aggregation, error: BaseException, rows: Mapping[str, int]) -> JobFailed:
+def _raised(
+    aggregation: Aggregation, error: BaseException, rows: Mapping[str, int], types: Mapping[str, Types]
+) -> JobFailed:
     empty = [name for name, number in rows.items() if not number and isinstance(error, PolarsError)]
     hint = f"; {empty[0]} has no row, and a column without values is text unless its type is declared" if empty else ""
     text = f"it failed: {error_text(error)} ({aggregation.place_of(error)}){hint}"
-    return JobFailed("aggregation", text, cause=error)
+    return JobFailed("aggregation", text, cause=error, types=types if isinstance(error, PolarsError) else {})

@@ -7,7 +7,7 @@ the result from being committed, and ``Job.step`` makes the job's outcome of it,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 import polars as pl
@@ -21,6 +21,7 @@ from state.inputs.files import InputChanged
 from state.planner.current import Contents, Files, is_current
 from state.planner.decide import Item
 from state.result.classify import Commit, Newer
+from state.result.inferred import Types
 from state.result.readable import Misread, require_readable
 from state.result.record import CommitRecord, SourceRecord
 from state.result.schemas import SchemaDiffers
@@ -85,6 +86,7 @@ class Job:
     def fail(self, kind: str, error: str, *, transient: bool = False, summary: str = "") -> None:
         """End without a commit."""
         self._run.schemas.release(*self.partition)
+        self._run.types.release(self.partition)
         self.outcome = Failed(*self.partition, kind, error, summary)
         self.transient = transient
 
@@ -168,16 +170,18 @@ class Job:
 
     def _written(self, result: Evaluated | JobFailed, scope: ExitStack) -> Staged:
         if isinstance(result, JobFailed):
-            raise JobFailed(result.kind, result.error, cause=result.__cause__, summary=result.summary)
+            told = self._cause(result.types)
+            raise JobFailed(result.kind, result.error + told, cause=result.__cause__, summary=result.summary)
         run, aggregation = self._run, self.aggregation
         try:
             table = arrow_table(result.frame)
             record = self._record(result, table)
             staged = scope.enter_context(run.store.stage(self.partition, self.token, record, table))
             run.schemas.claim(aggregation.name, aggregation.version, self.item.day, staged.schema)
+            run.types.claim(self.partition, record.inputs)
             require_readable(staged.content, result.frame, staged.schema)
         except SchemaDiffers as error:
-            raise JobFailed("schema", str(error)) from error
+            raise JobFailed("schema", f"{error}{self._cause(result.types)}") from error
         except Misread as error:
             raise JobFailed("aggregation", f"its result cannot be read back: {error}") from error
         except OSError:  # pyarrow has errors that are of this kind and of its own
@@ -185,6 +189,10 @@ class Job:
         except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
             raise JobFailed("aggregation", f"its result cannot be written as Parquet: {error}") from error
         return staged
+
+    def _cause(self, types: Mapping[str, Types]) -> str:
+        told = self._run.types.explain(self.aggregation, self.item.day, types)
+        return f"; {told}" if told else ""
 
     def _record(self, result: Evaluated, table: pa.Table) -> CommitRecord:
         return CommitRecord(
@@ -194,7 +202,10 @@ class Job:
             day=self.item.day,
             generation=0,  # this and the nonce are the store's to give
             rows=table.num_rows,
-            inputs={name: _source_record(read, result.rows[name]) for name, read in self.inputs.items()},
+            inputs={
+                name: _source_record(read, result.rows[name], result.types.get(name, {}))
+                for name, read in self.inputs.items()
+            },
             result=rows_digest(table),
             libraries=LIBRARIES,
             nonce="",
@@ -202,7 +213,7 @@ class Job:
         )
 
 
-def _source_record(read: DayInput, rows: int) -> SourceRecord:
+def _source_record(read: DayInput, rows: int, types: Types) -> SourceRecord:
     files = read.files
     stat = files.stat if read.stat_proves else None
-    return SourceRecord(len(files.files), files.bytes, rows, read.contents.digest, stat)
+    return SourceRecord(len(files.files), files.bytes, rows, read.contents.digest, stat, types)

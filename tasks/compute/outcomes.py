@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from state.index.index import IndexUpdate
 from state.partition import Partition
+from state.result.classify import Found
+from state.result.inferred import Types
 from state.status import Reason, Status
 
 traceback_log = logging.getLogger("noonmark.tracebacks")
@@ -60,7 +63,8 @@ class Failed(_OfResult):
 class JobFailed(Exception):
     """A result cannot be committed. ``transient``: another attempt may succeed without any change.
 
-    ``cause`` is the exception that the message tells of, for ``--traceback``. ``summary`` as in ``Failed``.
+    ``cause`` is the exception that the message tells of, for ``--traceback``, ``summary`` as in ``Failed``. ``types``
+    are those that were inferred of each source, where one of them may explain it.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class JobFailed(Exception):
         transient: bool = False,
         cause: BaseException | None = None,
         summary: str = "",
+        types: Mapping[str, Types] | None = None,
     ) -> None:
         super().__init__(error)
         self.__cause__ = cause
@@ -78,6 +83,7 @@ class JobFailed(Exception):
         self.error = error
         self.summary = summary
         self.transient = transient
+        self.types = types or {}
 
 
 class JobSkipped(Exception):
@@ -90,6 +96,15 @@ class JobSkipped(Exception):
 
 Outcome = Committed | Skipped | Failed
 """What became of one planned result."""
+
+
+def after(days: Mapping[str, Mapping[str, Found]], outcomes: Iterable[Outcome]) -> dict[str, Mapping[str, Found]]:
+    """What an output holds after these outcomes, of which a scan found ``days`` before."""
+    committed: dict[str, dict[str, Found]] = {}
+    for one in outcomes:
+        if isinstance(one, Committed):
+            committed.setdefault(one.aggregation, {})[one.day] = one.update.commit
+    return {**days, **{name: {**days.get(name, {}), **some} for name, some in committed.items()}}
 
 
 class Observer:

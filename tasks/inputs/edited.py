@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from state.days import EVERY_DAY
 from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
@@ -15,7 +16,7 @@ from state.result.classify import commits
 from state.result.record import SourceRecord
 from state.store.base import Output, Unread
 from state.threads import map_in_threads
-from tasks.catalog.declare import Source
+from tasks.catalog.declare import Reference, Source
 from tasks.catalog.load import Catalog
 from tasks.inputs.listing import list_source
 from tasks.inputs.reading import contents_digest
@@ -40,12 +41,13 @@ def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threa
             digested = map_in_threads(partial(_digest, source, input_root), list(files.values()), threads)
             digests = dict(zip(files, digested, strict=True))
             for aggregation, day, recorded in _recorded(catalog, output, source):
-                if day not in files or not input_is_current(recorded, files[day]):
+                read_day = EVERY_DAY if isinstance(source, Reference) else day
+                if read_day not in files or not input_is_current(recorded, files[read_day]):
                     continue  # every run sees that
-                found = digests[day]
+                found = digests[read_day]
                 if source.shows_paths and _is_edited(recorded, found):
                     # Before where they lie was a part of it, commits had the digest of files by their own names.
-                    found = _digest(source, input_root, files[day], os.path.basename)
+                    found = _digest(source, input_root, files[read_day], os.path.basename)
                 if isinstance(found, StorageError):
                     yield Unread(aggregation, day, f"its input cannot be read: {found.message}")
                 elif _is_edited(recorded, found):
@@ -68,7 +70,9 @@ def _digest(
 def _recorded(catalog: Catalog, output: Output, source: Source) -> Iterator[tuple[str, str, SourceRecord]]:
     """What was recorded of sources that list and name their files as this one does."""
     for one in catalog.values():
-        for name in (name for name, other in one.sources.items() if other.digest_key == source.digest_key):
+        kept = one.references if one.keeps_references else ()
+        alike = (name for name, other in one.sources.items() if other.digest_key == source.digest_key)
+        for name in (name for name in alike if name not in kept):
             for day, commit in commits(output.days.get(one.name, {})).items():
                 if name in commit.record.inputs:
                     yield one.name, day, commit.record.inputs[name]

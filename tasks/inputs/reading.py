@@ -67,6 +67,11 @@ class DayInput:
         return sum(len(content) for content in contents if isinstance(content, bytes)) <= KEEP_BYTES
 
     @property
+    def rows(self) -> int | None:
+        """How many rows it has, where that is known before it is computed."""
+        return None
+
+    @property
     def bytes(self) -> int:
         """How much of a group's memory it takes, as far as it counts."""
         return self.files.bytes if self.unpacked is None else self.unpacked

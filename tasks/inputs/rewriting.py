@@ -51,7 +51,7 @@ class Rewriting:
         prepare = self._source.prepare
         if prepare is None:
             return content
-        offered = wanted(prepare, {"name": file.path, "day": typed(self._day)})
+        offered = wanted(prepare, name=lambda: file.path, day=lambda: typed(self._day))
         answer: object = guarded_call(partial(prepare, content, **offered))
         if isinstance(answer, Raised):
             place = place_of_error(prepare, answer.error)

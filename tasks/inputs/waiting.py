@@ -65,7 +65,7 @@ def _waits_for(root: InputRoot, source: Source, day: str, files: DayFiles, now: 
 
 def _missing_marker(root: InputRoot, source: Source, marker: Marker, day: str, files: DayFiles) -> str | None:
     root = root.of(absolute=source.template.absolute)
-    for path in dict.fromkeys(marker.path_of(day, file.path) for file in files.files):
+    for path in marker.paths_of(day, files):
         try:
             if stat.S_ISREG(os.stat(path, dir_fd=root.fd).st_mode):
                 continue

@@ -10,16 +10,19 @@ from tasks.strict.csv_quick import is_sound
 from tasks.strict.csv_rows import Row, rows
 from tasks.strict.dialect import BOM, UTF16, Dialect
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.pieces import blocks, pieces
+from tasks.strict.pieces import LONG_ROW, RowTooLong, blocks, pieces
 
 
 def check_csv(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
     """Check a CSV file by the options of ``polars.scan_csv``. Raises OSError where it cannot be read or unpacked."""
     dialect = Dialect.of(options)
     check = _CsvCheck(dialect)
-    for piece in pieces(content, dialect.newline, dialect.quote, check.begin):
-        if not check.goes_on(piece):
-            break
+    try:
+        for piece in pieces(content, dialect.newline, dialect.quote, check.begin):
+            if not check.goes_on(piece):
+                break
+    except RowTooLong:
+        check.findings.add(None, None, *LONG_ROW)
     return Checked(check.columns, check.findings.all())
 
 
@@ -140,6 +143,10 @@ class _CsvCheck:
             start = row.end
             skip -= not wants_header
             wants_header = False
+        if self._width is None:
+            line = self._line + piece.count(self._dialect.newline)
+            self.findings.add(line, None, "the end of the file", self._first)
+            return None
         return min(start, len(piece))
 
     def _take(self, row: Row) -> None:
@@ -180,6 +187,10 @@ class _CsvCheck:
             self._judge(row)
             if row.ends:
                 return False
+        if self._dialect.has_dubious_end(piece):
+            line = self._here() + piece.count(self._dialect.newline)
+            expected = "a line end there: polars may take it for a comment"
+            self.findings.add(line, None, "a last line that holds comment_prefix and does not end", expected)
         self._leave(piece)
         return True
 

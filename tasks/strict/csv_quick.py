@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from tasks.strict.dialect import BOM, Dialect
+from tasks.strict.whole_text import is_utf8, matches
 
 
 def is_sound(text: bytes, width: int, dialect: Dialect, headers: Sequence[bytes]) -> bool:
@@ -18,29 +17,23 @@ def is_sound(text: bytes, width: int, dialect: Dialect, headers: Sequence[bytes]
     """
     if (
         b"\0" in text
-        or (not text.isascii() and not _is_utf8(text, dialect))
+        or not (dialect.lossy or is_utf8(text))
+        or (not text.isascii() and _begins_line(text, BOM, dialect))
         or (dialect.comment and _begins_line(text, dialect.comment, dialect))
+        or dialect.has_dubious_end(text)
         or any(_is_line(text, header, dialect) for header in headers)
     ):
         return False
     has_quotes = dialect.quote is not None and dialect.quote in text
     # As a rule no separator and no line end is in quotes; then the quotes need not be taken out to count them.
-    is_plain = not has_quotes or _matches(text, _plain(dialect))
-    if not (is_plain or _matches(text, _well_quoted(dialect))):
+    is_plain = not has_quotes or matches(text, _plain(dialect))
+    if not (is_plain or matches(text, _well_quoted(dialect))):
         return False
     if not has_quotes and not _has_known_ends(text, dialect):
         return False
     return (
         _has_no_empty_line(text, dialect) if dialect.ragged else _has_width(text, width, dialect, quoted=not is_plain)
     )
-
-
-def _is_utf8(text: bytes, dialect: Dialect) -> bool:
-    """Whether text is UTF-8 as far as it has to be, with no byte order mark at the beginning of a line."""
-    try:
-        return dialect.lossy or (bool(text.decode()) and not _begins_line(text, BOM, dialect))
-    except UnicodeDecodeError:
-        return False
 
 
 def _begins_line(text: bytes, beginning: bytes, dialect: Dialect) -> bool:
@@ -117,12 +110,3 @@ def _classes(dialect: Dialect) -> tuple[str, str, str, str, str]:
     quote, separator, newline = (f"\\x{one[0]:02x}" for one in (dialect.quote, dialect.separator, dialect.newline))
     foreign = f"\\x{dialect.foreign_end[0]:02x}" if dialect.foreign_end else ""
     return quote, separator, newline, "\\r?" if dialect.has_crlf else "", foreign
-
-
-def _matches(text: bytes, pattern: str) -> bool:
-    import pyarrow as pa  # it takes a tenth of a second, and files without quotes do without it
-    import pyarrow.compute as pc
-
-    ends = pa.py_buffer(struct.pack("=qq", 0, len(text)))
-    one: Any = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, pa.py_buffer(text)])
-    return bool(pc.match_substring_regex(one, pattern)[0].as_py())

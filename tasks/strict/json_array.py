@@ -14,7 +14,8 @@ from tasks.catalog.unpacking import whole_text
 from tasks.strict.csv_rows import NO_UTF8, NUL
 from tasks.strict.dialect import BOM, UTF16
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.json_lines import add_object, declared_keys, parsed
+from tasks.strict.json_keys import KnownKeys
+from tasks.strict.json_lines import add_object, parsed
 
 _EXPECTED = "an array of objects, or one object"
 
@@ -52,10 +53,12 @@ def _check(text: bytes, options: Mapping[str, Any], findings: Findings) -> tuple
         found = str(error) if isinstance(error, ValueError) else "values nested too deeply"
         findings.add(None, None, found, _EXPECTED)
         return None
-    declared = declared_keys(options)
+    declared = KnownKeys.of(options)
     objects = value if isinstance(value, list) else [value]
     keys = dict.fromkeys(key for one in objects if isinstance(one, dict) for key in one)
-    if twice or not all(isinstance(one, dict) for one in objects) or (declared is not None and keys.keys() - declared):
+    are_objects = all(isinstance(one, dict) for one in objects)
+    is_known = declared is None or not are_objects or not any(any(declared.unknown(one)) for one in objects)
+    if twice or not are_objects or not is_known:
         for line, element in elements(decoded):
             one, doubled = parsed(element)
             add_object(findings, line, one, doubled, declared, _EXPECTED, shown(element))
@@ -97,7 +100,7 @@ def _check_values(text: bytes, options: Mapping[str, Any], findings: Findings) -
     for name in declared.columns:
         if name not in plain.columns or plain[name].dtype == declared[name].dtype:
             continue
-        wrong = _changed(plain[name], declared[name])
+        wrong = _changed(plain[name], declared[name]).arg_true().to_list()
         if wrong and not lines:
             lines = list(elements(text.decode()))
         for row in wrong:
@@ -105,10 +108,20 @@ def _check_values(text: bytes, options: Mapping[str, Any], findings: Findings) -
             findings.add(lines[row][0], name, "a value that does not fit", f"{declared[name].dtype}", value)
 
 
-def _changed(plain: pl.Series, declared: pl.Series) -> list[int]:
+def _changed(plain: pl.Series, declared: pl.Series) -> pl.Series:
+    """Which values polars made another of, to fit them to the declared dtype, in structs and lists too."""
     changed = declared.is_null() & plain.is_not_null()
     if plain.dtype.is_float() and declared.dtype.is_integer():
-        changed |= plain != declared.cast(pl.Float64)
-    if plain.dtype.is_numeric() and declared.dtype == pl.Date:
+        changed |= (plain != declared.cast(pl.Float64)).fill_null(value=False)
+    elif plain.dtype.is_numeric() and declared.dtype == pl.Date:
         changed |= plain.is_not_null()
-    return changed.arg_true().to_list()
+    elif isinstance(plain.dtype, pl.Struct) and isinstance(declared.dtype, pl.Struct):
+        for name in {field.name for field in plain.dtype.fields} & {field.name for field in declared.dtype.fields}:
+            changed |= _changed(plain.struct.field(name), declared.struct.field(name))
+    elif isinstance(plain.dtype, pl.List) and isinstance(declared.dtype, pl.List):
+        each = pl.DataFrame({"row": range(len(plain)), "plain": plain, "declared": declared}).explode(
+            "plain", "declared"
+        )
+        rows = each["row"].filter(_changed(each["plain"], each["declared"]))
+        changed |= pl.Series(range(len(plain)), dtype=pl.Int64).is_in(rows.implode())
+    return changed

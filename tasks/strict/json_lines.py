@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tasks.strict.csv_rows import NO_UTF8, NUL
 from tasks.strict.dialect import BOM, UTF16
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.pieces import pieces
+from tasks.strict.json_keys import KnownKeys
+from tasks.strict.pieces import LONG_ROW, RowTooLong, pieces
+from tasks.strict.whole_text import is_utf8
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _DEEP = 500
 """How deep a line may be nested before pyarrow is not asked about it: its parser has no limit but the stack."""
@@ -21,8 +26,11 @@ Object = list[tuple[str, Any]]
 def check_json_lines(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
     """Check an NDJSON file by the options of ``polars.scan_ndjson``. Raises OSError where it cannot be read."""
     check = _LinesCheck(options)
-    for piece in pieces(content, b"\n", None, check.begin):
-        check.piece(piece)
+    try:
+        for piece in pieces(content, b"\n", None, check.begin):
+            check.piece(piece)
+    except RowTooLong:
+        check.findings.add(None, None, *LONG_ROW)
     return Checked(tuple(check.keys) if check.goes_on else None, check.findings.all())
 
 
@@ -35,7 +43,7 @@ class _LinesCheck:
         self.goes_on = False
         self._line = 1
         self._has_schema = options.get("schema") is not None
-        self._declared = declared_keys(options)
+        self._declared = KnownKeys.of(options)
 
     def begin(self, text: bytes) -> int | None:
         """Whether there is anything to go on with."""
@@ -49,13 +57,13 @@ class _LinesCheck:
 
     def piece(self, text: bytes) -> None:
         """Check whole lines."""
-        keys = _keys(text)
-        if keys is None or (self._declared is not None and not self._declared.issuperset(keys)):
+        found = _schema(text)
+        if found is None or (self._declared is not None and not self._declared.include(found)):
             for number, line in enumerate(text.split(b"\n"), self._line):
                 if line and not line.isspace():
                     self._check(number, line)
         else:
-            self.keys.update(dict.fromkeys(keys))
+            self.keys.update(dict.fromkeys(found.names))
         self._line += text.count(b"\n")
 
     def _check(self, number: int, line: bytes) -> None:
@@ -85,14 +93,6 @@ def begins_otherwise(text: bytes, findings: Findings) -> bool:
     return bool(findings)
 
 
-def declared_keys(options: Mapping[str, Any]) -> frozenset[str] | None:
-    """The keys that the schema has; None where it is inferred, or others are declared to be ignored."""
-    schema = options.get("schema")
-    if schema is None or options.get("extra_columns") == "ignore":
-        return None
-    return frozenset(one if isinstance(one, str) else one[0] for one in schema)  # of a mapping: its keys
-
-
 def parsed(text: str) -> tuple[Any, list[str]]:
     """A JSON value, and the keys that come twice in one of its objects. Raises ValueError, RecursionError."""
     twice: list[str] = []
@@ -112,7 +112,7 @@ def add_object(
     line: int,
     value: object,
     twice: list[str],
-    declared: frozenset[str] | None,
+    declared: KnownKeys | None,
     expected: str,
     text: str,
 ) -> None:
@@ -123,7 +123,7 @@ def add_object(
     for key in dict.fromkeys(twice):
         findings.add(line, key, "the key twice in one object", "each key once", text)
     if declared is not None:
-        for key in (key for key in value if key not in declared):
+        for key in dict.fromkeys(declared.unknown(value)):
             findings.add(line, key, "a key that schema= lacks", 'keys of schema=, or extra_columns="ignore"', text)
 
 
@@ -160,9 +160,9 @@ def _told(error: ValueError, line: bytes) -> str:
     return "no valid JSON"
 
 
-def _keys(text: bytes) -> list[str] | None:
+def _schema(text: bytes) -> pa.Schema | None:
     """The keys of all objects where every line surely is a sound object; None: a closer look has to be taken."""
-    if b"\0" in text or not (text.startswith(b"{") and _is_utf8(text)):
+    if b"\0" in text or not (text.startswith(b"{") and is_utf8(text)):
         return None
     lines = text.count(b"\n") + (not text.endswith(b"\n"))
     if text.count(b"{") + text.count(b"[") > lines + _DEEP and _is_deep(text):
@@ -177,17 +177,13 @@ def _keys(text: bytes) -> list[str] | None:
         table = pj.read_json(pa.BufferReader(text), read_options=_read_options(len(text)))
     except pa.ArrowException:  # a key that is text here and a number there, too: polars has its own word on that
         return None
-    return list(table.column_names) if table.num_rows == lines else None
+    return table.schema if table.num_rows == lines else None
 
 
 def _read_options(size: int) -> Any:
     import pyarrow.json as pj
 
     return pj.ReadOptions(use_threads=False, block_size=size + 1)
-
-
-def _is_utf8(text: bytes) -> bool:
-    return text.isascii() or _unsound(text) is None
 
 
 def _is_deep(text: bytes) -> bool:

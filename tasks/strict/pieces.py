@@ -17,6 +17,14 @@ BLOCK = 16 << 10
 MAX_ROW = 64 << 20
 """How long a row may be in a file that is read in pieces."""
 
+LONG_ROW = (f"a row of more than {MAX_ROW >> 20} MiB", "line ends, and quotes that close")
+"""What is found there, and what was expected."""
+
+
+class RowTooLong(Exception):
+    """A row is so long that the rest of its file is not looked at."""
+
+
 Begin = Callable[[bytes], int | None]
 """Says of a file's beginning where its rows start; None where there is nothing to go on with."""
 
@@ -26,7 +34,7 @@ def pieces(content: bytes | Path, newline: bytes, quote: bytes | None, begin: Be
 
     A file in memory that is not packed is one piece. Quotes are counted to tell which line ends are in fields: that is
     right as long as they are well placed, and the first piece in which they are not is cut too late or not at all.
-    Raises OSError where the file cannot be read or unpacked.
+    Raises OSError where the file cannot be read or unpacked, RowTooLong after a piece that is one row without end.
     """
     with ExitStack() as scope:
         stream = scope.enter_context(open_unpacked(content))
@@ -51,7 +59,8 @@ def _cut(stream: IO[bytes] | Any, newline: bytes, quote: bytes | None, begin: Be
             yield rest[:end]
             rest = rest[end:]
         elif len(rest) > MAX_ROW:
-            break
+            yield rest
+            raise RowTooLong
     if rest:
         yield rest
 

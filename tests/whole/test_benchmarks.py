@@ -18,11 +18,15 @@ from benchmarks.entries import ENTRIES
 from benchmarks.environments import requirements
 from benchmarks.figures import SMALL, Bench, Findings, Line, Target
 from benchmarks.headlines import HEADLINES, LOST
+from benchmarks.layouts import LAYOUTS
 from benchmarks.machine import PEERS
 from benchmarks.many_days import FOUR, LINEITEM
 from benchmarks.measurements import RESULTS, page, tables
 from benchmarks.project import Project
 from benchmarks.timing import CHECKOUT, Command, ItFailed, Spread, ratio, run
+from state.inputs.root import InputRoot
+from tasks.catalog.load import load
+from tasks.inputs.listing import list_source
 
 DAYS = 3
 
@@ -99,6 +103,22 @@ def test_every_layout_is_what_its_aggregations_read(tmp_path: Path) -> None:
         run(Command([*words, "--streaming"], dict(os.environ)))
     assert equality.results(tmp_path / "readings-out", "totals")["readings"].to_list() == [3] * DAYS
     assert equality.results(tmp_path / "events-out", "by_user")["events"].sum() == DAYS
+
+
+def test_the_layouts_hold_the_same_days(tmp_path: Path) -> None:
+    """In one folder and in one for each year, and each source of the benchmark finds them all."""
+    found = {}
+    for template, (what, module) in LAYOUTS.items():
+        root = tmp_path / what
+        if not root.exists():
+            root.mkdir()
+            work.LAYOUTS[what](root, 400, tmp_path)
+        [one] = load(module).values()
+        days = list_source(InputRoot(root), one.sources["readings"].template).days
+        found[template] = {day: [file.size for file in files.files] for day, files in days.items()}
+    first, *others = found.values()
+    assert len(first) == 400
+    assert others == [first] * 2
 
 
 def test_the_first_days_of_an_input(bench: Bench) -> None:

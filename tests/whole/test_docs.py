@@ -343,6 +343,18 @@ def test_the_reports_of_the_page_are_read(tmp_path: Path) -> None:
     assert [one and one.frame().collect().rows() for one in read] == [[("Côte", 1, None)], [("X", 2, 3)]]
 
 
+def test_the_reference_of_the_page_is_joined() -> None:
+    """The table comes after the day's frame, and is declared as the page says."""
+    names: dict[str, Any] = {}
+    exec(compile(block(OWN_DATA, "python", "def items_by_city"), OWN_DATA, "exec"), names)
+    sales, shops = (
+        pl.LazyFrame({"shop": ["n", "s"], "items": [1, 2]}),
+        pl.LazyFrame({"shop": ["n", "s"], "city": "Ulm"}),
+    )
+    assert names["items_by_city"](sales, shops).collect().rows() == [("Ulm", 3)]
+    assert names["shops"].template.pattern("") == "shops.csv"
+
+
 def test_the_suffixes_of_the_page_are_the_formats() -> None:
     """All of them, plain and packed."""
     [line] = re.findall(r"^- \*\*Format\.\*\* (.*?)^- ", text_of(OWN_DATA), re.M | re.S)

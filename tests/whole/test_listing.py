@@ -6,8 +6,6 @@ import os
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.flows.test_health import command
 from tests.project import SHOPS, Project, dates
 
@@ -103,16 +101,18 @@ def test_a_changed_day_keeps_its_result_until_its_files_have_rested(tmp_path: Pa
     assert "settle='soon'" in refused.json["error"]["message"]
 
 
-@pytest.mark.parametrize("links", [False, True])
-def test_a_day_that_is_there_twice_fails_alone(tmp_path: Path, links: bool) -> None:
-    """It names both paths and ends with 1; health shows why. With ``"first"`` it is counted once, and done."""
-    project = shop(tmp_path, template="sales/**/{day}/*.csv")
+def twice(tmp_path: Path, arguments: str = "") -> tuple[Project, Path]:
+    """A project whose second day lies in two folders, and the copy of its file."""
+    project = shop(tmp_path, arguments, template="sales/**/{day}/*.csv")
     copy = project.raw / "sales" / "restored" / TWO / "sales.csv"
     copy.parent.mkdir(parents=True)
-    if links:
-        os.link(project.sales_file(TWO), copy)
-    else:
-        copy.write_bytes(project.sales_file(TWO).read_bytes())
+    copy.write_bytes(project.sales_file(TWO).read_bytes())
+    return project, copy
+
+
+def test_a_day_that_is_there_twice_fails_alone(tmp_path: Path) -> None:
+    """It names both paths and ends with 1, and health shows why."""
+    project, _ = twice(tmp_path)
     found = project.run()
     assert found.code == 1
     assert {(one["day"], one["kind"]) for one in found.json["failed"]} == {(TWO, "input")}
@@ -124,10 +124,14 @@ def test_a_day_that_is_there_twice_fails_alone(tmp_path: Path, links: bool) -> N
     assert health.code == 1
     assert all("duplicates='first'" in one["detail"] for one in health.json["problems"])
 
-    project.declare(SHOPS.replace('{day}/*.csv")', '**/{day}/*.csv", duplicates="first")'))
-    assert {day for _, day in project.run().committed} == {TWO}
+
+def test_a_day_that_is_there_twice_is_read_once_where_that_is_declared(tmp_path: Path) -> None:
+    """Then it is done; without the copy one run settles it again, with the same rows."""
+    project, copy = twice(tmp_path, ', duplicates="first"')
+    assert {day for _, day in project.run().committed} == {*DAYS}
     assert project.rows()["totals", TWO] == [(3, 14)]
     assert project.run().committed == {}
     copy.unlink()
     assert {day for _, day in project.run().committed} == {TWO}
+    assert project.rows()["totals", TWO] == [(3, 14)]
     assert project.run().committed == {}

@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from state.store.local import layout, scan
 from state.store.local.lookup import Classify, lookup
 from state.store.local.store import LocalStore
 from tasks.survey import remember_footers
-from tests.builders import DAY, NAME, commit, drafts, fail, flip, place, rows_of
+from tests.builders import DAY, NAME, RECORD, commit, drafts, fail, flip, place, rows_of
 
 DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
 
@@ -161,7 +162,7 @@ def test_a_forged_cache_is_not_believed_to_be_of_our_types(root: LocalStore, par
     first, _ = _scanned(root, read)
     file = _file(root)
     block = json.loads(file.read_bytes().splitlines()[1])
-    places = {"block": 1, "half": 2, "entry": 1, "part": 5, "field": len(CommitRecord._fields)}
+    places = {"block": 1, "half": 3, "entry": 1, "part": 5, "field": len(CommitRecord._fields)}
     for value in _VALUES:
         for at in range(places[part]):
             forged = copy.deepcopy(block)
@@ -180,6 +181,49 @@ def test_a_forged_cache_is_not_believed_to_be_of_our_types(root: LocalStore, par
             assert has_types(known)
             assert (known.aggregation, known.day) == (NAME, DAYS[0])
             assert found.keys() == first.keys()
+
+
+def _typed(root: LocalStore, number: int, dtype: str) -> None:
+    """Commit a day whose input had an inferred type."""
+    source = RECORD.inputs["sales"]._replace(schema={"items": dtype, "shop": "String"})
+    commit(root, day=DAYS[number], inputs={"sales": source, "other": RECORD.inputs["sales"]})
+
+
+def test_inferred_types_stand_once_in_a_block(root: LocalStore, read: list[str]) -> None:
+    """With 100,000 days of 15 columns they would take as long to read as all else; days of equal types share one."""
+    for number, dtype in enumerate(("Int64", "Float64", "Int64")):
+        _typed(root, number, dtype)
+    first, _ = _scanned(root, read)
+    assert _file(root).read_bytes().count(b'"String"') == 2
+    again, opened = _scanned(root, read)
+    assert (again, opened) == (first, [])
+    for found in (first, again):
+        types = [found[day].record.inputs["sales"].schema for day in DAYS]  # type: ignore[union-attr]
+        assert [one["items"] for one in types] == ["Int64", "Float64", "Int64"]
+        assert types[0] is types[2]
+
+
+@pytest.mark.parametrize("value", [*_VALUES, [{"items": 1}], [{"items": "Int64"}], [{}] * 9])
+@pytest.mark.parametrize("at", ["table", "number"])
+def test_forged_types_are_read_again(root: LocalStore, read: list[str], at: str, value: Any) -> None:
+    """Whatever stands in their place, each record has types of texts."""
+    for number in range(len(DAYS)):
+        _typed(root, number, "Int64")
+    first, _ = _scanned(root, read)
+    file = _file(root)
+    forged = json.loads(file.read_bytes().splitlines()[1])
+    if at == "table":
+        forged[2] = value
+    else:
+        forged[1][0][3][footers._INPUTS]["sales"][footers._TYPES] = value
+    form = CacheFile(root, "", footers._FORM, packed=lambda told: told)
+    file.write_bytes(form._block(forged))
+    found, _ = _scanned(root, read)
+    assert found.keys() == first.keys()
+    for one in found.values():
+        assert isinstance(one, Commit)
+        assert has_types(one.record)
+        assert all(type(text) is str for text in one.record.inputs["sales"].schema.values())
 
 
 def _of_other_code(content: bytes) -> bytes:
@@ -205,7 +249,7 @@ def test_the_file_is_written_anew_before_it_is_mostly_of_no_use(root: LocalStore
         commit(root, rows_of(generation), day=DAYS[0])
         _scanned(root, read)
     blocks = [json.loads(line) for line in _file(root).read_text().splitlines() if line[0] == "["]
-    entries = [entry for _, some in blocks for entry in some]
+    entries = [entry for _, some, _ in blocks for entry in some]
     assert len(entries) <= 2 * len(DAYS)
     assert _scanned(root, read)[1] == []
 

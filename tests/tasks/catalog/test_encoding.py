@@ -38,6 +38,22 @@ def test_a_byte_that_is_no_text_is_named(content: bytes, codec: str, told: str) 
         assert str(caught.value) == str(whole.value)
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-be"])
+@pytest.mark.parametrize("size", [1, 3, 4096])
+def test_a_byte_order_mark_is_no_text(codec: str, size: int) -> None:
+    """Where the order is declared the mark is taken away; where it is not, its lack is no guess."""
+    content = ("\N{ZERO WIDTH NO-BREAK SPACE}" + TEXT).encode(codec)
+    pieces = [content[at : at + size] for at in range(0, len(content), size)]
+    assert decoded(content, codec) == b"".join(decoded_pieces(pieces, codec)) == TEXT.encode()
+    unmarked, marked = TEXT.encode(codec), codec[:6]
+    told = f"it has no byte order mark; expected encoding='{marked}-le' or '{marked}-be'"
+    for act in (lambda: decoded(unmarked, marked), lambda: list(decoded_pieces([unmarked], marked))):
+        with pytest.raises(NotEncoded) as caught:
+            act()
+        assert str(caught.value) == told
+    assert decoded(b"", marked) == b"".join(decoded_pieces([], marked)) == b""
+
+
 def test_polars_own_encodings_are_left_to_polars() -> None:
     """``utf8`` by any of its names, and ``utf8-lossy``; a byte order mark is Python's to take away."""
     assert [codec_of(one) for one in ("utf8", "UTF-8", "utf8-lossy", "u8")] == [None] * 4

@@ -122,6 +122,7 @@ SAME = [
     Case("version=1", "version=2", "raising the version is the answer to a change, not a change"),
     Case("version=1", "version=VERSION", "a version may be a name, which is not followed either"),
     Case(", version=1", "", "a version may be left to its default"),
+    Case("version=1", 'references_from="new days"', "which days see a changed reference is no change of results"),
     Case("def other(x):\n    limit", "\n\n\ndef other(x):\n    limit", "a function may move to another line"),
     Case("range(x)]", "range(x + 1)]", "a function that is not called has no say"),
     Case("def other(x):", "def another(x):\n    from late import lazily\n    return lazily(x)\n\n\ndef other(x):",

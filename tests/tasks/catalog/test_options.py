@@ -37,6 +37,14 @@ def _reads(files: Any, *, sheet: int = 0) -> pl.LazyFrame:
     return pl.LazyFrame()
 
 
+def _dated(files: Any, *, day: object) -> pl.LazyFrame:
+    return pl.LazyFrame()
+
+
+def _reads_day(files: Any, day: object) -> pl.LazyFrame:
+    return pl.LazyFrame()
+
+
 def _needs(files: Any, *, sheet: int) -> pl.LazyFrame:
     return pl.LazyFrame()
 
@@ -44,16 +52,26 @@ def _needs(files: Any, *, sheet: int) -> pl.LazyFrame:
 @pytest.mark.parametrize(
     ("suffix", "options", "told"),
     [
-        ("csv", {"prepare": 7}, "prepare= (7): found 7, expected a function of the bytes of a file"),
-        ("csv", {"prepare": _two}, "it takes 2 values (content, name); expected one, the bytes of a file"),
+        ("csv", {"prepare": 7}, "prepare= (int): found 7, expected a function of the bytes of a file"),
+        (
+            "csv",
+            {"prepare": _two},
+            "it takes 2 values (content, name); expected one, the bytes of a file, and '*' before",
+        ),
         ("csv", {"prepare": lambda: b""}, "it takes 0 values (); expected one, the bytes of a file"),
         ("csv", {"prepare": _mistyped}, "its keyword-only parameter 'nam' has no default, and nothing passes it; did"),
         ("csv", {"prepare": _later}, "it is asynchronous; expected a plain function"),
         ("csv", {"prepare": _pieces}, "it is a generator; expected a plain function"),
         ("csv", {"prepare": _prepare, "read": _reads}, "it has read= and prepare=; read= gets paths"),
         ("csv", {"read": _reads, "shet": 1}, "takes no option 'shet'; did you mean 'sheet'?"),
+        ("csv", {"read": _dated, "day": 3}, "it has the option 'day', which Noonmark passes itself"),
+        (
+            "csv",
+            {"read": _reads_day},
+            "it takes 2 values (files, day); expected one, a list of paths, and '*' before day",
+        ),
         ("csv", {"read": _needs}, "its keyword-only parameter 'sheet' has no default, and nothing passes it"),
-        ("csv", {"read": "x"}, "read= ('x'): found 'x', expected a function of a list of paths"),
+        ("csv", {"read": "x"}, "read= (str): found 'x', expected a function of a list of paths"),
         ("csv", {"encoding": "cp125"}, "there is no encoding 'cp125'; did you mean 'cp125"),
         ("parquet", {"encoding": "cp1252"}, "encoding='cp1252' says how text is written, and .parquet is no text"),
         ("ndjson", {"encoding": "utf8-lossy"}, "encoding='utf8-lossy' is an option for CSV"),

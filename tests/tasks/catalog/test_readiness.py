@@ -37,7 +37,9 @@ def test_a_marker_lies_in_the_folder_whose_path_names_the_day(text: str, marker:
     """However deep the files lie; where days share a folder, the marker's own name says the day."""
     found = declared(text, marker=marker).marker
     assert found is not None
-    assert found.path_of("2024-01-05", file) == expected
+    files = day_files([FileStat(file, 1, 2, 3, 4)])
+    assert found.paths_of("2024-01-05", files) == [expected]
+    assert found.without("2024-01-05", day_files([*files.files, FileStat(expected, 1, 2, 3, 4)])) == files
 
 
 def test_a_marker_is_no_input_though_a_wildcard_matches_it() -> None:

@@ -228,7 +228,7 @@ def _forgets(content: bytes) -> None:
         ({"prepare": _fails}, "prepare= raised ZeroDivisionError: no (test_frames.py:"),
         ({"prepare": _leaves}, "prepare= raised CancelledError (test_frames.py:"),
         ({"prepare": _forgets}, "prepare=: it returned None, expected bytes: a return statement is missing (test_fr"),
-        ({"prepare": bytes.hex}, "prepare=: it returned str, expected bytes (<method 'hex' of 'bytes' objects>)"),
+        ({"prepare": bytes.hex}, "prepare=: it returned str, expected bytes (bytes.hex)"),
         ({"prepare": lambda content: iter([content])}, "it returned list_iterator, expected bytes (test_frames.py:"),
         ({"encoding": "cp1252"}, "0x81 in line 2, byte 4 is no text in cp1252; expected the file's own encoding="),
     ],

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from tasks.catalog.formats import FORMATS
+from tasks.strict import pieces
 from tasks.strict.check import check_file
 from tasks.strict.csv_check import check_csv, lines_of
 from tasks.strict.telling import told
@@ -284,3 +285,28 @@ def test_lines_of_rows(tmp_path: Path) -> None:
     content = b'by me\n#\na,b\nkg,m\n1,"x\n\ny"\n#\n2,z\n3,z\n'
     options = {"skip_lines": 1, "comment_prefix": "#", "skip_rows_after_header": 1}
     assert lines_of(content, options, [0, 2, 1, 7]) == {0: 5, 1: 9, 2: 10}
+
+
+@pytest.mark.parametrize("content", [b"a\nx#", b"a\r\nx#"])
+def test_a_last_line_that_polars_takes_for_a_comment_is_refused(content: bytes) -> None:
+    """Without a line end polars passes over it where it only counts rows; with one it does not."""
+    comments = {"comment_prefix": "#"}
+    assert CSV.read([content], comments).select(pl.len()).collect().item() == content.count(b"\n") - 1
+    [finding] = check_csv(content, comments).findings
+    assert finding.found == "a last line that holds comment_prefix and does not end"
+    assert finding.line == content.count(b"\n") + 1
+    assert not check_csv(content + b"\n", comments).findings
+    assert not check_csv(content, {}).findings
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".ndjson"])
+def test_what_comes_after_an_endless_row_does_not_pass(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded, so the rest is not looked at: that is a finding, though the row itself has the right form."""
+    monkeypatch.setattr(pieces, "PIECE", 10)
+    monkeypatch.setattr(pieces, "MAX_ROW", 100)
+    file = tmp_path / f"a{suffix}"
+    file.write_bytes({".csv": b"a\n" + b"x" * 500, ".ndjson": b'{"a":"' + b"x" * 500 + b'"}'}[suffix] + b"\n1,2\n")
+    findings = check_file(FORMATS[suffix], file, {}).findings
+    assert findings[-1].found == "a row of more than 64 MiB"

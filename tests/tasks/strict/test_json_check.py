@@ -17,6 +17,7 @@ from tasks.strict.telling import told
 
 LINES, JSON = FORMATS[".ndjson"], FORMATS[".json"]
 A = {"schema": {"a": pl.Int64}}
+NESTED = {"schema": {"a": pl.List(pl.Struct({"b": pl.Int8}))}}
 DIRTY_LINES: list[tuple[bytes, Mapping[str, Any], str]] = [
     (b'{"a":1}\n[1]\n', {}, "line 2: found a list ('[1]'), expected one JSON object on each line"),
     (b'{"a":1}\n7\n8\n', {}, "line 2 and 1 more (3): found a number ('7'), expected one JSON object on each line"),
@@ -42,6 +43,7 @@ DIRTY_LINES: list[tuple[bytes, Mapping[str, Any], str]] = [
             'or extra_columns="ignore"'
         ),
     ),
+    (b'{"a":[{"b":1}]}\n{"a":[{"b":1,"c":2}]}\n', NESTED, "line 2, column 'a.c': found a key that schema= lacks"),
     (b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n", {}, "line 1: found values nested too deeply"),
 ]
 DIRTY_JSON: list[tuple[bytes, Mapping[str, Any], str]] = [
@@ -64,6 +66,9 @@ DIRTY_JSON: list[tuple[bytes, Mapping[str, Any], str]] = [
         "found a value that does not fit ('2020-13-01'), expected Da",
     ),
     (b"[" * 100_000, {}, "found values nested too deeply"),
+    (b'[{"a":{"b":1}},\n{"a":{"b":1.5}}]', {"schema": {"a": pl.Struct({"b": pl.Int64})}}, "line 2, column 'a': found"),
+    (b'[{"a":[{"b":1}]},\n{"a":[{"c":1}]}]', NESTED, "line 2, column 'a.c': found a key that schema= lacks"),
+    (b'[{"a":[{"b":1}]},\n{"a":[null,{"b":300}]}]', NESTED, "line 2, column 'a': found a value that does not fit"),
 ]
 
 
@@ -96,6 +101,7 @@ def test_json_that_is_no_table(content: bytes, options: Mapping[str, Any], messa
         (b"", A, ()),
         (b'{"a":1,"b":2}\n', {**A, "extra_columns": "ignore"}, ("a", "b")),
         (b'{"b":2}\n', {"schema_overrides": {"a": pl.Int64}}, ("b",)),
+        (b'{"a":[{"b":1}]}\n{"a":[]}\n{"a":null}\n{}\n', NESTED, ("a",)),
     ],
 )
 def test_sound_lines_pass_with_their_keys(content: bytes, options: Mapping[str, Any], keys: tuple[str, ...]) -> None:
@@ -113,6 +119,7 @@ def test_sound_lines_pass_with_their_keys(content: bytes, options: Mapping[str, 
         (b'[{"a":1},{"a":null}]', {"schema": {"a": pl.Float64}}, ("a",)),
         (b'[{"a":1.0},{"a":true}]', A, ("a",)),
         (b'[{"a":"2020-12-01"}]', {"schema": {"a": pl.Date}}, ("a",)),
+        (b'[{"a":[{"b":1},null]},{"a":[]},{"a":null},{"a":[{}]}]', NESTED, ("a",)),
     ],
 )
 def test_sound_json_passes_with_its_keys(content: bytes, options: Mapping[str, Any], keys: tuple[str, ...]) -> None:

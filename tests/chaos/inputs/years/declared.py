@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from tasks.catalog import Source, aggregation
+from tasks.catalog import Reference, Source, aggregation
 
 
 def without_sum(content: bytes) -> bytes:
@@ -19,6 +19,7 @@ cases = Source(
     rename={"Province/State": "region", "Country/Region": "country", "Confirmed": "cases"},
     schema={"region": pl.String, "country": pl.String, "cases": pl.Int64},
 )
+continents = Reference("tables/continents.csv", schema={"country": pl.String, "continent": pl.String})
 meter = Source(
     "meter/{day:int}.csv",
     separator=";",
@@ -46,6 +47,13 @@ def sales_total(sales: pl.LazyFrame) -> pl.LazyFrame:
 def cases_by_country(cases: pl.LazyFrame) -> pl.LazyFrame:
     """Cases of each country."""
     return cases.group_by("country").agg(pl.col("cases").sum()).sort("country")
+
+
+@aggregation(cases, references={"continents": continents})
+def cases_by_continent(cases: pl.LazyFrame, continents: pl.LazyFrame) -> pl.LazyFrame:
+    """Cases of each continent, by the table of today."""
+    known = cases.join(continents, on="country", how="left")
+    return known.group_by("continent").agg(pl.col("cases").sum()).sort("continent")
 
 
 @aggregation(meter)

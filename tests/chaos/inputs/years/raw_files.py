@@ -141,6 +141,10 @@ def _meter_file(path: str, rows: Sequence[Row]) -> RawFile:
     return replace(plain, footer=f"Summe;;{len(rows)}\n".encode())
 
 
+def _continents(chance: random.Random, _: str) -> list[Row]:
+    return [(country, chance.choice(("Asia", "Europe", "elsewhere"))) for country in (*_COUNTRIES, "China")]
+
+
 STRUCTURE = tuple(TABLES)
 """Every kind of dirt of CSV files."""
 ROWS = tuple(kind for kind in OBJECTS if kind not in ("0 bytes", "a time of no day"))
@@ -161,14 +165,25 @@ COLLECTIONS: Mapping[str, Collection] = {
         ),
         Collection(
             "cases",
-            ("cases_by_country",),
+            ("cases_by_country", "cases_by_continent"),
             1,
             _cases,
             _cases_file,
             lambda folder, day, _: f"cases/{folder}/{day[5:7]}-{day[8:]}-{day[:4]}.csv",
             STRUCTURE,
             ("a", "b"),
+            tables={"cases_by_continent": "continents"},
             duplicates="first",
+        ),
+        Collection(
+            "continents",
+            (),
+            1,
+            _continents,
+            partial(_table, header=("country", "continent")),
+            lambda _, __, ___: "tables/continents.csv",
+            tuple(kind for kind in STRUCTURE if kind != "a bad value"),  # it has no number
+            serves_all=True,
         ),
         Collection(
             "meter",
