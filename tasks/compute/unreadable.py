@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import polars as pl
@@ -53,9 +54,18 @@ def _located(read: DayInput, file: ReadableFile, error: BaseException) -> JobFai
 
 
 def _values(read: DayInput, file: ReadableFile) -> tuple[Finding, ...]:
-    dtypes = file.in_its_names(read.rows_of(read.each()).collect_schema())
     options = {**read.source.options, **file.fit.options}
-    return locate_values(read.source.format, file.content, options, dtypes)
+    options.pop("missing_columns", None)  # what this file lacks is no column of its schema here
+    in_use = dict(zip(file.header, file.fit.made, strict=False))
+    return locate_values(read.source.format, file.content, options, file.in_its_names(_dtypes(read)), in_use)
+
+
+def _dtypes(read: DayInput) -> Mapping[str, pl.DataType]:
+    """What the columns were to be read as. JSON is read at once: there the declaration alone is left to say it."""
+    if read.source.format.text != "json":
+        return read.rows_of(read.each()).collect_schema()
+    declared = [read.source.options.get(name) or {} for name in ("schema", "schema_overrides")]
+    return pl.Schema({name: dtype for some in declared for name, dtype in dict(some).items()})
 
 
 def _told(read: DayInput, error: BaseException, where: str) -> JobFailed:

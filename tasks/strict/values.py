@@ -28,15 +28,20 @@ _FEW_WORDS = 3
 
 
 def locate_values(
-    form: Format, content: bytes | Path, options: Mapping[str, Any], dtypes: Mapping[str, pl.DataType]
+    form: Format,
+    content: bytes | Path,
+    options: Mapping[str, Any],
+    dtypes: Mapping[str, pl.DataType],
+    in_use: Mapping[str, str] | None = None,
 ) -> tuple[Finding, ...]:
     """The values of a sound file that cannot be read as the dtypes that polars used; none where they are not found.
 
-    Raises whatever polars raises for anything else.
+    ``options`` and ``dtypes`` have the file's own names, ``in_use`` those that a declaration has in their place. Raises
+    whatever polars raises for anything else.
     """
     match form.text:
         case "csv":
-            return _locate_csv(form, content, options, dtypes)
+            return _locate_csv(form, content, options, dtypes, in_use or {})
         case "ndjson":
             return locate_line_values(form, content, dtypes)
         case "json":
@@ -46,7 +51,11 @@ def locate_values(
 
 
 def _locate_csv(
-    form: Format, content: bytes | Path, options: Mapping[str, Any], dtypes: Mapping[str, pl.DataType]
+    form: Format,
+    content: bytes | Path,
+    options: Mapping[str, Any],
+    dtypes: Mapping[str, pl.DataType],
+    in_use: Mapping[str, str],
 ) -> tuple[Finding, ...]:
     """Two readings are compared: as text, and with null for what is of another type. It is null in one alone."""
     plain = {key: value for key, value in options.items() if key not in _OF_TYPES}
@@ -65,7 +74,7 @@ def _locate_csv(
     lines = lines_of(content, options, [row for some in rows.values() for row in some])
     findings = []
     for name, some in rows.items():
-        expected = f"{dtypes[name]}: {_remedy(name, dtypes[name], options, told[name][0].to_list())}"
+        expected = f"{dtypes[name]}: {_remedy(in_use.get(name, name), dtypes[name], options, told[name][0].to_list())}"
         first, *others = (lines[row] for row in some)
         text, count = shown(told[name][0][0]), told[name + _COUNT][0]
         findings.append(Finding(first, name, "a value of another type", expected, text, tuple(others), count))

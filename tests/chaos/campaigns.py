@@ -6,7 +6,7 @@ from tests.chaos import simulation
 from tests.chaos.concurrency import concurrent_runs
 from tests.chaos.crashes import kills, power_loss
 from tests.chaos.damage import damaged_bytes, damaged_results, foreign_objects
-from tests.chaos.inputs import moving_inputs, schema_changes, user_code, vanishing_inputs
+from tests.chaos.inputs import moving_inputs, schema_changes, user_code, vanishing_inputs, years
 from tests.chaos.redis import failover, hostile_redis, unreliable_redis
 from tests.chaos.storage import storage_errors
 
@@ -26,4 +26,5 @@ CAMPAIGNS = (
     damaged_results.CAMPAIGN,
     foreign_objects.CAMPAIGN,
     schema_changes.CAMPAIGN,
+    years.CAMPAIGN,
 )

@@ -102,3 +102,32 @@ def test_what_cannot_be_located_is_told_in_polars_words(tmp_path: Path) -> None:
         read.frame().collect()
     told = said(unreadable(read, raised.value))
     assert told.startswith(f"{DAY}/*.parquet cannot be read as declared: ComputeError: ")
+
+
+def test_a_value_in_an_array_of_objects_is_found(tmp_path: Path) -> None:
+    """JSON is read at once, so that no frame is left to ask for the dtypes: those of the declaration are meant."""
+    content = b'[{"a": 1, "b": 2},\n{"a": 1, "b": "many"}]'
+    read = taken(tmp_path, {"a.json": content}, schema={"a": pl.Int64, "b": pl.Int64})
+    with pytest.raises(pl.exceptions.ComputeError) as raised:
+        read.frame()
+    expected = "line 2, column 'b': found a value of another type ('many'), expected Int64"
+    assert said(unreadable(read, raised.value)) == f"{DAY}/a.json cannot be read as declared: {expected}"
+
+
+def test_the_remedy_for_a_value_has_the_name_in_use(tmp_path: Path) -> None:
+    """A renamed column is found under the file's name, and declared under the other; a lacking one hides nothing."""
+    schema = {"items": pl.Int64, "gifts": pl.Int64}
+    read = taken(
+        tmp_path,
+        {"a.csv": b"Items sold\n1\nmany\n"},
+        rename={"Items sold": "items"},
+        schema=schema,
+        missing_columns=["gifts"],
+    )
+    with pytest.raises(pl.exceptions.PolarsError) as raised:
+        read.frame().collect()
+    told = said(unreadable(read, raised.value))
+    assert told.startswith(
+        f"{DAY}/a.csv cannot be read as declared: line 3, column 'Items sold': found a value of another"
+    )
+    assert 'schema={"items": pl.String} reads it' in told

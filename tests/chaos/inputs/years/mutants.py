@@ -1,0 +1,66 @@
+"""Mutants of what counts as a change of a day's files, and of what a file must be before it is computed from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from state.inputs.files import Contents, DayFiles, FileStat, read_contents
+from state.planner import current
+from state.result.record import SourceRecord
+from tasks.catalog.declare import Source
+from tasks.inputs import declared, reading
+from tasks.strict.check import Checked, check_file
+from tests.chaos.campaign import Mutant, replaced, without
+
+_read, _input_is_current, _sound_headers = reading._read, current.input_is_current, declared._sound_headers
+
+
+def _read_by_path(*arguments: Any, keep: bool, name_of: Callable[[str], str] | None = None) -> Any:
+    return _read(*arguments, keep=keep, name_of=name_of or str)
+
+
+def _read_with_times(root_fd: int, files: Sequence[FileStat], **options: Any) -> Contents:
+    found = read_contents(root_fd, files, **options)
+    return replace(found, digest=f"{found.digest} {[file.mtime_ns for file in files]}")
+
+
+def _current_by_size(recorded: SourceRecord, files: DayFiles | None, contents: Any = None) -> bool | None:
+    if files is None:
+        return _input_is_current(recorded, files, contents)
+    return (recorded.files, recorded.bytes) == (len(files.files), files.bytes)
+
+
+def _stat_without_ctime(path: str, status: os.stat_result) -> FileStat:
+    return FileStat(path, status.st_size, status.st_mtime_ns, 0, 0)
+
+
+def _without_findings(*arguments: Any) -> Checked:
+    return replace(check_file(*arguments), findings=())
+
+
+def _checked_unless_prepared(source: Source, files: Any) -> Any:
+    with replaced("tasks.inputs.declared.check_file", _without_findings if source.prepare else check_file):
+        return _sound_headers(source, files)
+
+
+MUTANTS: dict[str, Mutant] = {
+    # Removes the difference between a file's name and its path.
+    "a moved file is a change": without({"tasks.inputs.reading._read": _read_by_path}),
+    # Removes the difference between a file's times and its contents.
+    "a touched file is a change": without({"tasks.inputs.reading.read_contents": _read_with_times}),
+    # Removes the look at times and contents where sizes are equal.
+    "size alone is compared": without({"state.planner.current.input_is_current": _current_by_size}),
+    # Removes ctime and inode from what a listing shows of a file.
+    "size and mtime alone are compared": without({"state.inputs.files.FileStat.of": staticmethod(_stat_without_ctime)}),
+    # Removes the check of what a file is before polars reads it.
+    "structure is not checked": without({"tasks.inputs.declared.check_file": _without_findings}),
+    # Removes the same check of what a function of the user's made of a file.
+    "what prepare= makes is not checked": without({"tasks.inputs.declared._sound_headers": _checked_unless_prepared}),
+    # Removes the comparison of a day's files with each other.
+    "a copy counts as more rows": without({"tasks.inputs.reading.unused_files": lambda *_: frozenset()}),
+    # Removes what a run says of files that it does not read.
+    "strays are not named": without({"flows.report.models.stray_fields": lambda _: {}}),
+}
