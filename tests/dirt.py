@@ -92,9 +92,8 @@ def field_less(table: Table, chance: random.Random) -> Dirty:
 
 
 def cut_in_line(table: Table, _: random.Random) -> Dirty:
-    """The file ends in mid-line, before the last field."""
-    last = len(table.records)
-    return Dirty(table.content + f"cut{table.separator}".encode(), table.line(last))
+    """The file ends in mid-line, within the first field."""
+    return Dirty(table.content + b"cut", table.line(len(table.records)))
 
 
 def cut_in_quote(table: Table, _: random.Random) -> Dirty:
