@@ -46,7 +46,7 @@ from tasks.compute.context import AdaptiveBatchSize, RunContext
 from tasks.compute.failing import forget_recovered, record_deaths, show_failures
 from tasks.compute.outcomes import Outcome, after
 from tasks.compute.runner import compute_all
-from tasks.inputs.differing_types import differing_types
+from tasks.reading.differing_types import differing_types
 from tasks.survey import Survey, remember_digests, remember_footers, survey
 
 _planned: ContextVar[PlannedRun | None] = ContextVar("planned", default=None)

@@ -49,7 +49,7 @@ from tasks.diagnosis import (
     warnings_of_redis,
     warnings_of_types,
 )
-from tasks.inputs.differing_types import differing_types
+from tasks.reading.differing_types import differing_types
 from tasks.survey import survey
 
 

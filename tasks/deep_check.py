@@ -10,7 +10,7 @@ from state.errors import StorageError
 from state.inputs.root import InputRoot
 from state.store.base import Broken, Output, Store, Unread
 from tasks.catalog.load import Catalog
-from tasks.inputs.edited import Edited, edited_inputs
+from tasks.reading.edited import Edited, edited_inputs
 
 log = logging.getLogger("noonmark")
 

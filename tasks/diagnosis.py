@@ -19,8 +19,8 @@ from state.planner.decide import Blocked, Item
 from state.planner.plan import Plan
 from state.status import Reason
 from state.words import counted, enumerated
-from tasks.inputs.differing_types import DifferingTypes
 from tasks.inputs.strays import Stray, grouped
+from tasks.reading.differing_types import DifferingTypes
 
 _DETAILS: dict[Reason, str] = {
     "new": "its input has no result yet",

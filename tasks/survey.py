@@ -37,12 +37,12 @@ from tasks.catalog.load import Catalog
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reach import reached
-from tasks.inputs.reading import contents_digest
-from tasks.inputs.references import list_reference
 from tasks.inputs.strays import Stray
 from tasks.inputs.unmatched import why_unmatched
 from tasks.inputs.waiting import ready
 from tasks.planning import planned, sources_by_key
+from tasks.reading.day_input import contents_digest
+from tasks.reading.references import list_reference
 
 log = logging.getLogger("noonmark")
 

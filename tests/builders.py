@@ -21,7 +21,7 @@ from state.result.writing import arrow_table, rows_digest
 from state.store.base import Staged, Token
 from state.store.local import layout
 from state.store.local.store import LocalStore
-from tasks.catalog.template import Template
+from tasks.templates.template import Template
 
 
 def path_day(template: Template, path: str) -> str | None:

@@ -9,8 +9,8 @@ from state.errors import HEALTH
 from state.planner.plan import Plan
 from state.words import counted
 from tasks.compute.outcomes import traceback_log
-from tasks.inputs.differing_types import DifferingTypes
 from tasks.inputs.strays import Stray, grouped
+from tasks.reading.differing_types import DifferingTypes
 
 log = logging.getLogger("noonmark")
 

@@ -31,7 +31,7 @@ from state.words import counted, enumerated
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HealthWarning, Problem, causes_of
-from tasks.inputs.edited import Edited
+from tasks.reading.edited import Edited
 
 _COMMITTED = ("aggregation", "day", "generation", "rows", "reason")
 """What ``--json`` shows of a commit."""

@@ -19,15 +19,15 @@ from state.partition import is_aggregation_name
 from tasks.catalog.columns import AS_DECLARED, Fit
 from tasks.catalog.events import Contradiction, Events
 from tasks.catalog.fingerprint import fingerprint
-from tasks.catalog.formats import File
-from tasks.catalog.local_files import kept_with
 from tasks.catalog.options import declared_options
 from tasks.catalog.place import place_of, place_of_error, returned
 from tasks.catalog.readiness import Readiness
 from tasks.catalog.references import wrong_option, wrong_references
 from tasks.catalog.signature import keyword_only, positional, wanted, wrong_keywords
-from tasks.catalog.template import Template
-from tasks.catalog.undated import UndatedTemplate
+from tasks.formats.formats import File
+from tasks.formats.local_files import kept_with
+from tasks.templates.template import Template
+from tasks.templates.undated import UndatedTemplate
 
 Reader = Callable[..., pl.LazyFrame | pl.DataFrame]
 Prepare = Callable[..., bytes]

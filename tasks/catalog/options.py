@@ -8,12 +8,12 @@ from typing import Any
 
 from state.errors import nearest
 from tasks.catalog.columns import Columns, wrong_names
-from tasks.catalog.dialects import wrong_dialect
-from tasks.catalog.dtypes import wrong_dtypes
-from tasks.catalog.encoding import codec_of, wrong_encoding
-from tasks.catalog.formats import FORMATS, Format
 from tasks.catalog.place import place_of
 from tasks.catalog.signature import unknown_keyword, wrong_function
+from tasks.formats.dialects import wrong_dialect
+from tasks.formats.dtypes import wrong_dtypes
+from tasks.formats.encoding import codec_of, wrong_encoding
+from tasks.formats.formats import FORMATS, Format
 
 RULES = {"extra_columns": ("ignore", "raise"), "missing_columns": ("insert", "raise")}
 """Arguments about columns that polars has for some formats, and Noonmark for all; and polars' words for them."""

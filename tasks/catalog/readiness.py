@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from state.errors import DeclarationError
 from state.inputs.files import DayFiles, day_files
-from tasks.catalog.syntax import DEEP, Tokens, codes_of, filled, is_wild, missing, named, shown
-from tasks.catalog.template import Template
+from tasks.templates.syntax import DEEP, Tokens, codes_of, filled, is_wild, missing, named, shown
+from tasks.templates.template import Template
 
 _UNITS_NS = {"s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 _SETTLE = re.compile(r"([0-9]{1,9})([smhd])")

@@ -11,7 +11,7 @@ from polars.exceptions import ColumnNotFoundError
 from state.errors import nearest
 from state.words import enumerated
 from tasks.catalog.declare import Aggregation, Source
-from tasks.inputs.reading import DayInput
+from tasks.reading.day_input import DayInput
 from tasks.strict.csv_check import other_separator
 from tasks.strict.finding import printable
 from tasks.user_code import Raised, guarded_call

@@ -18,9 +18,9 @@ from state.store.local.store import LocalStore
 from tasks.catalog.load import Catalog, load
 from tasks.compute.outcomes import Observer
 from tasks.compute.type_causes import RunTypes
-from tasks.inputs.references import ReadReferences
 from tasks.inputs.run_listing import RunListing
 from tasks.planning import planned
+from tasks.reading.references import ReadReferences
 
 OPEN_STAGED = 128
 """How many files a whole run's results have open at most, two each: a process may have 256 open, and needs others."""

@@ -7,11 +7,11 @@ from state.inputs.files import DayFiles
 from state.inputs.root import InputRootGone
 from tasks.catalog.declare import Reference, Source
 from tasks.compute.outcomes import JobFailed, JobSkipped
-from tasks.inputs.duplicates import DuplicateFiles
-from tasks.inputs.reading import DayInput, read_day
-from tasks.inputs.references import ReadReferences
 from tasks.inputs.run_listing import RunListing, logical_now
 from tasks.inputs.waiting import NotReady
+from tasks.reading.day_input import DayInput, read_day
+from tasks.reading.duplicates import DuplicateFiles
+from tasks.reading.references import ReadReferences
 
 
 class DayInputs:

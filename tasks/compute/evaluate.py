@@ -22,9 +22,9 @@ from tasks.catalog.place import returned
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
 from tasks.compute.unreadable import read_through, unreadable
-from tasks.inputs.event_days import Engine, Tally
-from tasks.inputs.inferring import infers, types_of
-from tasks.inputs.reading import DayInput
+from tasks.reading.day_input import DayInput
+from tasks.reading.event_days import Engine, Tally
+from tasks.reading.inferring import infers, types_of
 from tasks.user_code import Raised, exit_guard, guarded_call
 
 log = logging.getLogger("noonmark")

@@ -32,7 +32,7 @@ from tasks.compute.context import RunContext
 from tasks.compute.day_inputs import DayInputs
 from tasks.compute.evaluate import Evaluated
 from tasks.compute.outcomes import Committed, Failed, JobFailed, JobSkipped, Outcome, Skipped, traceback_log
-from tasks.inputs.reading import DayInput
+from tasks.reading.day_input import DayInput
 
 UNSETTLED = "its input or its commit changed each time that it was computed; the next run tries again"
 LIBRARIES = {"polars": pl.__version__, "pyarrow": pa.__version__}

@@ -16,8 +16,8 @@ from state.result.record import SourceRecord
 from state.words import counted, enumerated
 from tasks.catalog.declare import Aggregation
 from tasks.catalog.load import Catalog
-from tasks.inputs.differing_types import Results
-from tasks.inputs.inferring import infers
+from tasks.reading.differing_types import Results
+from tasks.reading.inferring import infers
 
 _SHOWN = 3
 """How many columns a message names."""

@@ -10,9 +10,9 @@ import polars as pl
 from state.errors import error_text
 from tasks.catalog.place import place_of_error
 from tasks.compute.outcomes import JobFailed
-from tasks.inputs.declared import NotAsDeclared, not_as_declared
-from tasks.inputs.frames import ReadableFile
-from tasks.inputs.reading import DayInput
+from tasks.reading.day_input import DayInput
+from tasks.reading.declared import NotAsDeclared, not_as_declared
+from tasks.reading.frames import ReadableFile
 from tasks.strict.finding import Finding
 from tasks.strict.values import locate_values
 from tasks.user_code import Raised, guarded_call

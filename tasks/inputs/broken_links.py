@@ -16,8 +16,8 @@ from state.planner.current import Declared
 from state.planner.decide import Facts
 from state.result.classify import commits
 from state.result.record import SourceRecord
-from tasks.catalog.template import Template
 from tasks.inputs.walk import Unseen
+from tasks.templates.template import Template
 
 
 def hidden_days(

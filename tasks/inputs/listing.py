@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from state.days import order
 from state.inputs.files import DayFiles, day_files
 from state.inputs.root import InputRoot
-from tasks.catalog.template import Template
 from tasks.inputs.strays import Stray, counted_copies
 from tasks.inputs.walk import Unseen, Walk
+from tasks.templates.template import Template
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,11 @@ from state.errors import StorageError
 from state.inputs.files import RECENT_NS, DayFiles, day_files
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
-from tasks.catalog.matcher import States
-from tasks.catalog.template import Template
 from tasks.inputs.listing import list_day
 from tasks.inputs.reach import joined
 from tasks.inputs.walk import Place, Unseen, Walk
+from tasks.templates.matcher import States
+from tasks.templates.template import Template
 
 _LOGICAL_TIMES = count(1)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from state.inputs.files import FileStat
 from state.words import enumerated
-from tasks.catalog import near_names as near
-from tasks.catalog import template
+from tasks.templates import near_names as near
+from tasks.templates import template
 
 FOLDER = "a folder in place of a file"
 SPECIAL = "no regular file"

@@ -8,8 +8,8 @@ from pathlib import Path
 from state.errors import nearest
 from state.inputs.root import InputRoot
 from state.words import enumerated
-from tasks.catalog.matcher import States
-from tasks.catalog.template import Template
+from tasks.templates.matcher import States
+from tasks.templates.template import Template
 
 _FOLDERS = 50
 """How many folders are looked into at each depth. A template that matches nothing stops after few."""

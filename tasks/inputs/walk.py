@@ -16,9 +16,9 @@ from operator import attrgetter
 from state.errors import StorageError
 from state.inputs.files import DayFiles, FileStat, day_files
 from state.inputs.root import InputRoot
-from tasks.catalog.matcher import Fields, Matcher, States
-from tasks.catalog.template import Template
 from tasks.inputs.strays import FOLDER, SPECIAL, Stray
+from tasks.templates.matcher import Fields, Matcher, States
+from tasks.templates.template import Template
 
 Place = tuple[str, States]
 """A path below the root, and its readings."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.catalog.formats import Format
+from tasks.formats.formats import Format
 from tasks.strict.csv_check import check_csv
 from tasks.strict.finding import Checked, Finding
 from tasks.strict.json_array import check_json

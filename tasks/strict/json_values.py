@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import polars as pl
 
-from tasks.catalog.formats import Format
-from tasks.catalog.unpacking import whole_text
+from tasks.formats.formats import Format
+from tasks.formats.unpacking import whole_text
 from tasks.strict.dialect import BOM
 from tasks.strict.finding import Finding, Findings, shown
 from tasks.strict.json_array import elements

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from tasks.catalog.unpacking import open_unpacked
+from tasks.formats.unpacking import open_unpacked
 
 PIECE = 2 << 20
 """How much of a file that is not in memory as it stands is looked at in one step."""

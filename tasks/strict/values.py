@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from state.words import SHOWN
-from tasks.catalog.formats import Format
+from tasks.formats.formats import Format
 from tasks.strict.csv_check import lines_of
 from tasks.strict.finding import Finding, shown
 from tasks.strict.json_values import locate_json_values, locate_line_values

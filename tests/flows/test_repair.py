@@ -25,7 +25,7 @@ from state.store.base import Broken
 from state.store.local.set_aside import set_aside_damaged
 from state.store.local.store import LocalStore
 from tasks.deep_check import DeepCheck
-from tasks.inputs.edited import Edited
+from tasks.reading.edited import Edited
 from tests.flows.test_health import at, command, examined, inside, kinds, mended
 from tests.project import Project, dates, dump, wait_until
 from tests.redis_servers import Server, client_of, started

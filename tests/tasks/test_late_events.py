@@ -30,8 +30,8 @@ from tasks.catalog.load import Catalog
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed
-from tasks.inputs import reading
-from tasks.inputs.edited import edited_inputs
+from tasks.reading import day_input as reading
+from tasks.reading.edited import edited_inputs
 from tasks.survey import survey
 
 FIRST = dt.date(2024, 3, 27)

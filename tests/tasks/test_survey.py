@@ -35,8 +35,8 @@ from tasks.catalog.load import Catalog
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed
-from tasks.inputs import reading as intake
-from tasks.inputs.reading import contents_digest
+from tasks.reading import day_input as intake
+from tasks.reading.day_input import contents_digest
 from tasks.survey import Survey, remember_digests, survey
 from tests import redis_servers
 from tests.builders import fail

@@ -512,7 +512,7 @@ from pathlib import Path
 import polars as pl
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.inputs.reading import read_day
+from tasks.reading.day_input import read_day
 from tasks.inputs.run_listing import RunListing
 from state.errors import StorageError
 if os.geteuid() == 0:

@@ -31,9 +31,9 @@ from state.inputs.root import InputRoot
 from state.outputs import scan
 from state.result.record import CommitRecord, SourceRecord
 from state.settings import PREFIX
-from tasks.catalog.formats import FORMATS
-from tasks.inputs.reading import read_day
+from tasks.formats.formats import FORMATS
 from tasks.inputs.run_listing import RunListing
+from tasks.reading.day_input import read_day
 from tests.documents import (
     DOCUMENTS,
     FOR_USERS,

@@ -13,12 +13,12 @@ import pytest
 
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.inputs.declared import NotAsDeclared
-from tasks.inputs.duplicates import DuplicateFiles
 from tasks.inputs.listing import list_source
-from tasks.inputs.reading import read_day
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.waiting import NotReady
+from tasks.reading.day_input import read_day
+from tasks.reading.declared import NotAsDeclared
+from tasks.reading.duplicates import DuplicateFiles
 from tests.documents import INPUTS as PAGE
 from tests.documents import blocks, named, table
 

@@ -31,12 +31,12 @@ from state.settings import PREFIX, Settings, is_shown
 from state.status import Reason, Status
 from state.store.base import Broken, Unread
 from tasks.catalog import Source
-from tasks.catalog.template import NO_DATE
 from tasks.compute.outcomes import Committed, Failed
 from tasks.deep_check import DeepCheck
 from tasks.diagnosis import HealthWarning, Problem
-from tasks.inputs.edited import Edited
 from tasks.inputs.strays import Stray
+from tasks.reading.edited import Edited
+from tasks.templates.template import NO_DATE
 from tests.documents import DOCUMENTS, REFERENCE, named, table, text_of
 from tests.project import CHECKOUT
 

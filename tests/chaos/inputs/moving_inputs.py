@@ -234,7 +234,7 @@ _refresh = run_listing.SharedFolders._refresh
 
 MUTANTS: dict[str, Mutant] = {
     # Removes the folders that wildcards chose from the fingerprint of who sees them.
-    "wildcard part not digested": without({"tasks.catalog.template.Template.placed_name": _own_name}),
+    "wildcard part not digested": without({"tasks.templates.template.Template.placed_name": _own_name}),
     # Removes the doubt about folders whose times are younger than a tick.
     "recent folders trusted": without({"tasks.inputs.run_listing.RECENT_NS": -(1 << 62)}),
     # Removes every look at shared folders but the first.

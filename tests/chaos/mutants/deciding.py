@@ -190,7 +190,7 @@ DECIDING: dict[str, Mutant] = {
     # Removes ctime and inode from what tells a file from its former self.
     "no ctime": _without_ctime,
     # Removes the doubt about times that are younger than a tick.
-    "recent times trusted": without({"tasks.inputs.reading.RECENT_NS": _LONG_AGO}),
+    "recent times trusted": without({"tasks.reading.day_input.RECENT_NS": _LONG_AGO}),
     # Removes the order of token and input, and the second look at the input.
     "token read after the input": _token_last,
     # Removes the second look at the input alone.
@@ -228,7 +228,7 @@ DECIDING: dict[str, Mutant] = {
     # Removes the order of what failed: it is computed first again.
     "failed days first": without({"state.planner.decide.Item.repeats_failure": False}),
     # Removes the names under which polars reads files on disk in pieces.
-    "polars maps the input": without({"tasks.catalog.formats.scan_files": _scan_paths}),
+    "polars maps the input": without({"tasks.formats.formats.scan_files": _scan_paths}),
     # Removes the comparison of a footer's names with the place where it lies.
     "names from a footer believed": _names_believed,
 }

@@ -223,7 +223,7 @@ class Stage:
             "flows.daily.compute_all": self.compute_all,
             "tasks.survey.list_source": self.inputs.list_source,
             "tasks.inputs.run_listing.list_day": self.inputs.list_day,
-            "tasks.inputs.reading.read_contents": self.inputs.read_contents,
+            "tasks.reading.day_input.read_contents": self.inputs.read_contents,
             "tasks.compute.runner.ThreadPoolTaskRunner": Runner,
             "tasks.compute.runner.SINGLE_DAYS": None,  # each schedule has its own
             "tasks.compute.runner.TASKS": None,

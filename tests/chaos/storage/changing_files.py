@@ -16,7 +16,7 @@ from state.inputs import files as inputs
 from state.inputs.files import FileStat
 from state.store.local import layout
 from tasks.catalog.declare import Source, aggregation, declared
-from tasks.inputs import reading as intake
+from tasks.reading import day_input as intake
 from tests.chaos.campaign import NotStruck
 from tests.chaos.harness import scene as scenes
 from tests.chaos.harness.file_calls import of_files

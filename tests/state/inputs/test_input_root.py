@@ -13,8 +13,8 @@ from state.errors import StorageError
 from state.inputs.files import InputChanged
 from state.inputs.root import InputRoot, InputRootGone
 from tasks.catalog import Source
-from tasks.inputs.reading import read_day
 from tasks.inputs.run_listing import RunListing
+from tasks.reading.day_input import read_day
 from tests.builders import DAY
 
 SALES = Source("sales/{day}/*.csv")

@@ -10,7 +10,7 @@ from state.errors import DeclarationError
 from state.inputs.files import FileStat, day_files
 from tasks.catalog.declare import Source
 from tasks.catalog.readiness import Readiness
-from tasks.catalog.template import Template
+from tasks.templates.template import Template
 
 
 def declared(text: str, **rules: Any) -> Readiness:

@@ -12,8 +12,8 @@ from state.days import EVERY_DAY
 from state.errors import DeclarationError
 from tasks.catalog import Reference, Source, aggregation
 from tasks.catalog.declare import Aggregation, declared
-from tasks.catalog.undated import UndatedTemplate
 from tasks.planning import planned
+from tasks.templates.undated import UndatedTemplate
 
 FLIGHTS = Source("flights/{day}/*.csv")
 

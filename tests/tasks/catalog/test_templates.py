@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from state.errors import ConfigurationError, DeclarationError
-from tasks.catalog.template import NO_DAY, Template
+from tasks.templates.template import NO_DAY, Template
 from tests.builders import path_day
 
 GOOD = [

@@ -38,10 +38,10 @@ from tasks.compute.context import OPEN_STAGED, AdaptiveBatchSize, RunContext
 from tasks.compute.evaluate import evaluate
 from tasks.compute.group import ATTEMPTS, compute
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
-from tasks.inputs import reading as intake
 from tasks.inputs import run_listing
 from tasks.inputs.listing import list_day
 from tasks.inputs.run_listing import RunListing
+from tasks.reading import day_input as intake
 from tests.builders import DAY, NAME, commit, drafts, fail, kept, place
 
 Function = Callable[..., pl.LazyFrame]

@@ -15,8 +15,8 @@ from state.inputs.root import InputRoot
 from tasks.catalog.declare import Aggregation, Source, aggregation, declared
 from tasks.compute.evaluate import Evaluated, evaluate
 from tasks.compute.outcomes import JobFailed
-from tasks.inputs.reading import read_day
 from tasks.inputs.run_listing import RunListing
+from tasks.reading.day_input import read_day
 from tests.builders import DAY
 
 SALES = Source("sales/{day}/*.csv")

@@ -20,13 +20,13 @@ from tasks.catalog import Source
 from tasks.catalog.declare import Aggregation, aggregation, declared
 from tasks.compute.evaluate import Evaluated, evaluate
 from tasks.compute.outcomes import JobFailed
-from tasks.inputs import reading
-from tasks.inputs.duplicates import DuplicateFiles
 from tasks.inputs.listing import list_source
 from tasks.inputs.reach import reached
-from tasks.inputs.reading import DayInput, read_day
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.waiting import NotReady, ready
+from tasks.reading import day_input as reading
+from tasks.reading.day_input import DayInput, read_day
+from tasks.reading.duplicates import DuplicateFiles
 
 Row = tuple[str, int]
 SCHEMA: dict[str, pl.DataType] = {"at": pl.Datetime("us"), "n": pl.Int64()}

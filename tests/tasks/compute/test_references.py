@@ -21,7 +21,7 @@ from tasks.catalog.declare import declared
 from tasks.compute.context import AdaptiveBatchSize, RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed, Failed, Outcome
-from tasks.inputs import reading
+from tasks.reading import day_input as reading
 from tests.builders import place
 
 DAYS = [f"2024-01-{number:02}" for number in range(1, 31)]

@@ -13,10 +13,10 @@ from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.compute.outcomes import JobFailed
 from tasks.compute.unreadable import unreadable
-from tasks.inputs import reading
-from tasks.inputs.declared import NotAsDeclared
-from tasks.inputs.reading import DayInput, read_day
 from tasks.inputs.run_listing import RunListing
+from tasks.reading import day_input as reading
+from tasks.reading.day_input import DayInput, read_day
+from tasks.reading.declared import NotAsDeclared
 from tests.builders import DAY
 
 

@@ -14,9 +14,9 @@ from state.planner.current import Declared
 from state.planner.decide import Facts
 from state.result.classify import Commit, Damaged, Found
 from state.result.record import SourceRecord
-from tasks.catalog.template import Template
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.walk import Unseen
+from tasks.templates.template import Template
 from tests.builders import RECORD
 from tests.flows.test_health import command
 from tests.project import Project

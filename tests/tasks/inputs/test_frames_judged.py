@@ -15,8 +15,8 @@ import pytest
 from state.errors import DeclarationError
 from state.inputs.files import FileStat
 from tasks.catalog import Source
-from tasks.inputs.declared import NotAsDeclared
-from tasks.inputs.frames import frame_of, readable
+from tasks.reading.declared import NotAsDeclared
+from tasks.reading.frames import frame_of, readable
 
 NAMES = ["a", "b", "c", "x", "", "A", "a b", "*", "^a$", "é"]
 VALUES = ["1", "2", "", 'q,"z', "u v", "é", "x\ny"]

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from state.errors import StorageError
 from state.inputs.files import FileStat
 from state.inputs.root import InputRoot
-from tasks.catalog import near_names as near
-from tasks.catalog import template as template_module
-from tasks.catalog.template import NO_DAY, Template
 from tasks.inputs import listing as product
 from tasks.inputs import strays
 from tasks.inputs.listing import Listing
 from tasks.inputs.strays import COUNTED, FOLDER, SPECIAL, Stray
+from tasks.templates import near_names as near
+from tasks.templates import template as template_module
+from tasks.templates.template import NO_DAY, Template
 from tests.builders import path_day
 
 

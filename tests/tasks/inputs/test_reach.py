@@ -15,8 +15,8 @@ from tasks.catalog import Source
 from tasks.inputs import reach as module
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reach import reached
-from tasks.inputs.reading import contents_digest, read_day
 from tasks.inputs.run_listing import RunListing
+from tasks.reading.day_input import contents_digest, read_day
 
 USUAL = Source("log/{day}.csv", event_time="at")
 

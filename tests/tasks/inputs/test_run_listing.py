@@ -20,10 +20,10 @@ from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.catalog.template import Template
 from tasks.inputs import run_listing
 from tasks.inputs.listing import list_day, list_source
 from tasks.inputs.run_listing import RunListing, SharedFolders, logical_now
+from tasks.templates.template import Template
 from tests.project import wait_until
 from tests.tasks.inputs import test_listing
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from state.inputs.root import InputRoot
-from tasks.catalog.template import Template
 from tasks.inputs.unmatched import why_unmatched
+from tasks.templates.template import Template
 
 CASES = [
     ("sale/{day}/*.csv", "nothing in ROOT matches 'sale'; did you mean 'sales'?"),

@@ -22,8 +22,8 @@ from tasks.catalog.load import Catalog
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed, Outcome, Skipped
-from tasks.inputs import reading
 from tasks.inputs.waiting import require_ready
+from tasks.reading import day_input as reading
 from tasks.survey import survey
 from tests.builders import fail
 from tests.tasks.test_survey import count_of

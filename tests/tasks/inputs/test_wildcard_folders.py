@@ -9,9 +9,9 @@ import pytest
 
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.catalog.template import Template
-from tasks.inputs.reading import contents_digest, read_day
 from tasks.inputs.run_listing import RunListing
+from tasks.reading.day_input import contents_digest, read_day
+from tasks.templates.template import Template
 from tests.builders import path_day
 from tests.flows.test_health import command
 from tests.project import Project

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.catalog.formats import FORMATS
+from tasks.formats.formats import FORMATS
 from tasks.strict import pieces
 from tasks.strict.check import check_file
 from tasks.strict.csv_check import check_csv, lines_of

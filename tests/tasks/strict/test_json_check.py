@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.catalog.formats import FORMATS
+from tasks.formats.formats import FORMATS
 from tasks.strict import pieces
 from tasks.strict.check import check_file
 from tasks.strict.telling import told

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.catalog.formats import FORMATS
+from tasks.formats.formats import FORMATS
 from tasks.strict.telling import told
 from tasks.strict.values import locate_values
 

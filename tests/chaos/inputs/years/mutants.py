@@ -11,11 +11,11 @@ from state.inputs.files import Contents, DayFiles, FileStat, read_contents
 from state.planner import current
 from state.result.record import SourceRecord
 from tasks.catalog.declare import Source
-from tasks.inputs import declared, reading
+from tasks.reading import day_input, declared
 from tasks.strict.check import Checked, check_file
 from tests.chaos.campaign import Mutant, replaced, without
 
-_read, _input_is_current, _sound_headers = reading._read, current.input_is_current, declared._sound_headers
+_read, _input_is_current, _sound_headers = day_input._read, current.input_is_current, declared._sound_headers
 
 
 def _read_by_path(*arguments: Any, keep: bool, name_of: Callable[[str], str] | None = None) -> Any:
@@ -42,25 +42,25 @@ def _without_findings(*arguments: Any) -> Checked:
 
 
 def _checked_unless_prepared(source: Source, files: Any) -> Any:
-    with replaced("tasks.inputs.declared.check_file", _without_findings if source.prepare else check_file):
+    with replaced("tasks.reading.declared.check_file", _without_findings if source.prepare else check_file):
         return _sound_headers(source, files)
 
 
 MUTANTS: dict[str, Mutant] = {
     # Removes the difference between a file's name and its path.
-    "a moved file is a change": without({"tasks.inputs.reading._read": _read_by_path}),
+    "a moved file is a change": without({"tasks.reading.day_input._read": _read_by_path}),
     # Removes the difference between a file's times and its contents.
-    "a touched file is a change": without({"tasks.inputs.reading.read_contents": _read_with_times}),
+    "a touched file is a change": without({"tasks.reading.day_input.read_contents": _read_with_times}),
     # Removes the look at times and contents where sizes are equal.
     "size alone is compared": without({"state.planner.current.input_is_current": _current_by_size}),
     # Removes ctime and inode from what a listing shows of a file.
     "size and mtime alone are compared": without({"state.inputs.files.FileStat.of": staticmethod(_stat_without_ctime)}),
     # Removes the check of what a file is before polars reads it.
-    "structure is not checked": without({"tasks.inputs.declared.check_file": _without_findings}),
+    "structure is not checked": without({"tasks.reading.declared.check_file": _without_findings}),
     # Removes the same check of what a function of the user's made of a file.
-    "what prepare= makes is not checked": without({"tasks.inputs.declared._sound_headers": _checked_unless_prepared}),
+    "what prepare= makes is not checked": without({"tasks.reading.declared._sound_headers": _checked_unless_prepared}),
     # Removes the comparison of a day's files with each other.
-    "a copy counts as more rows": without({"tasks.inputs.reading.unused_files": lambda *_: frozenset()}),
+    "a copy counts as more rows": without({"tasks.reading.day_input.unused_files": lambda *_: frozenset()}),
     # Removes what a run says of files that it does not read.
     "strays are not named": without({"flows.report.models.stray_fields": lambda _: {}}),
 }

@@ -36,7 +36,7 @@ _RECENT = (
     "state.store.footer_cache.RECENT_NS",
     "state.store.digest_cache.RECENT_NS",
     "tasks.inputs.run_listing.RECENT_NS",
-    "tasks.inputs.reading.RECENT_NS",
+    "tasks.reading.day_input.RECENT_NS",
 )
 
 

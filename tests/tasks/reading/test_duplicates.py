@@ -16,11 +16,11 @@ from state.errors import DeclarationError
 from state.inputs.files import FileStat
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source, aggregation, declared
-from tasks.catalog.near_names import without_copy_mark
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed, Failed
-from tasks.inputs.duplicates import Duplicate, duplicates_of
+from tasks.reading.duplicates import Duplicate, duplicates_of
+from tasks.templates.near_names import without_copy_mark
 from tests.tasks.inputs import test_waiting
 from tests.tasks.inputs.test_waiting import DAY, Yard
 

@@ -12,8 +12,8 @@ import pytest
 from state.inputs.files import FileStat
 from tasks.catalog import Source
 from tasks.catalog.columns import Names
-from tasks.catalog.formats import File
-from tasks.inputs.declared import NotAsDeclared, fits
+from tasks.formats.formats import File
+from tasks.reading.declared import NotAsDeclared, fits
 
 PLAIN = Source("f/{day}.csv")
 

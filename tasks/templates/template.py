@@ -14,8 +14,20 @@ from typing import Literal
 
 from state.days import is_date, is_day
 from state.errors import ConfigurationError
-from tasks.catalog.matcher import Fields, Matcher
-from tasks.catalog.syntax import DEEP, INTEGER, Field, Tokens, codes_of, filled, is_wild, missing, parse, refuse, shown
+from tasks.templates.matcher import Fields, Matcher
+from tasks.templates.syntax import (
+    DEEP,
+    INTEGER,
+    Field,
+    Tokens,
+    codes_of,
+    filled,
+    is_wild,
+    missing,
+    parse,
+    refuse,
+    shown,
+)
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _COMPRESSED = (".gz", ".zst")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.catalog.encoding import NotEncoded, codec_of, decoded, decoded_pieces, wrong_encoding
+from tasks.formats.encoding import NotEncoded, codec_of, decoded, decoded_pieces, wrong_encoding
 
 TEXT = "größe,€\r\nä,1\n" * 50
 

@@ -16,10 +16,10 @@ import pytest
 
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.inputs import reading
-from tasks.inputs.declared import NotAsDeclared
-from tasks.inputs.reading import DayInput, read_day
 from tasks.inputs.run_listing import RunListing
+from tasks.reading import day_input as reading
+from tasks.reading.day_input import DayInput, read_day
+from tasks.reading.declared import NotAsDeclared
 from tests.builders import DAY
 
 SCHEMA = {"a": pl.Int64, "b": pl.String, "c": pl.Float64}

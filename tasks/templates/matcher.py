@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tasks.catalog.near_names import why_near
-from tasks.catalog.syntax import DEEP, ONE, STAR, Field, Tokens, exact
+from tasks.templates.near_names import why_near
+from tasks.templates.syntax import DEEP, ONE, STAR, Field, Tokens, exact
 
 Fields = frozenset[tuple[str, str]]
 """(code, digits) pairs read from names so far; two values for one code are a contradiction."""

@@ -11,11 +11,11 @@ import polars as pl
 from state.days import EVERY_DAY
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Reference
-from tasks.catalog.template import Template
 from tasks.inputs.listing import Listing, list_source
-from tasks.inputs.reading import DayInput, read_day
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.unmatched import why_unmatched
+from tasks.reading.day_input import DayInput, read_day
+from tasks.templates.template import Template
 
 
 def list_reference(root: InputRoot, template: Template) -> Listing:

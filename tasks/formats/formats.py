@@ -16,8 +16,8 @@ from typing import Any, Literal
 import polars as pl
 
 from state.errors import nearest
-from tasks.catalog.local_files import scan_files
-from tasks.catalog.unpacking import Unpack, unpack_parquet, unpack_text, whole_text
+from tasks.formats.local_files import scan_files
+from tasks.formats.unpacking import Unpack, unpack_parquet, unpack_text, whole_text
 
 File = Path | bytes
 """One raw file: its path, or the bytes that were read and digested."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from state.inputs.files import FileStat
 from state.words import counted, enumerated
 from tasks.catalog.declare import Source
-from tasks.catalog.near_names import without_copy_mark
+from tasks.templates.near_names import without_copy_mark
 
 log = logging.getLogger("noonmark")
 _SHOWN = 3

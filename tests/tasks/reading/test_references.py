@@ -18,11 +18,11 @@ from state.result.record import SourceRecord
 from state.store.base import Output
 from tasks.catalog import Reference, Source, aggregation
 from tasks.catalog.declare import declared
-from tasks.inputs import references as module
-from tasks.inputs.edited import Edited, edited_inputs
-from tasks.inputs.reading import DayInput, read_day
-from tasks.inputs.references import ReadReferences, list_reference
 from tasks.inputs.run_listing import RunListing
+from tasks.reading import references as module
+from tasks.reading.day_input import DayInput, read_day
+from tasks.reading.edited import Edited, edited_inputs
+from tasks.reading.references import ReadReferences, list_reference
 from tests.state.planner.test_decide import made_commit
 
 

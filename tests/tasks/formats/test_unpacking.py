@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tasks.catalog.unpacking import unpack_parquet, unpack_text, whole_text
+from tasks.formats.unpacking import unpack_parquet, unpack_text, whole_text
 
 TEXT = b"amount\n" + b"1\n" * 500
 ENOUGH = 1 << 20

@@ -22,14 +22,14 @@ from state.errors import StorageError
 from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog.declare import Source
-from tasks.inputs.declared import Files
-from tasks.inputs.duplicates import unused_files
-from tasks.inputs.event_days import EventDay, Tally, events_of
-from tasks.inputs.frames import ReadableFile, frame_of, readable
-from tasks.inputs.rewriting import Rewriting
-from tasks.inputs.room import has_room, plain_size
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.waiting import require_ready
+from tasks.reading.declared import Files
+from tasks.reading.duplicates import unused_files
+from tasks.reading.event_days import EventDay, Tally, events_of
+from tasks.reading.frames import ReadableFile, frame_of, readable
+from tasks.reading.rewriting import Rewriting
+from tasks.reading.room import has_room, plain_size
 from tasks.user_code import Raised, guarded_call
 
 KEEP_BYTES = 64 << 20

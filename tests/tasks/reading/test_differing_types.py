@@ -11,7 +11,7 @@ from state.result.inferred import interned
 from state.result.record import SourceRecord
 from tasks.catalog import Source, aggregation
 from tasks.catalog.declare import Aggregation, declared
-from tasks.inputs.differing_types import differing_types
+from tasks.reading.differing_types import differing_types
 from tests.state.planner.test_decide import made_commit, recorded
 
 WEATHER = Source("w/{day}.csv")

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tasks.catalog.formats import FORMATS, File
+from tasks.formats.formats import FORMATS, File
 
 ROWS: list[dict[str, object]] = [{"x": 1, "y": "a"}, {"x": 2, "y": "ä\n,"}, {"x": 3, "y": None}]
 MORE: list[dict[str, object]] = [{"x": 4, "y": "d"}]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from state.days import EVERY_DAY
-from tasks.catalog.matcher import Fields, Matcher
-from tasks.catalog.syntax import parse_undated, shown
-from tasks.catalog.template import Template, require_path, suffix_of
+from tasks.templates.matcher import Fields, Matcher
+from tasks.templates.syntax import parse_undated, shown
+from tasks.templates.template import Template, require_path, suffix_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from polars.io.plugins import register_io_source
 
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.inputs import reading
-from tasks.inputs.reading import DayInput, read_day
-from tasks.inputs.room import plain_size
 from tasks.inputs.run_listing import RunListing
+from tasks.reading import day_input as reading
+from tasks.reading.day_input import DayInput, read_day
+from tasks.reading.room import plain_size
 from tests.builders import DAY
 
 TEXT = b"a,b\n1,x\n"

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tasks.catalog.syntax import ONE, STAR, WIDTHS, Field, Tokens, exact
+from tasks.templates.syntax import ONE, STAR, WIDTHS, Field, Tokens, exact
 
 CAPITALS = "other capitals than in the template"
 DIGITS = "a day of other digits than in the template"

@@ -20,9 +20,9 @@ from tasks.catalog.declare import Reference, Source
 from tasks.catalog.load import Catalog
 from tasks.inputs.listing import list_source
 from tasks.inputs.reach import reached
-from tasks.inputs.reading import contents_digest
 from tasks.inputs.waiting import ready
 from tasks.planning import sources_by_key
+from tasks.reading.day_input import contents_digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import polars as pl
 from state.inputs.files import FileStat
 from tasks.catalog.columns import Fit, Names
 from tasks.catalog.declare import Source
-from tasks.catalog.formats import File
-from tasks.catalog.local_files import kept_with
-from tasks.inputs.declared import Files, fits
+from tasks.formats.formats import File
+from tasks.formats.local_files import kept_with
+from tasks.reading.declared import Files, fits
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.catalog.formats import FORMATS
+from tasks.formats.formats import FORMATS
 from tests.chaos.harness.tracing import lacking
-from tests.tasks.catalog.test_formats import MORE, ROWS, encoded
+from tests.tasks.formats.test_formats import MORE, ROWS, encoded
 
 SUFFIXES = [".csv", ".csv.gz", ".ndjson", ".ndjson.zst", ".parquet"]
 ODD = ["50%.x", "%41.x", "[ab].x", "a*.x", "a?#b.x", "line\nend.x", "n=1 ä.x", "a\\b.x", "file#12", "\udcff.x"]
@@ -111,7 +111,7 @@ READS_ALL = """
 import sys
 from pathlib import Path
 import polars as pl
-from tasks.catalog.formats import FORMATS
+from tasks.formats.formats import FORMATS
 
 options = [{}, {"infer_schema_length": None}, {"with_column_names": list}, {"include_file_paths": "path"}]
 for suffix, form in FORMATS.items():

@@ -15,10 +15,10 @@ from state.errors import StorageError
 from state.inputs.files import InputChanged
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
-from tasks.inputs import reading as intake
 from tasks.inputs import run_listing
-from tasks.inputs.reading import DayInput, contents_digest, read_day
 from tasks.inputs.run_listing import RunListing
+from tasks.reading import day_input as intake
+from tasks.reading.day_input import DayInput, contents_digest, read_day
 from tests.builders import DAY, fail
 
 SALES = Source("sales/{day}/*.csv")

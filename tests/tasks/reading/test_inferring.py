@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tasks.catalog import Reference, Source
-from tasks.inputs.inferring import infers, types_of
+from tasks.reading.inferring import infers, types_of
 
 CSV = b"place,temp,rain\nA,1.5,2\n"
 

@@ -13,7 +13,7 @@ from state.result.inferred import Seen, Types, counted_types, declaration, diffe
 from state.words import enumerated
 from tasks.catalog.declare import Aggregation, Source
 from tasks.catalog.load import Catalog
-from tasks.inputs.inferring import declared_columns, infers
+from tasks.reading.inferring import declared_columns, infers
 
 Results = Mapping[str, Mapping[str, Found]]
 """Aggregation to day to what the output has of it."""

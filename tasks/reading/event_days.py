@@ -17,7 +17,7 @@ from state.words import SHOWN, counted, enumerated
 from tasks.catalog.declare import Source
 
 if TYPE_CHECKING:
-    from tasks.inputs.reading import DayInput
+    from tasks.reading.day_input import DayInput
 
 Engine = Literal["in-memory", "streaming"]
 _ROWS = "rows"

@@ -15,12 +15,12 @@ from state.days import typed
 from state.errors import error_text
 from state.inputs.files import FileStat
 from tasks.catalog.declare import Source
-from tasks.catalog.encoding import NotEncoded, decoded, decoded_pieces
-from tasks.catalog.formats import File
 from tasks.catalog.place import place_of, place_of_error, returned
 from tasks.catalog.signature import wanted
-from tasks.catalog.unpacking import text_pieces, whole_text
-from tasks.inputs.declared import NotAsDeclared
+from tasks.formats.encoding import NotEncoded, decoded, decoded_pieces
+from tasks.formats.formats import File
+from tasks.formats.unpacking import text_pieces, whole_text
+from tasks.reading.declared import NotAsDeclared
 from tasks.strict.finding import printable
 from tasks.user_code import Raised, guarded_call
 
