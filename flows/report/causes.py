@@ -9,9 +9,6 @@ from state.days import order
 from state.words import counted, enumerated
 from tasks.compute.outcomes import Failed
 
-_NAMED = 3
-"""How many aggregations of one cause are named."""
-
 
 @dataclass(frozen=True, slots=True)
 class FailureCause:
@@ -27,7 +24,7 @@ class FailureCause:
     def __str__(self) -> str:
         first = self.failed[0]
         days = {one.day for one in self.failed}
-        names = enumerated(sorted({one.aggregation for one in self.failed}), shown=_NAMED)
+        names = enumerated(sorted({one.aggregation for one in self.failed}))
         if len(days) == 1:
             return f"{names} {first.day} ({self.kind}): {first.error}"
         if first.summary in ("", first.error):

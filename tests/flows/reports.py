@@ -20,7 +20,7 @@ def daily_report(found: Mapping[str, Any]) -> DailyReport:
         )
         for one in found["committed"]
     )
-    failed = tuple(Failed(one["aggregation"], one["day"], one["kind"], one["error"]) for one in found["failed"])
+    failed = tuple(Failed(**one) for one in found["failed"])
     gaps = {name: [parse_range(text) for text in some] for name, some in found.get("without_input", {}).items()}
     unmatched = {one["source"]: one["why"] for one in found.get("unmatched", ())}
     orphaned = {name: [parse_range(text) for text in some] for name, some in found.get("orphaned", {}).items()}

@@ -16,7 +16,7 @@ import pytest
 
 from state.errors import ConfigurationError, StorageError
 from state.outputs import scan
-from state.result.record import KEY
+from state.result.record import FORMAT, KEY
 from state.result.writing import arrow_table
 from state.store.local import layout
 from state.store.local.store import LocalStore
@@ -131,11 +131,11 @@ def test_a_damaged_result_names_the_command_that_rebuilds_it(root: LocalStore) -
 
 def test_a_newer_format_is_not_called_damaged(root: LocalStore) -> None:
     """A result of later code is refused as such: the reader's own code is what is old."""
-    text = json.dumps({"format": 2}).encode()
+    text = json.dumps({"format": FORMAT + 1}).encode()
     pq.write_table(arrow_table(rows_of(1)).replace_schema_metadata({KEY: text}), place(root))
     with pytest.raises(StorageError) as caught:
         _read(root)
-    assert "format 2" in caught.value.message
+    assert f"format {FORMAT + 1}" in caught.value.message
     assert "damaged" not in caught.value.message
 
 

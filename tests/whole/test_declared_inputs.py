@@ -94,9 +94,9 @@ def test_files_are_read_as_declared_or_fail_their_day_alone(tmp_path: Path) -> N
         ("from_sheets", "2024-01-02"): [(6,)],
     }
     failed = {(one["aggregation"], one["day"]): (one["kind"], one["error"]) for one in ended.json["failed"]}
-    both = "reports/2024-01-03.csv: the file has 'Country/Region' and 'country', which are both 'country'"
-    lost = "reports/2024-01-04.csv: it has no column 'deaths', its columns are 'country', 'Deaths'"
-    byte = "cities/2024-01-02/a.csv.gz: 0x81 in line 2, byte 8 is no text in cp1252"
+    both = "column 'country': found 'Country/Region' and 'country', which are both 'country', expected one of them"
+    lost = "column 'deaths': found no such column among 'country', 'Deaths', expected that column"
+    byte = "0x81 in line 2, byte 8 is no text in cp1252"
     expected = {("deaths", "2024-01-03"): both, ("deaths", "2024-01-04"): lost, ("by_city", "2024-01-02"): byte}
     assert failed.keys() == expected.keys()
     for result, told in expected.items():

@@ -306,22 +306,21 @@ def test_a_wrong_header_is_one_finding_for_its_file(project: Project) -> None:
     health = command(project, "health").finish()
     assert "4 problems\n" in health.stdout
     assert health.stdout.count("→ python -m flows.daily") == 1
-    assert re.search(rf"  changed: 4 results of 2024-01-02: .*{error}\n    → {step}\n", health.stdout)
+    assert re.search(rf"  failed: 4 results of 2024-01-02: .*{error}\n    → {step}\n", health.stdout)
 
 
 def test_a_file_that_is_no_text_is_one_finding(project: Project) -> None:
-    """Not one for each aggregation, with the line and the beginning of what is no text."""
+    """Not one for each aggregation, nor for each day: the first day's file, with its line and what it begins with."""
     garbage = bytes(range(128, 256)) * 20
     project.sales_file("2024-01-02").write_bytes(garbage)
     project.sales_file("2024-01-03").write_bytes(b"shop,items\n" + garbage)
     ended = command(project, "daily").finish()
     assert ended.code == 1
-    [header] = [line for line in ended.stdout.splitlines() if "2024-01-02 (" in line]
-    assert header.startswith("  items_by_shop, totals 2024-01-02 (input): sales/2024-01-02/")
-    assert " cannot be read as declared: line 1: found bytes that are not UTF-8 ('\\x80\\x81" in header
-    [rows] = [line for line in ended.stdout.splitlines() if "2024-01-03 (" in line]
-    assert rows.startswith("  items_by_shop, totals 2024-01-03 (input): sales/2024-01-03/")
-    assert " cannot be read as declared: line 2: found bytes that are not UTF-8 ('\\x80\\x81" in rows
+    cause = "cannot be read as declared: found bytes that are not UTF-8, expected UTF-8"
+    [line] = [line for line in ended.stdout.splitlines() if "(input)" in line]
+    assert line.startswith(f"  items_by_shop, totals, 2 days (input): {cause}")
+    first = r"sales/2024-01-02/sales.csv cannot be read as declared: line 1: found bytes that are not UTF-8 ('\x80\x81"
+    assert f"; first 2024-01-02: {first}" in line
 
 
 BROKEN = '''

@@ -22,6 +22,9 @@ from aggregations import sources
 from aggregations.flights import busiest_routes, delays_by_hour_and_origin, departures_by_carrier
 from aggregations.weather import delays_by_weather, weather_by_origin
 from examples import nycflights
+from state.inputs.root import InputRoot
+from tasks.inputs.run_listing import RunListing
+from tasks.reading.day_input import read_day
 
 SNOWSTORM = "2013-02-08"
 CLOCK_TURNED_BACK = "2013-11-03"
@@ -137,8 +140,13 @@ def weather() -> dict[str, list[Reading]]:
 @pytest.fixture(scope="module")
 def frames(root: Path) -> Frames:
     """The laid-out files as their sources read them: by source and day, each day's rows in the order of its file."""
+    listing = RunListing(InputRoot(root))
     return {
-        name: {file.parent.name: source.scan([file]).collect().lazy() for file in sorted((root / name).glob("*/*.csv"))}
+        name: {
+            day: read.frame().collect().lazy()
+            for day in sorted(path.name for path in (root / name).iterdir())
+            if (read := read_day(source, day, listing))
+        }
         for name, source in (("flights", sources.flights), ("weather", sources.weather))
     }
 
