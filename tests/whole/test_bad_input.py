@@ -473,7 +473,7 @@ def test_hostile_names_are_names(told: Told) -> None:
 
 
 def test_what_is_no_day_and_no_file_is_named_and_ignored(told: Told) -> None:
-    """A day of no calendar, a folder and a pipe where files are expected: a line for each reason, and the run goes on."""
+    """A day of no calendar, a folder and a pipe where files are expected: a line for each reason, and a run."""
     lines = [line for line in told.run.stderr.splitlines() if " ignored (" in line]
     assert all(line.startswith("source 'sales/{day}/*.csv': 1 path is ignored (") for line in lines)
     for path, why in (
