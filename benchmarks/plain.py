@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tasks.catalog.declare import Aggregation, Source
+from tasks.catalog.declare import Aggregation
 from tasks.catalog.load import load
+from tasks.catalog.source import Source
 
 SCANS: Mapping[str, Callable[..., pl.LazyFrame]] = {".csv": pl.scan_csv, ".parquet": pl.scan_parquet}
 Files = Mapping[Source, Mapping[str, list[Path]]]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from state.planner.current import Declared
-from tasks.catalog.declare import Source
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Source
 
 
 def planned(catalog: Catalog) -> list[Declared]:

@@ -32,8 +32,8 @@ from state.store.failures import read_failures
 from state.store.footer_cache import FooterCache
 from state.threads import map_in_threads
 from tasks import older_results as older
-from tasks.catalog.declare import Reference, Source
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Reference, Source
 from tasks.inputs.broken_links import hidden_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reach import reached

@@ -15,7 +15,8 @@ from state.index.best_effort import BestEffortIndex
 from state.inputs.root import InputRoot
 from state.planner.plan import Selection
 from state.result.classify import Commit, Damaged
-from tasks.catalog.declare import Aggregation, Source, aggregation, declared
+from tasks.catalog.declare import Aggregation, aggregation, declared
+from tasks.catalog.source import Source
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed, Failed

@@ -10,7 +10,8 @@ from polars.exceptions import ColumnNotFoundError
 
 from state.errors import nearest
 from state.words import enumerated
-from tasks.catalog.declare import Aggregation, Source
+from tasks.catalog.declare import Aggregation
+from tasks.catalog.source import Source
 from tasks.reading.day_input import DayInput
 from tasks.strict.csv_check import other_separator
 from tasks.strict.finding import printable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRootGone
-from tasks.catalog.declare import Reference, Source
+from tasks.catalog.source import Reference, Source
 from tasks.compute.outcomes import JobFailed, JobSkipped
 from tasks.inputs.run_listing import RunListing, logical_now
 from tasks.inputs.waiting import NotReady

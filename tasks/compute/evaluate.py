@@ -17,8 +17,9 @@ from polars.exceptions import PolarsError
 from state.errors import error_text
 from state.result.inferred import Types
 from state.result.readable import misnamed
-from tasks.catalog.declare import Aggregation, Source
+from tasks.catalog.declare import Aggregation
 from tasks.catalog.place import returned
+from tasks.catalog.source import Source
 from tasks.compute.columns import LackedColumns
 from tasks.compute.outcomes import JobFailed
 from tasks.compute.unreadable import read_through, unreadable

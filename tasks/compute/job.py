@@ -27,7 +27,7 @@ from state.result.record import CommitRecord, SourceRecord
 from state.result.schemas import SchemaDiffers
 from state.result.writing import arrow_table, rows_digest
 from state.store.base import Staged, Superseded, Token
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 from tasks.compute.context import RunContext
 from tasks.compute.day_inputs import DayInputs
 from tasks.compute.evaluate import Evaluated

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from state.days import DATES, day_at, ordinal
 from state.inputs.files import DayFiles, FileStat
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 from tasks.inputs.listing import Listing
 
 _A_DATE = "0001-01-01"

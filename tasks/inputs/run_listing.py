@@ -19,7 +19,7 @@ from state import clock
 from state.errors import StorageError
 from state.inputs.files import RECENT_NS, DayFiles, day_files
 from state.inputs.root import InputRoot
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 from tasks.inputs.listing import list_day
 from tasks.inputs.reach import joined
 from tasks.inputs.walk import Place, Unseen, Walk

@@ -13,8 +13,8 @@ from state import clock
 from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRoot
-from tasks.catalog.declare import Source
 from tasks.catalog.readiness import Marker
+from tasks.catalog.source import Source
 from tasks.inputs.listing import Listing
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)

@@ -21,7 +21,7 @@ from state import clock
 from state.errors import StorageError
 from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.waiting import require_ready
 from tasks.reading.declared import Files

@@ -8,7 +8,7 @@ from typing import Any
 from state.inputs.files import FileStat
 from state.words import counted, enumerated
 from tasks.catalog.columns import AS_DECLARED, Columns, Fit, Misfit, Names, polars_names
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 from tasks.formats.formats import File
 from tasks.strict.check import check_file
 from tasks.strict.finding import Finding, printable

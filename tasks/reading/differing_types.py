@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from state.result.classify import Commit, Found
 from state.result.inferred import Seen, Types, counted_types, declaration, differing, settled, shown_types
 from state.words import enumerated
-from tasks.catalog.declare import Aggregation, Source
+from tasks.catalog.declare import Aggregation
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Source
 from tasks.reading.inferring import declared_columns, infers
 
 Results = Mapping[str, Mapping[str, Found]]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from state.inputs.files import FileStat
 from state.words import counted, enumerated
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 from tasks.templates.near_names import without_copy_mark
 
 log = logging.getLogger("noonmark")

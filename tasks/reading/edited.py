@@ -16,8 +16,8 @@ from state.result.classify import commits
 from state.result.record import SourceRecord
 from state.store.base import Output, Unread
 from state.threads import map_in_threads
-from tasks.catalog.declare import Reference, Source
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Reference, Source
 from tasks.inputs.listing import list_source
 from tasks.inputs.reach import reached
 from tasks.inputs.waiting import ready

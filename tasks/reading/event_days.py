@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from state.words import SHOWN, counted, enumerated
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 
 if TYPE_CHECKING:
     from tasks.reading.day_input import DayInput

@@ -12,7 +12,7 @@ import polars as pl
 
 from state.inputs.files import FileStat
 from tasks.catalog.columns import Fit, Names
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 from tasks.formats.formats import File
 from tasks.formats.local_files import kept_with
 from tasks.reading.declared import Files, fits

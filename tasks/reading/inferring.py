@@ -8,7 +8,7 @@ from functools import lru_cache
 import polars as pl
 
 from state.result.inferred import Types, interned
-from tasks.catalog.declare import Reference, Source
+from tasks.catalog.source import Reference, Source
 
 _ADDED = ("include_file_paths", "row_index_name")
 """Options that name a column which no file has."""

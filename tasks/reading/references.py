@@ -10,7 +10,7 @@ import polars as pl
 
 from state.days import EVERY_DAY
 from state.inputs.root import InputRoot
-from tasks.catalog.declare import Reference
+from tasks.catalog.source import Reference
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.unmatched import why_unmatched

@@ -14,9 +14,9 @@ from pathlib import Path
 from state.days import typed
 from state.errors import error_text
 from state.inputs.files import FileStat
-from tasks.catalog.declare import Source
 from tasks.catalog.place import place_of, place_of_error, returned
 from tasks.catalog.signature import wanted
+from tasks.catalog.source import Source
 from tasks.formats.encoding import NotEncoded, decoded, decoded_pieces
 from tasks.formats.formats import File
 from tasks.formats.unpacking import text_pieces, whole_text

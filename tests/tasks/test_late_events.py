@@ -25,8 +25,9 @@ from state.inputs.root import InputRoot
 from state.planner.plan import Plan, Selection
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Source
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed

@@ -30,8 +30,9 @@ from state.store.local import layout
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks import survey as module
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Source
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed

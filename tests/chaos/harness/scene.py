@@ -17,8 +17,9 @@ from state.inputs.files import RECENT_NS
 from state.planner.plan import Selection
 from state.settings import Settings
 from state.store.local import layout
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Source
 
 DAYS = ("2024-01-01", "2024-01-02")
 Row = tuple[object, ...]

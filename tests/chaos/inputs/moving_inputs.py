@@ -20,8 +20,9 @@ from unittest.mock import patch
 import polars as pl
 
 from state.store.local.commit import read_token
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Source
 from tasks.compute.evaluate import evaluate
 from tasks.inputs import run_listing
 from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, run_trials, without

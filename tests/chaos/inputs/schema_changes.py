@@ -21,8 +21,9 @@ from polars.exceptions import PolarsError
 from flows.report.models import DailyReport
 from state.result.schemas import Schemas, VersionSchemas
 from state.store.footer_cache import FooterCache
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Source
 from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, replaced, run_trials, without
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene

@@ -26,8 +26,9 @@ from state.errors import NoonmarkError
 from state.inputs.root import InputRoot
 from state.store.local import layout
 from state.store.local.day_lock import HighWater
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
 from tasks.catalog.load import Catalog
+from tasks.catalog.source import Source
 from tasks.compute.job import Job
 from tasks.compute.outcomes import JobSkipped
 from tests.chaos.campaign import Campaign, Hunt, Mutant, NotStruck, Report, Short, run_trials, without

@@ -15,7 +15,8 @@ from polars.exceptions import PanicException
 from state.inputs import files as inputs
 from state.inputs.files import FileStat
 from state.store.local import layout
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
+from tasks.catalog.source import Source
 from tasks.reading import day_input as intake
 from tests.chaos.campaign import NotStruck
 from tests.chaos.harness import scene as scenes

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from state.errors import DeclarationError
-from tasks.catalog.declare import Aggregation, Source, aggregation, declared
+from tasks.catalog.declare import Aggregation, aggregation, declared
+from tasks.catalog.source import Source
 from tests.builders import DAY
 
 FLIGHTS = Source("flights/{day}/*.csv")

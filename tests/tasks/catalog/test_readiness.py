@@ -8,8 +8,8 @@ import pytest
 
 from state.errors import DeclarationError
 from state.inputs.files import FileStat, day_files
-from tasks.catalog.declare import Source
 from tasks.catalog.readiness import Readiness
+from tasks.catalog.source import Source
 from tasks.templates.template import Template
 
 

@@ -23,7 +23,8 @@ from state.planner.decide import Item
 from state.store.base import Token
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
+from tasks.catalog.source import Source
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute as compute_real
 from tasks.compute.outcomes import Committed, Failed, Observer, Outcome, Skipped

@@ -31,7 +31,8 @@ from state.store.base import Token
 from state.store.local.day_lock import read_mark
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
+from tasks.catalog.source import Source
 from tasks.compute import group as compute_module
 from tasks.compute import job as jobs
 from tasks.compute.context import OPEN_STAGED, AdaptiveBatchSize, RunContext

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from state.inputs.root import InputRoot
-from tasks.catalog.declare import Aggregation, Source, aggregation, declared
+from tasks.catalog.declare import Aggregation, aggregation, declared
+from tasks.catalog.source import Source
 from tasks.compute.evaluate import Evaluated, evaluate
 from tasks.compute.outcomes import JobFailed
 from tasks.inputs.run_listing import RunListing

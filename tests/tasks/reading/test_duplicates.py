@@ -15,7 +15,8 @@ import pytest
 from state.errors import DeclarationError
 from state.inputs.files import FileStat
 from state.inputs.root import InputRoot
-from tasks.catalog.declare import Source, aggregation, declared
+from tasks.catalog.declare import aggregation, declared
+from tasks.catalog.source import Source
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed, Failed

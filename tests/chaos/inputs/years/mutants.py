@@ -10,7 +10,7 @@ from typing import Any
 from state.inputs.files import Contents, DayFiles, FileStat, read_contents
 from state.planner import current
 from state.result.record import SourceRecord
-from tasks.catalog.declare import Source
+from tasks.catalog.source import Source
 from tasks.reading import day_input, declared
 from tasks.strict.check import Checked, check_file
 from tests.chaos.campaign import Mutant, replaced, without
