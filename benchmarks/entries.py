@@ -10,10 +10,12 @@ from benchmarks.many_days import days, flights
 from benchmarks.nothing import nothing_to_do
 from benchmarks.redis_use import redis_use
 from benchmarks.repairs import repair
+from benchmarks.strict import strict
 
 ENTRIES = (
     Benchmark("days", "What does a small day cost, beside a plain polars loop?", days),
     Benchmark("flights", "And a day of real text?", flights),
+    Benchmark("strict", "What does it cost to check a file before it is read?", strict),
     Benchmark("layouts", "Does it matter in which folders the days lie?", layouts),
     Benchmark("peers", "What does a small day cost in other tools?", peers),
     Benchmark("nothing", "What does a run cost that finds nothing to do, or one late day?", nothing_to_do),
