@@ -29,7 +29,7 @@ from flows.cli.options import selection_of
 from flows.cli.prefect_server import is_configured, temporary_server
 from flows.opening import opened_index, opened_root, seen_root, used_index
 from flows.report.finish import finish, report_of
-from flows.report.log import log, log_blocked, log_plan, log_strays, log_types
+from flows.report.log import log, log_blocked, log_plan, log_warnings
 from flows.report.models import DailyReport, PlanReport
 from flows.report.progress import shown_progress
 from flows.report.terminal import show_daily
@@ -46,6 +46,7 @@ from tasks.compute.context import AdaptiveBatchSize, RunContext
 from tasks.compute.failing import forget_recovered, record_deaths, show_failures
 from tasks.compute.outcomes import Outcome, after
 from tasks.compute.runner import compute_all
+from tasks.diagnosis import warnings_of_strays, warnings_of_types
 from tasks.reading.differing_types import differing_types
 from tasks.survey import Survey, remember_digests, remember_footers, survey
 
@@ -129,7 +130,7 @@ class PlannedRun:
                     module=self.settings.aggregations,
                 )
                 outcomes = compute_all(context, self.index, plan.items, self.workers)
-            log_types(differing_types(self.catalog, after(self.found.output.days, outcomes)))
+            log_warnings(warnings_of_types(differing_types(self.catalog, after(self.found.output.days, outcomes))))
         show_failures(root, self.index, plan.items, plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
         root.sync()
@@ -148,7 +149,7 @@ def planned(settings: Settings, catalog: Catalog, selection: Selection, workers:
     ):
         record_deaths(root)
         found = survey(catalog, raw, root, index, selection, workers)
-        log_strays(found.strays)
+        log_warnings(warnings_of_strays(found.strays))
         log_plan(found.plan)
         index.reconcile(found.output.reachable(found.remembered), found.output.days)
         remember_footers(found.output)
@@ -167,7 +168,7 @@ def preview(settings: Settings, catalog: Catalog, selection: Selection) -> PlanR
             if root is None:
                 known = "; earlier runs left an index, and where it has commits, a run is refused"
                 log.warning("there is no output at %s yet%s", settings.output, known * bool(used_index(settings)))
-        log_strays(found.strays)
+        log_warnings(warnings_of_strays(found.strays))
         log_plan(found.plan)
         log_blocked(found.plan)
         return PlanReport(found.plan, bool(index.unavailable_reason), found.unmatched, found.strays)

@@ -45,8 +45,11 @@ from tasks.diagnosis import (
     problems_of,
     problems_of_own,
     problems_of_sources,
-    warnings_of,
+    warnings_of_code,
+    warnings_of_foreign,
+    warnings_of_links,
     warnings_of_redis,
+    warnings_of_strays,
     warnings_of_types,
 )
 from tasks.reading.differing_types import differing_types
@@ -106,8 +109,13 @@ def _compare(
     remembered = found.output.reachable({**found.remembered, **undeclared})
     if problem := problem_of_index(index.reconcile(remembered, found.output.days, dry_run=True)):
         problems.append(problem)
-    warnings = [*warnings_of(found.plan, found.broken, found.strays, found.output.foreign)]
-    warnings += warnings_of_types(differing_types(catalog, found.output.days))
+    warnings = [
+        *warnings_of_code(found.plan),
+        *warnings_of_links(found.broken),
+        *warnings_of_strays(found.strays),
+        *warnings_of_foreign(found.output.foreign),
+        *warnings_of_types(differing_types(catalog, found.output.days)),
+    ]
     return found.plan, problems, warnings, found.strays
 
 

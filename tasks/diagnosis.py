@@ -199,15 +199,8 @@ def problem_of_redis(absence: str | None, *, foreign: bool, configured: bool) ->
     return None
 
 
-def warnings_of(
-    plan: Plan,
-    broken_links: Mapping[str, Sequence[str]],
-    strays: Mapping[str, Sequence[Stray]],
-    foreign: Sequence[str],
-) -> Iterator[HealthWarning]:
-    """Code that changed without its version or lost it, broken links and strays (by their source's template), and files
-    of others in the output.
-    """
+def warnings_of_code(plan: Plan) -> Iterator[HealthWarning]:
+    """Code that changed without its version, or whose version is lower than that of commits."""
     for name, commits in plan.changed_code.items():
         yield HealthWarning(
             f"{name}: its code changed since {counted(commits, 'day')} of it were computed, and its version did not",
@@ -217,10 +210,14 @@ def warnings_of(
     for name, statuses in plan.statuses.items():
         if ahead := statuses["ahead"]:
             yield HealthWarning(
-                f"{name}: {counted(ahead, 'committed day')} of a higher version than this code, never overwritten",
+                f"{name}: {counted(ahead, 'committed day')} of a higher version than this code, and never overwritten",
                 DAILY,
                 f"check out the newer code, or raise version= of {name} above theirs",
             )
+
+
+def warnings_of_links(broken_links: Mapping[str, Sequence[str]]) -> Iterator[HealthWarning]:
+    """Broken links, by their source's template."""
     for name, paths in broken_links.items():
         for path in paths:
             yield HealthWarning(
@@ -228,8 +225,16 @@ def warnings_of(
                 DAILY,
                 "fix or remove it",
             )
+
+
+def warnings_of_strays(strays: Mapping[str, Sequence[Stray]]) -> Iterator[HealthWarning]:
+    """What looks like input of a source and is none, each source and reason by itself."""
     for group in grouped(strays):
         yield HealthWarning(str(group), CHECK, group.hint)
+
+
+def warnings_of_foreign(foreign: Sequence[str]) -> Iterator[HealthWarning]:
+    """Files of others in the output."""
     for path in foreign:
         yield HealthWarning(
             f"{path} in the output is not Noonmark's, and readers of all Parquet files may count it",

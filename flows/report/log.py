@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
+from flows.report.causes import failures_by_cause
 from state.errors import HEALTH
 from state.planner.plan import Plan
 from state.words import counted
-from tasks.compute.outcomes import traceback_log
-from tasks.inputs.strays import Stray, grouped
-from tasks.reading.differing_types import DifferingTypes
+from tasks.compute.outcomes import Failed, traceback_log
+from tasks.diagnosis import HealthWarning, warnings_of_code
 
 log = logging.getLogger("noonmark")
 
@@ -23,21 +23,7 @@ def set_detail(*, quiet: bool, verbose: bool, tracebacks: bool) -> None:
 
 def log_plan(plan: Plan) -> None:
     """Log warnings about code and schemas, then what is planned."""
-    for name, commits in plan.changed_code.items():
-        log.warning(
-            "%s: its code changed since %d of its days were computed, and its version did not; "
-            "raise version= to recompute them",
-            name,
-            commits,
-        )
-    for name, statuses in plan.statuses.items():
-        if ahead := statuses["ahead"]:
-            log.warning(
-                "%s: %s of a higher version than this code, and never overwritten; raise version= above theirs to "
-                "compute them anew",
-                name,
-                counted(ahead, "committed day") + (" is" if ahead == 1 else " are"),
-            )
+    log_warnings(warnings_of_code(plan))
     for name, differing in plan.differing.items():
         log.warning(
             "%s: committed days whose schema is not that of the others, so that readers of all days may fail: %d, "
@@ -53,19 +39,13 @@ def log_plan(plan: Plan) -> None:
         log.info("planned %s of %s: %s", counted(len(plan.items), "result"), counted(days, "day"), reasons)
 
 
-def log_strays(strays: Mapping[str, Sequence[Stray]]) -> None:
-    """Log what looks like input and is none, each source and reason in a line; health shows it in its own report."""
-    for group in grouped(strays):
-        log.warning("%s; %s", group, group.hint)
-
-
-def log_types(differing: Iterable[DifferingTypes]) -> None:
-    """Log the sources whose inferred types differ between their days, each with what settles it."""
-    for one in differing:
-        log.warning("%s; declare %s in that source", one, one.remedy)
+def log_warnings(warnings: Iterable[HealthWarning]) -> None:
+    """Log what health warns of, each with what to do about it."""
+    for one in warnings:
+        log.warning("%s; %s", one.detail, one.hint)
 
 
 def log_blocked(plan: Plan) -> None:
-    """Log the days that a run would report as failed without computing them."""
-    for one in plan.blocked:
-        log.warning("%s %s (%s): %s; a run would report it as failed", one.aggregation, one.day, one.kind, one.why)
+    """Log the days that a run would report as failed without computing them, those of one cause in a line."""
+    for cause in failures_by_cause(Failed(one.aggregation, one.day, one.kind, one.why) for one in plan.blocked):
+        log.warning("%s; a run would report it as failed", cause)

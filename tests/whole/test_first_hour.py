@@ -75,10 +75,15 @@ def test_results_of_a_higher_version_are_said_by_every_run_and_health(project: P
     assert command(project, "daily").finish().code == 0
     project.declare(SHOPS)
     ended = command(project, "daily").finish()
-    told = "totals: 10 committed days are of a higher version than this code, and never overwritten; raise version="
+    told = (
+        "totals: 10 committed days of a higher version than this code, and never overwritten; check out the newer code"
+    )
     assert told in ended.stderr
     health = command(project, "health").finish()
-    assert "Warning: totals: 10 committed days of a higher version than this code, never overwritten\n" in health.stdout
+    assert (
+        "Warning: totals: 10 committed days of a higher version than this code, and never overwritten\n"
+        in health.stdout
+    )
 
 
 def test_a_module_that_cannot_be_imported_by_its_name_is_refused(project: Project) -> None:
