@@ -74,8 +74,7 @@ class Cause:
         if len(self.problems) == 1:
             return str(first)
         days = sorted({one.day for one in self.problems}, key=order)
-        what = f"{first.summary}; the first: {first.detail}" if first.summary else first.detail
-        return f"{first.kind}: {len(self.problems):,} results of {enumerated(days, shown=_DAYS_SHOWN)}: {what}"
+        return f"{first.kind}: {len(self.problems):,} results of {enumerated(days, shown=_DAYS_SHOWN)}: {first.detail}"
 
 
 def causes_of(problems: Iterable[Problem]) -> list[Cause]:

@@ -27,9 +27,7 @@ class FailureCause:
         names = enumerated(sorted({one.aggregation for one in self.failed}))
         if len(days) == 1:
             return f"{names} {first.day} ({self.kind}): {first.error}"
-        if first.summary in ("", first.error):
-            return f"{names}, {counted(len(days), 'day')}, first {first.day} ({self.kind}): {first.error}"
-        return f"{names}, {counted(len(days), 'day')} ({self.kind}): {first.summary}; first {first.day}: {first.error}"
+        return f"{names}, {counted(len(days), 'day')}, first {first.day} ({self.kind}): {first.error}"
 
 
 def failures_by_cause(failed: Iterable[Failed]) -> list[FailureCause]:
