@@ -66,16 +66,21 @@ def expired(declared: Sequence[Declared], facts: Facts, accepted: Accepted) -> E
 
 
 def _irreplaceable(declared: Sequence[Declared], facts: Facts, *, retired: bool) -> dict[Partition, Commit]:
-    """The commits that no run can recompute: those without input, and those of ``retired`` aggregations."""
+    """The commits that no run can recompute: those whose input is gone, and those of ``retired`` aggregations."""
     by_name = {one.name: one for one in declared}
     found: dict[Partition, Commit] = {}
     for name, days in facts.output.items():
         one = by_name.get(name)
         if one or retired:
             for day, commit in commits(days).items():
-                if not one or not facts.has_input(one.daily_reads(day)):
+                if not one or _is_orphaned(one, day, commit, facts):
                     found[name, day] = commit
     return found
+
+
+def _is_orphaned(one: Declared, day: str, commit: Commit, facts: Facts) -> bool:
+    reads = one.daily_reads(day)
+    return not facts.has_input(reads) or facts.has_lost_files(one, reads, commit.record)
 
 
 def _read(partitions: Collection[Partition], root: Store, threads: int) -> dict[Partition, int]:

@@ -190,6 +190,7 @@ def listed_facts(
         index=index,
         unreachable=output.blocked,
         waiting={name: one.waiting for name, one in listings.items() if one.waiting},
+        absent={name: one.absent for name, one in listings.items() if one.absent},
     )
     for name, listing in listings.items():
         if listing.broken:

@@ -13,6 +13,7 @@ from state.failure import DIED, Failure
 from state.partition import Partition
 from state.planner.current import Contents, Declared, Files, Read, is_current, unknown_inputs
 from state.result.classify import Commit, Damaged, Found, Newer, Unreadable
+from state.result.record import CommitRecord
 from state.status import Reason, Status
 
 
@@ -26,7 +27,8 @@ class Facts:
     ``failures`` are the last failures of results that have one; they can put a result last and nothing else.
     ``published`` has, of commits that no run can recompute, the highest generation that surely was published there.
     ``unreachable`` says why an aggregation's folder cannot be entered. ``waiting[source][day]`` says what input that is
-    there still waits for: nothing is computed from it yet.
+    there still waits for: nothing is computed from it yet. ``absent[source][day]`` is how many of the days whose files
+    are read for a day have none, where any has none.
     """
 
     inputs: Files
@@ -38,6 +40,7 @@ class Facts:
     published: Mapping[Partition, int] = field(default_factory=dict)
     unreachable: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    absent: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def found(self, aggregation: Declared, day: str) -> Found | None:
         """What the output has of the day."""
@@ -48,6 +51,20 @@ class Facts:
     def waits_for(self, reads: Sequence[Read]) -> str | None:
         """What the first of these inputs that is not ready waits for."""
         return next((why for _, source, day in reads if (why := self.waiting.get(source, {}).get(day))), None)
+
+    def has_lost_files(self, aggregation: Declared, reads: Sequence[Read], record: CommitRecord) -> bool:
+        """Whether days that a commit was computed from have lost all of their files, while others have some.
+
+        What the rest makes is another result, and a wrong one. Where the code is not the commit's, more days may be
+        read than then: such as were never there are not lost, so fewer files must be left too.
+        """
+        for name, source, day in reads if self.absent else ():
+            now, then = self.absent.get(source, {}).get(day, 0), record.inputs.get(name)
+            if then and now > then.absent:
+                files = self.inputs.get(source, {}).get(day)
+                if record.code == aggregation.code or not files or len(files.files) < then.files:
+                    return True
+        return False
 
     def unreadable_input(self, reads: Sequence[Read]) -> str | None:
         """Why the first of these inputs that cannot be read cannot."""
@@ -137,6 +154,8 @@ def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Ite
         why = f"its result is damaged ({found.why})" if isinstance(found, Damaged) else "its result is lost"
         return Blocked(aggregation.name, day, "unrecoverable", f"{why} and its input is gone")
     if reason := "forced" if force else _reason(aggregation, day, reads, found, facts):
+        if isinstance(found, Commit) and not force and facts.has_lost_files(aggregation, compared, found.record):
+            return regression(aggregation.name, day, found, facts, "a part of its input is gone") or "orphaned"
         if facts.waiting and facts.waits_for(reads):
             return "waiting"
         if compared is not reads and (why := facts.unreadable_input(reads)):

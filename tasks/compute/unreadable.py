@@ -10,6 +10,7 @@ import polars as pl
 from state.errors import error_text
 from tasks.catalog.place import place_of_error
 from tasks.compute.outcomes import JobFailed
+from tasks.reading.alike import require_alike
 from tasks.reading.day_input import DayInput
 from tasks.reading.declared import NotAsDeclared, not_as_declared
 from tasks.reading.frames import ReadableFile
@@ -30,6 +31,10 @@ def unreadable(read: DayInput, error: BaseException) -> JobFailed:
     for file in files:  # each is readable by itself, but not as what the first ones say
         if found := _located(read, file, error):
             return found
+    if len(files) > 1 and not read.source.events:
+        unlike = guarded_call(partial(_compare_files, read))
+        if isinstance(unlike, Raised) and isinstance(unlike.error, NotAsDeclared):
+            return JobFailed("input", unlike.error.message, cause=error, summary=unlike.error.summary)
     number = len(read.files.files)
     together = f" (in its {number:,} files together)" if number > 1 else ""
     place = f" ({place_of_error(read.source.read, error)})" if read.source.read else ""
@@ -43,6 +48,12 @@ def read_through(frame: pl.LazyFrame) -> None:
 
 def _read_alone(read: DayInput, file: ReadableFile) -> None:
     read_through(read.frame_of(file))
+
+
+def _compare_files(read: DayInput) -> None:
+    """Raise NotAsDeclared where each file is a frame and they have other columns or types."""
+    schemas = [(file.stat.path, read.rows_of([file]).collect_schema()) for file in read.each()]
+    require_alike(read.source, schemas)
 
 
 def _located(read: DayInput, file: ReadableFile, error: BaseException) -> JobFailed | None:

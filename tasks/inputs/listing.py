@@ -26,7 +26,7 @@ class Listing:
     ``unreadable``: day → why. ``strays``: paths that match and are no day, disagree or are no regular files, those that
     almost match, and files that count though they are named as copies; for reports only. ``broken``: links to nowhere
     below which files of more than one day may lie. ``waiting``: day → what those of the ``days`` wait for that are not
-    ready.
+    ready. ``absent``: day → how many of the days whose files are read for it have none, where any has none.
     """
 
     days: dict[str, DayFiles]
@@ -34,6 +34,7 @@ class Listing:
     strays: tuple[Stray, ...]
     broken: tuple[Unseen, ...] = ()
     waiting: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:

@@ -42,6 +42,7 @@ def reached(listing: Listing, source: Source) -> Listing:
     days: dict[str, DayFiles] = {}
     unreadable: dict[str, str] = {}
     waiting: dict[str, str] = {}
+    absent: dict[str, int] = {}
     # By numbers, which are ten times as quick as dates: there may be 100,000 days.
     for number in sorted({one for at in there for one in range(at - after, at + before + 1) if one in DATES}):
         day = there.get(number) or day_at(number, _A_DATE)
@@ -50,9 +51,16 @@ def reached(listing: Listing, source: Source) -> Listing:
             unreadable[day] = why
             continue
         days[day] = joined((one, listing.days[one]) for one in near)
+        if len(near) <= before + after and (gone := _dates(number, before, after) - len(near)):
+            absent[day] = gone
         if why := next((listing.waiting[one] for one in near if one in listing.waiting), None):
             waiting[day] = why
         elif number + after > newest:
             awaited = day_at(number + after, _A_DATE)
             waiting[day] = f"a file of {awaited}, which may hold its events, or of a later day"
-    return replace(listing, days=days, unreadable=unreadable, waiting=waiting)
+    return replace(listing, days=days, unreadable=unreadable, waiting=waiting, absent=absent)
+
+
+def _dates(number: int, before: int, after: int) -> int:
+    """How many days lie within reach: the calendar has a first and a last one."""
+    return len(range(max(number - before, DATES.start), min(number + after + 1, DATES.stop)))

@@ -6,6 +6,7 @@ Every day that reads a file judges all of its rows: one whose day nobody knows m
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,9 @@ import polars as pl
 
 from state.words import SHOWN, counted, enumerated
 from tasks.catalog.source import Source
+from tasks.reading.alike import require_alike
+from tasks.reading.inferring import added_columns, infers
+from tasks.strict.finding import shown
 
 if TYPE_CHECKING:
     from tasks.reading.day_input import DayInput
@@ -23,6 +27,8 @@ Engine = Literal["in-memory", "streaming"]
 _ROWS = "rows"
 _UNPLACED = "unplaced"
 _OUTSIDE = "outside"
+_OFFSET = re.compile(r":\d\d([.,]\d+)? ?(Z|[+-]\d\d(:?\d\d)?)\s*$")
+"""The end of a time that says its zone; a date ends in a hyphen and digits too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +89,18 @@ class EventDay:
         self._parts = [(one, _Events(source, one.day, one.rows_of_files())) for one in files]
         self.has_own_file = any(one.day == day for one in files)
         self.absent = len(source.file_days(day)) - len(files)
+        self._columns: list[str] | None = None
+        self._unread: list[str] = []
+        if len(files) > 1 and (source.read or infers(source) or source.format.text is None):
+            schemas = [(_paths(one), events.rows.collect_schema()) for one, events in self._parts]
+            require_alike(source, schemas)
+            self._columns = schemas[0][1].names()
 
     def frame(self) -> pl.LazyFrame:
         """The rows whose event is of the day."""
         frames = [events.taken(self._day) for _, events in self._parts]
+        if self._columns:  # the keys of JSON have no order
+            frames = [frame.select(self._columns) for frame in frames]
         return frames[0] if len(frames) == 1 else pl.concat(frames)
 
     def tally(self) -> pl.LazyFrame:
@@ -112,7 +126,11 @@ class EventDay:
                 found += self._found(events, name, rows, SHOWN - len(found), engine)
         more = f" and {number - len(found):,} more" if number > len(found) else ""
         fix = ["widen reach=, or leave such rows out with outside='drop'"] if tally.outside else []
-        fix += ["say with no_event= which rows are no events"] if tally.unplaced else []
+        if self._unread and all(map(_ends_in_offset, self._unread)):
+            fix += ["let event_time= read the offsets: to_datetime(strict=False, time_zone='UTC')"]
+        elif tally.unplaced:
+            fix += ["let event_time= read what it shows"] if self._unread else []
+            fix += ["say with no_event= which rows are no events"]
         return f"{counted(number, 'row')} of no day: {'; '.join(found)}{more}; {', or '.join(fix)}"
 
     def repeated(self, tally: Tally, engine: Engine) -> list[str]:
@@ -120,8 +138,8 @@ class EventDay:
         parts = [part for part, rows in zip(self._parts, tally.parts, strict=True) if rows]
         # The day's own files hold most of its rows: those of the others are what is kept in memory.
         parts.sort(key=lambda part: part[0].day != self._day)
-        shown = self._source.options.get("include_file_paths")
-        columns = [name for name in (parts[0][1].rows.collect_schema().names() if parts else ()) if name != shown]
+        added = added_columns(self._source)
+        columns = [name for name in (parts[0][1].rows.collect_schema().names() if parts else ()) if name not in added]
         pairs = [(part, parts[at + 1 :]) for at, part in enumerate(parts[:-1])]
         queries = [self._shared(one, [other for _, other in others], columns) for (_, one), others in pairs]
         found = pl.collect_all(queries, engine=engine) if queries else []
@@ -132,13 +150,19 @@ class EventDay:
         ]
 
     def _shared(self, one: _Events, others: Sequence[_Events], columns: Sequence[str]) -> pl.LazyFrame:
-        """How many of the rows of one day's files are in those of each other: the other's place, and the number."""
-        place = "".join(columns) + "_"  # no column has this name
+        """How many rows each other day's files share with those of one: the other's place, and the number.
+
+        A row that is ten times in the one and once in the other is one that they share.
+        """
+        # No column has a name that is so long.
+        place, times, number = ("".join(columns) + mark for mark in ("_at", "_times", "_number"))
         labelled = [
-            other.taken(self._day).select(*columns, pl.lit(at).alias(place)).unique() for at, other in enumerate(others)
+            other.taken(self._day).group_by(columns).agg(pl.len().alias(times)).with_columns(pl.lit(at).alias(place))
+            for at, other in enumerate(others)
         ]
         same = one.taken(self._day).select(columns).join(pl.concat(labelled), on=columns, nulls_equal=True)
-        return same.group_by(place).len()
+        each = same.group_by(*columns, place).agg(pl.min_horizontal(pl.len(), pl.col(times).first()).alias(number))
+        return each.group_by(place).agg(pl.col(number).sum())
 
     def _found(
         self, events: _Events, name: str, rows: Callable[[], pl.LazyFrame], most: int, engine: Engine
@@ -151,16 +175,26 @@ class EventDay:
             time=self._declared.time,
             day=events.event_day,
             kept=self._declared.is_event,
+            written=self._written(rows()),
         )
         lost = pl.col("day").is_null()
         if not self._declared.drops_outside:
             lost |= ~pl.col("day").is_between(*events.reachable)
         # As text: an epoch that is read in a wrong unit is of a year that Python does not know.
         text = pl.col("time").cast(pl.String).str.replace(r"\.0+\b", ""), pl.col("day").cast(pl.String)
-        frame = judged.filter(pl.col("kept") & lost).head(most).select("row", *text).collect(engine=engine)
+        frame = judged.filter(pl.col("kept") & lost).head(most).select("row", *text, "written").collect(engine=engine)
         return [f"{name}, row {row['row']:,}: {self._why(events, row)}" for row in frame.iter_rows(named=True)]
 
+    def _written(self, rows: pl.LazyFrame) -> pl.Expr:
+        """What the event time is made of, where it is the text of one column."""
+        names = list(dict.fromkeys(self._declared.time.meta.root_names()))
+        is_text = len(names) == 1 and rows.collect_schema().get(names[0]) == pl.String
+        return pl.col(names[0]) if is_text else pl.lit(None, dtype=pl.String)
+
     def _why(self, events: _Events, row: Mapping[str, Any]) -> str:
+        if row["time"] is None and row["written"] is not None:
+            self._unread.append(row["written"])
+            return f"no event time (null) from {shown(row['written'])}"
         if row["time"] is None:
             return "no event time (null)"
         if row["day"] is None:
@@ -177,6 +211,10 @@ def _one_by_one(files: DayInput) -> Iterator[tuple[str, Callable[[], pl.LazyFram
         yield _paths(files), files.rows_of_files
     else:
         yield from ((file.stat.path, partial(files.rows_of, [file])) for file in files.readable_files)
+
+
+def _ends_in_offset(text: str) -> bool:
+    return _OFFSET.search(text) is not None
 
 
 def _paths(files: DayInput) -> str:

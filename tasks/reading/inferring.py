@@ -37,8 +37,12 @@ def types_of(source: Source, schema: pl.Schema) -> Types:
 def declared_columns(source: Source) -> frozenset[str]:
     """The columns whose types are declared by their names, and those that no file has."""
     overrides = source.options.get("schema_overrides")
-    added = (source.options.get(name) for name in _ADDED)
-    return frozenset(overrides if isinstance(overrides, Mapping) else ()).union(filter(None, map(_text, added)))
+    return added_columns(source).union(overrides if isinstance(overrides, Mapping) else ())
+
+
+def added_columns(source: Source) -> frozenset[str]:
+    """The columns that no file has: what reads the files adds them."""
+    return frozenset(filter(None, (_text(source.options.get(name)) for name in _ADDED)))
 
 
 def _text(value: object) -> str:

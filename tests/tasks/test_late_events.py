@@ -204,19 +204,26 @@ def test_a_late_file_in_a_gap_is_noted_and_mended(tmp_path: Path) -> None:
         assert absent() == {_day(0): 2, _day(1): 1, _day(2): 0, _day(3): 0, _day(4): 0}
 
 
-def test_a_file_that_goes_is_a_change_of_the_days_that_read_it(tmp_path: Path) -> None:
-    """A commit that was computed with the newest file stays while its day waits again."""
+def test_a_day_whose_files_go_leaves_the_results_that_were_made_of_them(tmp_path: Path) -> None:
+    """What is left would make another result, so each day that read them is orphaned, and follows no change of the
+    rest; a gap that never was filled holds up nothing, and files that come back are compared as ever.
+    """
     with _log(tmp_path, TEMPLATES[0], (1, 1)) as log:
-        for number in range(1, 8):
+        for number in (0, 2, 3, 4, 5, 6, 7):
             log.write(_day(number), [log.happen(_day(number))])
-        assert log.run() == [_day(number) for number in range(7)]
+        assert len(log.run()) == 8
+        before, kept = log.results(), log.files[_day(3)]
         log.path(_day(3)).unlink()
-        assert log.run() == [_day(number) for number in (2, 3, 4)]
-        assert log.results()[3] == _day(4)
+        log.write(_day(2), [*log.files[_day(2)], log.happen(_day(1))])
+        assert log.run() == [_day(1)]
+        assert [str(one) for one in log.plan().orphaned["numbers"]] == [f"{_day(2)}..{_day(4)}"]
+        assert {number: day for number, day in log.results().items() if number < 7} == before
+        log.write(_day(3), kept)
+        assert log.run() == [_day(2), _day(3)]
         log.path(_day(7)).unlink()
         assert log.run() == []
-        assert list(log.plan().waiting["numbers"]) == [_day(6), _day(7)]
-        assert log.results()[5] == _day(6)
+        assert list(log.plan().waiting["numbers"]) == [_day(7)]
+        assert log.results() == before | {7: _day(1)}
 
 
 def test_files_that_move_to_another_folder_or_are_touched_are_no_change(tmp_path: Path) -> None:
@@ -251,11 +258,12 @@ def test_a_neighbour_that_changes_while_a_day_is_computed_counts(tmp_path: Path)
         assert log.run() == []
 
 
-def test_many_days_that_lost_files_of_neighbours_are_refused(tmp_path: Path) -> None:
-    """As those that lost files of their own: a part of the input may be unmounted."""
-    with _log(tmp_path, TEMPLATES[0], (1, 1)) as log:
+def test_many_days_that_lost_some_of_the_files_of_neighbours_are_refused(tmp_path: Path) -> None:
+    """As those that lost files of their own: a part of the input may be unmounted. Days that lost all are kept."""
+    with _log(tmp_path, TEMPLATES[1], (1, 1)) as log:
         for number in range(20):
             log.write(_day(number), [])
+            log.path(_day(number)).with_name("b.csv").write_text("number,at\n")
         assert len(log.run()) == 20
         for number in (2, 8, 13):
             log.path(_day(number)).unlink()
@@ -263,6 +271,10 @@ def test_many_days_that_lost_files_of_neighbours_are_refused(tmp_path: Path) -> 
         log.path(_day(17)).unlink()
         with pytest.raises(Refused, match=r"would compute 12 of its 20 committed days from fewer files than before"):
             log.plan()
+        for number in (2, 8, 13, 17):
+            log.path(_day(number)).with_name("b.csv").unlink()
+        assert log.run() == []
+        assert log.plan().skipped()["orphaned"] == 12
 
 
 @pytest.mark.skipif(not MEMORY.is_dir(), reason="no file system here hides a store through mmap")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from tests.flows.test_health import command
@@ -89,3 +90,37 @@ def test_late_events_by_the_real_command(tmp_path: Path, api_url: str) -> None:
     assert "outside" not in project.record("pages", "2024-04-01")["inputs"]["visits"]
     deep = command(project, "repair", "--deep", "--json").finish()
     assert deep.code == 0, deep.stderr
+
+
+def test_raw_files_that_expire_leave_the_results_of_their_neighbours(tmp_path: Path, api_url: str) -> None:
+    """A day whose neighbour is gone keeps what the late rows in it made, and a run, a plan and ``health`` name the day;
+    neither a revised file nor a higher version computes it from a part.
+    """
+    project = Project.create(tmp_path / "project", api_url)
+    project.declare(VISITS)
+    days = [f"2024-04-0{number}" for number in range(1, 8)]
+    own = {day: [f"{day}T10:00:00Z,home"] for day in days}
+    late = {day: [*own[day], f"{before}T11:00:00Z,home"] for before, day in pairwise(days)}
+    _write(project, own | late)
+    assert len(project.run().committed) == 7
+    before = project.rows()
+    assert before["pages", "2024-04-03"] == [("home", 2)]
+
+    for day in days[:3]:
+        (project.raw / f"visits/{day}.csv").unlink()
+    _write(project, {"2024-04-04": [*late["2024-04-04"], "2024-04-04T12:00:00Z,home"]})
+    run = project.run()
+    assert (run.code, [*run.committed]) == (0, [("pages", "2024-04-05")])
+    assert run.json["skipped"]["orphaned"] == 5
+    assert run.json["orphaned"] == {"pages": ["2024-03-31..2024-04-04"]}
+    assert project.rows() == before
+    healthy = command(project, "health", "--json").finish()
+    assert healthy.code == 0, healthy.stderr
+    assert healthy.json["orphaned"] == {"pages": ["2024-03-31..2024-04-04"]}
+    deep = command(project, "repair", "--deep", "--json").finish()
+    assert deep.code == 0, deep.stderr
+
+    project.declare(VISITS.replace("@aggregation(visits)", "@aggregation(visits, version=2)"))
+    raised = project.run()
+    assert sorted(day for _, day in raised.committed) == ["2024-04-05", "2024-04-06"]
+    assert project.rows() == before

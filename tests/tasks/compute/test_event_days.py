@@ -350,6 +350,91 @@ def test_equal_rows_of_two_files_are_told_and_counted_as_they_are(late: Path, ca
     assert not caplog.records
 
 
+def test_a_row_is_shared_as_often_as_both_files_have_it(late: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Ten equal rows here and one there are one row that may have been delivered twice."""
+    with (late / "log/2024-03-05.csv").open("a") as file:
+        file.write("2024-03-05T12:00:00,7\n" * 10)
+    with (late / "log/2024-03-06.csv").open("a") as file:
+        file.write("2024-03-05T12:00:00,7\n")
+    _numbers(late, 5, _source())
+    assert "1 row of log/2024-03-05.csv also in log/2024-03-06.csv" in caplog.text
+    with (late / "log/2024-03-06.csv").open("a") as file:
+        file.write("2024-03-05T12:00:00,7\n" * 14)
+    _numbers(late, 5, _source())
+    assert "10 rows of log/2024-03-05.csv also in log/2024-03-06.csv" in caplog.text
+
+
+def test_a_number_that_reading_gives_to_a_row_hides_no_equal_one(late: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It stands in no file, as the path of the file does not."""
+    with (late / "log/2024-03-06.csv").open("a") as file:
+        file.write("2024-03-05T10:00:00,4\n")
+    _numbers(late, 5, _source(row_index_name="number", include_file_paths="path"))
+    assert "1 row of log/2024-03-05.csv also in log/2024-03-06.csv" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson", "json"])
+def test_neighbours_of_other_types_are_named_with_their_column(tmp_path: Path, suffix: str) -> None:
+    """No common type is made up: a number that became text again would have lost its zeros."""
+    for day, value in ((4, "04"), (5, "ab")):
+        _put_value(tmp_path / f"log/2024-03-{day:02}.{suffix}", day, value)
+    error = _error(tmp_path, 4, Source(f"log/{{day}}.{suffix}", event_time=pl.col("at").cast(pl.String).str.to_date()))
+    assert f"log/2024-03-05.{suffix} cannot be read as declared: column 'k': found String, expected Int64" in error
+    assert f"as in log/2024-03-04.{suffix}" in error
+    assert 'schema_overrides={"k": …}' in error
+    source = Source(
+        f"log/{{day}}.{suffix}",
+        event_time=pl.col("at").cast(pl.String).str.to_date(),
+        schema_overrides={"k": pl.String},
+    )
+    if suffix == "csv":
+        assert isinstance(_read_only(tmp_path, 4, source), pl.DataFrame)
+
+
+def _put_value(path: Path, day: int, value: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    row = {"at": f"2024-03-{day:02}", "k": int(value) if value.isdigit() else value}
+    texts = {".csv": f"at,k\n{row['at']},{value}\n", ".ndjson": json.dumps(row) + "\n", ".json": json.dumps([row])}
+    path.write_text(texts[path.suffix])
+
+
+def _read_only(root: Path, day: int, source: Source) -> pl.DataFrame:
+    return _read(root, day, source).frame().collect()
+
+
+def test_the_keys_of_json_neighbours_have_no_order(tmp_path: Path) -> None:
+    """As those of one day's files have none."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/2024-03-04.ndjson").write_text('{"at": "2024-03-04", "k": 1}\n')
+    (tmp_path / "log/2024-03-05.ndjson").write_text('{"k": 2, "at": "2024-03-04"}\n')
+    source = Source("log/{day}.ndjson", event_time=pl.col("at").str.to_date())
+    assert _read_only(tmp_path, 4, source).rows() == [("2024-03-04", 1), ("2024-03-04", 2)]
+
+
+def test_json_files_of_one_day_that_differ_are_named_with_their_column(tmp_path: Path) -> None:
+    """Where each is readable by itself."""
+    (tmp_path / "log/2024-03-04").mkdir(parents=True)
+    (tmp_path / "log/2024-03-04/a.json").write_text('[{"n": 1}]')
+    (tmp_path / "log/2024-03-04/b.json").write_text('[{"n": 1.5}]')
+    error = _error(tmp_path, 4, Source("log/{day}/*.json"))
+    assert "b.json cannot be read as declared: column 'n': found Float64, expected Int64, as in log/2024" in error
+
+
+def test_a_text_that_gives_no_time_is_shown(tmp_path: Path) -> None:
+    """With what reads it: the recipe for text without zones makes nulls of texts that carry an offset."""
+    (tmp_path / "log").mkdir()
+    lenient = Source("log/{day}.csv", schema={"ts": pl.String}, event_time=pl.col("ts").str.to_datetime(strict=False))
+    file = tmp_path / "log/2024-03-05.csv"
+    file.write_text("ts\n2024-03-05T00:30:00\n2024-03-05T00:30:00+02:00\n")
+    error = _error(tmp_path, 5, lenient)
+    assert "row 2: no event time (null) from '2024-03-05T00:30:00+02:00'; let event_time= read the offsets" in error
+    assert "time_zone='UTC'" in error
+    assert "no_event" not in error
+    file.write_text("ts\n2024-03-05 00:30:00\n05.03.2024\n")
+    error = _error(tmp_path, 5, lenient)
+    assert "row 2: no event time (null) from '05.03.2024'" in error
+    assert "let event_time= read what it shows, or say with no_event=" in error
+
+
 def test_rows_of_any_type_can_be_compared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Nulls equal nulls; lists and structures are compared too, and paths of files are not."""
     (tmp_path / "log").mkdir()

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from state.errors import StorageError
@@ -78,6 +79,25 @@ def test_the_newest_days_wait_for_the_files_that_may_hold_their_events(
     assert set(found.waiting) <= set(found.days)
     for why in found.waiting.values():
         assert why.startswith("a file of 2024-03-")
+
+
+def test_days_within_reach_that_have_no_file_are_counted(tmp_path: Path) -> None:
+    """As the record of a commit counts them. One that cannot be looked at is there; the calendar's first day has none
+    before it.
+    """
+    source = Source("log/{day}.csv", schema={"at": pl.Date}, event_time="at")
+    _put(tmp_path, [4, 5, 6, 8])
+    absent = _listed(tmp_path).absent
+    assert {int(day[-2:]): number for day, number in absent.items()} == {3: 2, 4: 1, 6: 1, 7: 1, 8: 2, 9: 2}
+    for day in _listed(tmp_path).days:
+        taken = read_day(source, day, RunListing(InputRoot(tmp_path)))
+        assert taken
+        assert taken.absent == absent.get(day, 0)
+    (tmp_path / "log/2024-03-07.csv").symlink_to("nowhere")
+    assert set(_listed(tmp_path).absent) == {"2024-03-03", "2024-03-04", "2024-03-09"}
+    (tmp_path / "log/0001-01-01.csv").write_text("at\n")
+    assert _listed(tmp_path).absent["0001-01-01"] == 1
+    assert not _listed(tmp_path, Source("log/{day}.csv", event_time="at", reach=(0, 0))).absent
 
 
 def test_what_a_neighbour_waits_for_its_readers_wait_for(tmp_path: Path) -> None:
