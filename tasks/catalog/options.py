@@ -11,7 +11,7 @@ from tasks.catalog.columns import Columns, wrong_names
 from tasks.catalog.place import place_of
 from tasks.catalog.signature import unknown_keyword, wrong_function
 from tasks.formats.dialects import wrong_dialect
-from tasks.formats.dtypes import wrong_dtypes
+from tasks.formats.dtypes import unread_in_json, wrong_dtypes
 from tasks.formats.encoding import codec_of, wrong_encoding
 from tasks.formats.formats import FORMATS, Format
 
@@ -59,7 +59,8 @@ def declared_options(
         del options["encoding"]
     plain = {name: value for name, value in options.items() if name not in RULES}
     wrong = form.unknown_option(plain) or (wrong_dialect(plain) if form.text == "csv" else None)
-    if wrong := wrong or wrong_dtypes(options) or _wrong_rules(options, suffix):
+    wrong = wrong or wrong_dtypes(options) or (unread_in_json(options) if form.text in ("ndjson", "json") else None)
+    if wrong := wrong or _wrong_rules(options, suffix):
         return wrong
     columns = _columns(form, options, given.get("rename"), rewrites=prepare is not None or codec is not None)
     if isinstance(columns, str):

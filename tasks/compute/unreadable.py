@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 
 import polars as pl
@@ -67,16 +66,9 @@ def _located(read: DayInput, file: ReadableFile, error: BaseException) -> JobFai
 def _values(read: DayInput, file: ReadableFile) -> tuple[Finding, ...]:
     options = {**read.source.options, **file.fit.options}
     options.pop("missing_columns", None)  # what this file lacks is no column of its schema here
+    dtypes = read.rows_of(read.each()).collect_schema()
     in_use = dict(zip(file.header, file.fit.made, strict=False))
-    return locate_values(read.source.format, file.content, options, file.in_its_names(_dtypes(read)), in_use)
-
-
-def _dtypes(read: DayInput) -> Mapping[str, pl.DataType]:
-    """What the columns were to be read as. JSON is read at once: there the declaration alone is left to say it."""
-    if read.source.format.text != "json":
-        return read.rows_of(read.each()).collect_schema()
-    declared = [read.source.options.get(name) or {} for name in ("schema", "schema_overrides")]
-    return pl.Schema({name: dtype for some in declared for name, dtype in dict(some).items()})
+    return locate_values(read.source.format, file.content, options, file.in_its_names(dtypes), in_use)
 
 
 def _told(read: DayInput, error: BaseException, where: str) -> JobFailed:

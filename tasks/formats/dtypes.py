@@ -36,6 +36,40 @@ def wrong_dtypes(options: Mapping[str, object]) -> str | None:
     return None
 
 
+def unread_in_json(options: Mapping[str, object]) -> str | None:
+    """What is wrong with the first declared dtype that polars makes of no value of JSON, or panics over; or None."""
+    for option in ("schema", "schema_overrides"):
+        given = options.get(option) or {}
+        named = given if isinstance(given, Mapping) else _by_name(given, may_be_nameless=True)  # type: ignore[arg-type]
+        for name, dtype in named.items():  # type: ignore[attr-defined]
+            if instead := _instead(dtype, is_nested=False):
+                return f"{option} gives {name!r} the type {dtype!r}, which polars does not read from JSON; {instead}"
+    return None
+
+
+def _instead(dtype: object, *, is_nested: bool) -> str | None:
+    """What to write for a dtype that cannot be, or for one in it."""
+    if isinstance(dtype, pl.Struct):
+        return next(filter(None, (_instead(field.dtype, is_nested=True) for field in dtype.fields)), None)
+    if isinstance(dtype, pl.List):
+        return _instead(dtype.inner, is_nested=True)
+    if not is_nested and dtype in _NARROW:
+        return "expected pl.Int64, and a cast in the aggregation"
+    return next((text for one, text in _INSTEAD.items() if dtype == one), None)
+
+
+_NARROW = (pl.Int8, pl.Int16, pl.UInt8, pl.UInt16)
+"""Which polars reads in lists and structs alone."""
+_INSTEAD = {
+    pl.Decimal: "expected pl.Float64, and a cast in the aggregation",
+    pl.Time: "expected pl.String, and str.to_time() in the aggregation",
+    pl.Duration: "expected pl.Int64, and a cast in the aggregation",
+    pl.Binary: "expected pl.String, and a cast in the aggregation",
+    pl.Array: "expected pl.List, and list.to_array() in the aggregation",
+    pl.Object: "expected pl.String or a pl.Struct",
+}
+
+
 def _by_name(given: Sequence[object], *, may_be_nameless: bool) -> object:
     """Pairs of a name and a dtype as a mapping; dtypes alone by their place, where that is allowed."""
     if all(isinstance(one, tuple) and len(one) == 2 for one in given):

@@ -6,6 +6,7 @@ is found before the first file is read.
 
 from __future__ import annotations
 
+import codecs
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import polars as pl
 
 from state.errors import nearest
+from tasks.formats.json_elements import as_lines
 from tasks.formats.local_files import scan_files
 from tasks.formats.unpacking import Unpack, unpack_parquet, unpack_text, whole_text
 
@@ -95,11 +97,13 @@ def _scan_ndjson(files: Sequence[File], **options: Any) -> pl.LazyFrame:
 
 @wraps(pl.read_json)
 def _scan_json(files: Sequence[File], **options: Any) -> pl.LazyFrame:
-    options = {"infer_schema_length": None, **options}
+    """As NDJSON: polars refuses there what its reader of JSON cuts, rounds or makes null to fit a dtype."""
     contents = [file if isinstance(file, bytes) else file.read_bytes() for file in files]
-    frames = [pl.read_json(whole_text(content), **options) for content in contents]
-    names = frames[0].columns
-    return pl.concat([one.select(names) if set(one.columns) == set(names) else one for one in frames]).lazy()
+    try:
+        lines = [as_lines(whole_text(content).removeprefix(codecs.BOM_UTF8)) for content in contents]
+    except (ValueError, RecursionError) as error:
+        raise pl.exceptions.ComputeError(f"no valid JSON: {error}") from error
+    return _scan_ndjson(lines, **options)
 
 
 # A name such as "[ab].parquet" is a name and no pattern, and a folder called "n=1" adds no column.

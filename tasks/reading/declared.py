@@ -76,11 +76,15 @@ def _sound_headers(source: Source, files: Files) -> list[Names | None]:
 
 
 def _in_any_name(options: Mapping[str, Any], columns: Columns | None) -> Mapping[str, Any]:
-    """The options, with a schema that has the columns' old names too: which of them a file has, its header says."""
-    if columns is None or columns.schema is None or not columns.rename:
+    """The options, with dtypes for the columns' old names too: which of them a file has, its header says."""
+    if columns is None or not columns.rename:
         return options
-    old = {name: columns.schema[new] for name, new in columns.rename.items() if new in columns.schema}
-    return {**options, "schema": {**columns.schema, **old}}
+    both = dict(options)
+    for option, dtypes in (("schema", columns.schema), ("schema_overrides", columns.overrides)):
+        if dtypes is not None:
+            old = {name: dtypes[new] for name, new in columns.rename.items() if new in dtypes}
+            both[option] = {**dtypes, **old}
+    return both
 
 
 def _header(source: Source, content: File, names: Names | None) -> Names | None:

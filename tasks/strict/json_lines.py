@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tasks.strict.csv_rows import NO_UTF8, NUL
 from tasks.strict.dialect import BOM, UTF16
 from tasks.strict.finding import Checked, Findings, shown
-from tasks.strict.json_keys import KnownKeys
+from tasks.strict.json_keys import DeclaredKeys
 from tasks.strict.pieces import LONG_ROW, RowTooLong, pieces
 from tasks.strict.whole_text import is_utf8
 
@@ -25,72 +27,86 @@ Object = list[tuple[str, Any]]
 
 def check_json_lines(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
     """Check an NDJSON file by the options of ``polars.scan_ndjson``. Raises OSError where it cannot be read."""
-    check = _LinesCheck(options)
+    check = LinesCheck(options, "one JSON object on each line")
+    line = 1
     try:
-        for piece in pieces(content, b"\n", None, check.begin):
-            check.piece(piece)
+        for piece in pieces(content, b"\n", None, lambda text: _begin(text, check.findings)):
+            if not check.is_sound(piece):
+                for number, one in enumerate(piece.split(b"\n"), line):
+                    if one and not one.isspace():
+                        check.object(number, one)
+            line += piece.count(b"\n")
     except RowTooLong:
         check.findings.add(None, None, *LONG_ROW)
-    return Checked(tuple(check.keys) if check.goes_on else None, check.findings.all())
+    return check.checked()
 
 
-class _LinesCheck:
-    """What is known of a file while its pieces come; ``keys`` are those of all objects, in their order."""
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self.findings = Findings()
-        self.keys: dict[str, None] = {}
-        self.goes_on = False
-        self._line = 1
-        self._has_schema = options.get("schema") is not None
-        self._declared = KnownKeys.of(options)
-
-    def begin(self, text: bytes) -> int | None:
-        """Whether there is anything to go on with."""
-        if begins_otherwise(text, self.findings):
-            return None
-        if not text and not self._has_schema:
-            self.findings.add(None, None, "no text", "an object, or schema= for files that may be empty")
-            return None
-        self.goes_on = True
-        return 0
-
-    def piece(self, text: bytes) -> None:
-        """Check whole lines."""
-        found = _schema(text)
-        if found is None or (self._declared is not None and not self._declared.include(found)):
-            for number, line in enumerate(text.split(b"\n"), self._line):
-                if line and not line.isspace():
-                    self._check(number, line)
-        else:
-            self.keys.update(dict.fromkeys(found.names))
-        self._line += text.count(b"\n")
-
-    def _check(self, number: int, line: bytes) -> None:
-        fault = _unsound(line)
-        if fault:
-            self.findings.add(number, None, *fault, shown(line))
-            return
-        try:
-            value, twice = parsed(line.decode())
-        except ValueError as error:
-            self.findings.add(number, None, _told(error, line), "one JSON object on each line", shown(line))
-            return
-        except RecursionError:
-            self.findings.add(number, None, "values nested too deeply", "one JSON object on each line", shown(line))
-            return
-        add_object(self.findings, number, value, twice, self._declared, "one JSON object on each line", shown(line))
-        if isinstance(value, dict):
-            self.keys.update(dict.fromkeys(value))
-
-
-def begins_otherwise(text: bytes, findings: Findings) -> bool:
+def _begin(text: bytes, findings: Findings) -> int | None:
     """Note a beginning that polars does not read as JSON."""
     if text.startswith(UTF16):
         findings.add(None, None, "UTF-16 text", 'UTF-8, or encoding="utf-16"')
     elif text.startswith(BOM):
         findings.add(None, None, "a byte order mark", 'JSON without one, or encoding="utf-8-sig"')
-    return bool(findings)
+    return None if findings else 0
+
+
+class LinesCheck:
+    """What is known of objects, one a line, while they come; ``expected`` is what a file of them has to be."""
+
+    def __init__(self, options: Mapping[str, Any], expected: str) -> None:
+        self.findings = Findings()
+        self._keys: dict[str, None] | None = None
+        self._expected = expected
+        self._has_schema = options.get("schema") is not None
+        self._declared = DeclaredKeys.of(options)
+
+    def checked(self) -> Checked:
+        """What came of it. The keys are those of all objects, in their order; None where there is no object."""
+        if self._keys is None and not self.findings and not self._has_schema:
+            self.findings.add(None, None, "no object", "an object, or schema= for files that may be empty")
+        return Checked(None if self._keys is None else tuple(self._keys), self.findings.all())
+
+    def is_sound(self, text: bytes) -> bool:
+        """Whether all lines surely are as they should be; if not, a closer look has to be taken at each."""
+        found = _schema(text)
+        if found is None or (self._declared is not None and not self._declared.include(found)):
+            return False
+        self._know(found.names)
+        return True
+
+    def object(self, number: int, line: bytes) -> None:
+        """Take a closer look at one of them, which stands in this line of the file."""
+        text = shown(line)
+        fault = _unsound(line)
+        if fault:
+            self.findings.add(number, None, *fault, text)
+            return
+        try:
+            value, twice = parsed(line.decode())
+        except ValueError as error:
+            self.findings.add(number, None, _told(error, line), self._expected, text)
+            return
+        except RecursionError:
+            self.findings.add(number, None, "values nested too deeply", self._expected, text)
+            return
+        if not isinstance(value, dict):
+            self.findings.add(number, None, _kind(value), self._expected, text)
+            return
+        self._know(value)
+        for key in dict.fromkeys(twice):
+            self.findings.add(number, key, "the key twice in one object", "each key once", text)
+        if _ESCAPED_SURROGATE.search(line):
+            for key in (key for key, one in value.items() if _has_half_pair([key, one])):
+                self.findings.add(number, key, *_HALF_PAIR, text)
+        if self._declared is not None:
+            for key in dict.fromkeys(self._declared.unknown(value)):
+                expected = 'keys of schema=, or extra_columns="ignore"'
+                self.findings.add(number, key, "a key that schema= lacks", expected, text)
+            for key, one in dict(self._declared.no_text(value)).items():
+                self.findings.add(number, key, f"{_kind(one)} where text is declared", _NO_TEXT, text)
+
+    def _know(self, keys: Iterable[str]) -> None:
+        self._keys = {**(self._keys or {}), **dict.fromkeys(keys)}
 
 
 def parsed(text: str) -> tuple[Any, list[str]]:
@@ -104,40 +120,43 @@ def parsed(text: str) -> tuple[Any, list[str]]:
             twice.extend(key for key in made if names.count(key) > 1)
         return made
 
-    return json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse), twice
-
-
-def add_object(
-    findings: Findings,
-    line: int,
-    value: object,
-    twice: list[str],
-    declared: KnownKeys | None,
-    expected: str,
-    text: str,
-) -> None:
-    """Note what is wrong with a value that should be an object: another kind, keys that come twice or are unknown."""
-    if not isinstance(value, dict):
-        findings.add(line, None, _KINDS.get(type(value), "null"), expected, text)
-        return
-    for key in dict.fromkeys(twice):
-        findings.add(line, key, "the key twice in one object", "each key once", text)
-    if declared is not None:
-        for key in dict.fromkeys(declared.unknown(value)):
-            findings.add(line, key, "a key that schema= lacks", 'keys of schema=, or extra_columns="ignore"', text)
+    return json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse, parse_float=_finite), twice
 
 
 _KINDS: Mapping[type, str] = {
     list: "a list",
+    dict: "an object",
     str: "a string",
     int: "a number",
     float: "a number",
     bool: "true or false",
 }
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_HALF_PAIR = ("half of a pair of surrogates", "both, such as \\ud83d\\ude00")
+_NO_TEXT = "text in quotes, or another type than pl.String: polars would write it in its own way"
+
+
+def _kind(value: object) -> str:
+    return _KINDS.get(type(value), "null")
+
+
+def _has_half_pair(value: object) -> bool:
+    if isinstance(value, str):
+        return _SURROGATE.search(value) is not None
+    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(map(_has_half_pair, parts))
 
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name}, which is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{shown(text)[1:-1]}, which is beyond all numbers of 64 bits")
+    return number
 
 
 def _unsound(line: bytes) -> tuple[str, str] | None:
@@ -177,6 +196,8 @@ def _schema(text: bytes) -> pa.Schema | None:
         table = pj.read_json(pa.BufferReader(text), read_options=_read_options(len(text)))
     except pa.ArrowException:  # a key that is text here and a number there, too: polars has its own word on that
         return None
+    if "double" in str(table.schema) and (b"NaN" in text or b"Inf" in text):
+        return None  # pyarrow takes them for numbers, which they are not in JSON
     return table.schema if table.num_rows == lines else None
 
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 import polars as pl
 
 from tasks.formats.formats import Format
+from tasks.formats.json_elements import elements
 from tasks.formats.unpacking import whole_text
 from tasks.strict.dialect import BOM
 from tasks.strict.finding import Finding, Findings, shown
-from tasks.strict.json_array import elements
 from tasks.strict.pieces import pieces
 from tasks.user_code import Raised, guarded_call
 
@@ -27,8 +27,7 @@ def locate_line_values(form: Format, content: bytes | Path, dtypes: Mapping[str,
     findings = Findings()
 
     def read(lines: Sequence[tuple[int, bytes]], names: Sequence[str]) -> None:
-        schema = {name: dtypes[name] for name in names}
-        form.read([b"\n".join(line for _, line in lines)], {"schema": schema}).collect()
+        _read(form, b"\n".join(line for _, line in lines), dtypes, names)
 
     line = 1
     for piece in pieces(content, b"\n", None, lambda _: 0):
@@ -38,18 +37,20 @@ def locate_line_values(form: Format, content: bytes | Path, dtypes: Mapping[str,
     return findings.all()
 
 
-def locate_json_values(content: bytes | Path, dtypes: Mapping[str, pl.DataType]) -> tuple[Finding, ...]:
+def locate_json_values(form: Format, content: bytes | Path, dtypes: Mapping[str, pl.DataType]) -> tuple[Finding, ...]:
     """The values of a JSON file that polars does not read as these dtypes."""
     findings = Findings()
     text = whole_text(content if isinstance(content, bytes) else content.read_bytes()).removeprefix(BOM)
 
     def read(parts: Sequence[tuple[int, bytes]], names: Sequence[str]) -> None:
-        objects = [json.loads(part) for _, part in parts]
-        kept = [{name: one[name] for name in names if name in one} for one in objects]
-        pl.read_json(json.dumps(kept).encode(), schema={name: dtypes[name] for name in names})
+        _read(form, b"[%b]" % b",".join(part for _, part in parts), dtypes, names)
 
     _locate([(line, part.encode()) for line, part in elements(text.decode())], read, dtypes, findings)
     return findings.all()
+
+
+def _read(form: Format, text: bytes, dtypes: Mapping[str, pl.DataType], names: Sequence[str]) -> None:
+    form.read([text], {"schema": {name: dtypes[name] for name in names}}).collect()
 
 
 def _locate(

@@ -45,7 +45,7 @@ def locate_values(
         case "ndjson":
             return locate_line_values(form, content, dtypes)
         case "json":
-            return locate_json_values(content, dtypes)
+            return locate_json_values(form, content, dtypes)
         case None:
             return ()
 

@@ -171,6 +171,19 @@ def test_sources_that_do_not_fit_together() -> None:
             {"schema_overrides": [pl.Int8, "x"]},
             "schema_overrides gives 1 the type 'x'; expected a polars",
         ),
+        (
+            "f/{day}.ndjson",
+            {"schema": {"a": pl.Int8}},
+            "schema gives 'a' the type Int8, which polars does not read from JSON; expected pl.Int64, and a cast",
+        ),
+        ("f/{day}.json.gz", {"schema": {"a": pl.Decimal(9, 2)}}, "does not read from JSON; expected pl.Float64, and a"),
+        ("f/{day}.jsonl", {"schema_overrides": {"a": pl.Time}}, "from JSON; expected pl.String, and str.to_time() in"),
+        ("f/{day}.ndjson", {"schema": [("a", pl.Array(pl.Int64, 2))]}, "from JSON; expected pl.List, and list.to_arr"),
+        (
+            "f/{day}.json",
+            {"schema": {"a": pl.List(pl.Struct({"b": pl.Duration("us")}))}},
+            "from JSON; expected pl.Int64",
+        ),
         ("f/{day}.csv", {"schema": ["a"]}, "schema=['a']: expected names with polars dtypes, such as schema={"),
     ],
 )
@@ -180,6 +193,29 @@ def test_a_source_that_cannot_be_meant(template: str, options: dict[str, Any], t
         Source(template, **options)
     assert told in str(caught.value)
     assert f"source '{template}'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "wrong"),
+    [
+        *((dtype, "3", "1.5") for dtype in (pl.Int32, pl.Int64, pl.UInt32, pl.UInt64)),
+        *((dtype, "1.5", "true") for dtype in (pl.Float32, pl.Float64)),
+        (pl.Boolean, "true", "1"),
+        (pl.Date, '"2024-01-02"', "1"),
+        (pl.Datetime("us"), '"2024-01-02T10:00:00"', "1"),
+        (pl.Enum(["a"]), '"a"', '"b"'),
+        (pl.Categorical, '"a"', "1"),
+        (pl.List(pl.Int8), "[1]", "[300]"),
+        (pl.Struct({"a": pl.UInt16}), '{"a":1}', '{"a":-1}'),
+    ],
+)
+def test_the_other_types_are_read_from_json(dtype: Any, value: str, wrong: str) -> None:
+    """Each reads what it should, and refuses what it would have to change."""
+    for suffix, text in (("ndjson", '{{"a":{}}}\n'), ("json", '[{{"a":{}}}]')):
+        source = Source(f"f/{{day}}.{suffix}", schema={"a": dtype})
+        assert source.scan([text.format(value).encode()]).collect()["a"].null_count() == 0
+        with pytest.raises(pl.exceptions.PolarsError):
+            source.scan([text.format(wrong).encode()]).collect()
 
 
 def test_the_suffix_may_be_written_in_capitals() -> None:

@@ -104,14 +104,75 @@ def test_what_cannot_be_located_is_told_in_polars_words(tmp_path: Path) -> None:
     assert told.startswith(f"{DAY}/*.parquet cannot be read as declared: ComputeError: ")
 
 
-def test_a_value_in_an_array_of_objects_is_found(tmp_path: Path) -> None:
-    """JSON is read at once, so that no frame is left to ask for the dtypes: those of the declaration are meant."""
-    content = b'[{"a": 1, "b": 2},\n{"a": 1, "b": "many"}]'
-    read = taken(tmp_path, {"a.json": content}, schema={"a": pl.Int64, "b": pl.Int64})
-    with pytest.raises(pl.exceptions.ComputeError) as raised:
-        read.frame()
-    expected = "line 2, column 'b': found a value of another type ('many'), expected Int64"
+def test_a_number_is_no_text_under_a_new_name_either(tmp_path: Path) -> None:
+    """A type that is declared for the name in use holds for the file's own."""
+    read = taken(tmp_path, {"a.ndjson": b'{"Id":1.10}\n'}, rename={"Id": "id"}, schema_overrides={"id": pl.String})
+    told = said(unsound(read))
+    assert told.startswith(
+        f"{DAY}/a.ndjson cannot be read as declared: line 1, column 'Id': found a number where text is declared"
+    )
+
+
+ITEMS = {"schema": {"n": pl.List(pl.Int64)}}
+ARRAYS: list[tuple[bytes, dict[str, Any], str]] = [
+    (
+        b'[{"n": 1},\n{"n": "many"}]',
+        {"schema": {"n": pl.Int64}},
+        "line 2, column 'n': found * ('many'), expected Int64",
+    ),
+    (b'[{"n": 1},\n{"n": 1.5}]', {"schema": {"n": pl.Int64}}, "line 2, column 'n': found * ('1.5'), expected Int64"),
+    (b'[{"n": true}]', {"schema": {"n": pl.Float64}}, "line 1, column 'n': found * ('true'), expected Float64"),
+    (b'[{"n": 1},\n{"n": true},{"n": 2.5}]', {}, "line 2, column 'n': found * ('true'), expected Float64"),
+    (b'[{"n": -1}]', {"schema_overrides": {"n": pl.UInt32}}, "line 1, column 'n': found * ('-1'), expected UInt32"),
+    (b'[{"n":[1]},\n{"n":[4,5.9,6]}]', ITEMS, "line 2, column 'n': found * ('[4, 5.9, 6]'), expected List(Int64)"),
+    (b'[{"n": 7}]', ITEMS, "line 1, column 'n': found * ('7'), expected List(Int64)"),
+    (
+        b'[{"n": [9223372036854775808]}]',
+        ITEMS,
+        "line 1, column 'n': found * ('[9223372036854775808]'), expected List(Int64)",
+    ),
+    (
+        b'[\n{"n": [{"a": true}]}]',
+        {"schema": {"n": pl.List(pl.Struct({"a": pl.Int64}))}},
+        "line 2, column 'n': found * ('[{\"a\": true}]'), expected List(Struct({'a': Int64}))",
+    ),
+    (b'[{"n":"2020-13-01"}]', {"schema": {"n": pl.Date}}, "line 1, column 'n': found * ('2020-13-01'), expected Date"),
+]
+
+
+@pytest.mark.parametrize(("content", "options", "message"), ARRAYS)
+def test_a_value_in_an_array_of_objects_is_found(
+    tmp_path: Path, content: bytes, options: dict[str, Any], message: str
+) -> None:
+    """Polars' reader of JSON would cut off fractions, make 1 of true, and null of what is too large."""
+    read = taken(tmp_path, {"a.json": content}, **options)
+    with pytest.raises(pl.exceptions.PolarsError) as raised:
+        read.frame().collect()
+    expected = message.replace("*", "a value of another type")
     assert said(unreadable(read, raised.value)) == f"{DAY}/a.json cannot be read as declared: {expected}"
+
+
+@pytest.mark.parametrize(("suffix", "empty", "full"), [("json", b"[]", b'[{"N":1}]'), ("ndjson", b"", b'{"N":1}\n')])
+@pytest.mark.parametrize("more", [{}, {"missing_columns": ["m"]}])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_file_without_an_object_has_no_rows(
+    tmp_path: Path,
+    suffix: str,
+    empty: bytes,
+    full: bytes,
+    more: dict[str, Any],
+    in_memory: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a CSV file has none that is but a header: by itself or beside others, with the columns of the schema."""
+    monkeypatch.setattr(reading, "KEEP_BYTES", 64 << 20 if in_memory else 0)
+    schema = {"n": pl.Int64, **({"m": pl.String} if "missing_columns" in more else {})}
+    options = {"schema": schema, "rename": {"N": "n"}, **more}
+    alone = taken(tmp_path, {f"a.{suffix}": empty}, **options).frame().collect()
+    assert alone.is_empty()
+    assert alone.schema == schema
+    both = taken(tmp_path, {f"a.{suffix}": empty, f"b.{suffix}": full}, **options).frame().collect()
+    assert both["n"].to_list() == [1]
 
 
 def test_the_remedy_for_a_value_has_the_name_in_use(tmp_path: Path) -> None:
