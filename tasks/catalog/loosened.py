@@ -10,6 +10,10 @@ _LOOSENED: Mapping[str, tuple[object, str]] = {
         True,
         "rows with too many or too few fields are cut or filled with nulls, and their values may be in wrong columns",
     ),
+    "try_parse_dates": (
+        True,
+        "dates and times are guessed from text, 01/02/2024 as February, and a time with an offset is shifted to UTC",
+    ),
     "missing_columns": ("insert", "a column that a file lacks, or has under another name, is all null"),
 }
 """The value with which each option loosens, and what it does."""

@@ -28,6 +28,7 @@ from tasks.reading.declared import Files
 from tasks.reading.duplicates import unused_files
 from tasks.reading.event_days import EventDay, Tally, events_of
 from tasks.reading.frames import ReadableFile, frame_of, readable
+from tasks.reading.iso_times import with_iso_times
 from tasks.reading.rewriting import Rewriting
 from tasks.reading.room import has_room, plain_size
 from tasks.user_code import Raised, guarded_call
@@ -174,7 +175,8 @@ class DayInput:
     @cached_property
     def readable_files(self) -> list[ReadableFile]:
         """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
-        return readable(self.source, [file for at, file in enumerate(self._rewritten) if at not in self.unused])
+        files = [file for at, file in enumerate(self._rewritten) if at not in self.unused]
+        return with_iso_times(self.source, readable(self.source, files))
 
     @cached_property
     def _rewritten(self) -> Files:

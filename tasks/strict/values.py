@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from state.words import SHOWN
-from tasks.formats.formats import Format
+from tasks.formats.formats import File, Format
 from tasks.strict.csv_check import lines_of
 from tasks.strict.finding import Finding, shown
 from tasks.strict.json_values import locate_json_values, locate_line_values
@@ -58,10 +58,9 @@ def _locate_csv(
     in_use: Mapping[str, str],
 ) -> tuple[Finding, ...]:
     """Two readings are compared: as text, and with null for what is of another type. It is null in one alone."""
-    plain = {key: value for key, value in options.items() if key not in _OF_TYPES}
-    as_text = form.read([content], plain | _typed(options, dict.fromkeys(dtypes, pl.String())))
+    as_text = csv_as(form, [content], options, dict.fromkeys(dtypes, pl.String()))
     lenient = {name: pl.String() if isinstance(dtype, pl.Enum) else dtype for name, dtype in dtypes.items()}
-    as_typed = form.read([content], plain | _typed(options, lenient) | {"ignore_errors": True})
+    as_typed = csv_as(form, [content], options, lenient, ignore_errors=True)
     names = [name for name in as_text.collect_schema().names() if name in dtypes and dtypes[name] != pl.String]
     both = [as_text.select(names), as_typed.select(pl.col(names).name.prefix(_TYPED))]
     heights = {frame.select(pl.len()).collect(engine="streaming").item() for frame in both}
@@ -100,11 +99,19 @@ def _summary(name: str, bad: pl.Expr) -> list[pl.Expr]:
     ]
 
 
-def _typed(options: Mapping[str, Any], dtypes: Mapping[str, pl.DataType]) -> dict[str, Any]:
-    """The options that have polars read columns as these dtypes; others of the file stay text, and it may lack some."""
+def csv_as(
+    form: Format,
+    contents: Sequence[File],
+    options: Mapping[str, Any],
+    dtypes: Mapping[str, pl.DataType],
+    **more: bool,
+) -> pl.LazyFrame:
+    """The rows of a CSV file with columns read as these dtypes; others of the file stay text, and it may lack some."""
+    plain = {key: value for key, value in options.items() if key not in _OF_TYPES} | more
     if options.get("schema") is not None:
-        return {"schema": {name: dtypes.get(name, pl.String()) for name in dict(options["schema"])}}
-    return {"schema_overrides": dict(dtypes), "infer_schema": False}
+        schema = {name: dtypes.get(name, pl.String()) for name in dict(options["schema"])}
+        return form.read(contents, plain | {"schema": schema})
+    return form.read(contents, plain | {"schema_overrides": dict(dtypes), "infer_schema": False})
 
 
 def _remedy(name: str, dtype: pl.DataType, options: Mapping[str, Any], values: Sequence[str]) -> str:

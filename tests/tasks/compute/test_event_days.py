@@ -450,7 +450,7 @@ def test_rows_of_any_type_can_be_compared(tmp_path: Path, caplog: pytest.LogCapt
 
 def test_two_sources_have_their_own_days(late: Path) -> None:
     """One whose files lie by the event's day is read as ever beside one of events."""
-    _put(late, 5, [("05T00:00:00", 70)], "plain")
+    _put(late, 5, [("2024-03-05T00:00:00", 70)], "plain")
     plain = Source("plain/{day}.csv", schema=SCHEMA)
     found = _computed(late, 5, _source(), plain)
     assert isinstance(found, Evaluated)
