@@ -7,7 +7,7 @@ from functools import partial
 
 import polars as pl
 
-from state.errors import error_text
+from state.errors import error_text, type_name
 from tasks.catalog.place import place_of_error
 from tasks.compute.outcomes import JobFailed
 from tasks.reading.day_input import DayInput
@@ -32,8 +32,10 @@ def unreadable(read: DayInput, error: BaseException) -> JobFailed:
             return found
     number = len(read.files.files)
     together = f" (in its {number:,} files together)" if number > 1 else ""
-    place = f" ({place_of_error(read.source.read, error)})" if read.source.read else ""
-    return _told(read, error, together + place)
+    if read.source.read:
+        place = f" ({place_of_error(read.source.read, error)})"
+        return _told(read, error, together + place, summary=f"{type_name(error)}{place}")  # its text may name the day
+    return _told(read, error, together)
 
 
 def read_through(frame: pl.LazyFrame) -> None:
@@ -68,7 +70,7 @@ def _dtypes(read: DayInput) -> Mapping[str, pl.DataType]:
     return pl.Schema({name: dtype for some in declared for name, dtype in dict(some).items()})
 
 
-def _told(read: DayInput, error: BaseException, where: str) -> JobFailed:
-    summary = f"cannot be read as declared: {error_text(error)}"
-    message = f"{read.source.pattern(read.day)} {summary}{where}"
-    return JobFailed("input", message, cause=error, summary=summary)
+def _told(read: DayInput, error: BaseException, where: str, summary: str = "") -> JobFailed:
+    text = error_text(error)
+    message = f"{read.source.pattern(read.day)} cannot be read as declared: {text}{where}"
+    return JobFailed("input", message, cause=error, summary=f"cannot be read as declared: {summary or text}")
