@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tasks.strict.csv_check import lines_of
 from tasks.strict.finding import Finding, shown
 from tasks.strict.json_values import locate_json_values, locate_line_values
 
-_OF_TYPES = (
+OF_TYPES = (
     "schema",
     "schema_overrides",
     "infer_schema_length",
@@ -23,6 +24,7 @@ _OF_TYPES = (
     "ignore_errors",
 )
 """Options that choose dtypes, or what becomes of a value that is of none."""
+_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
 _FEW_WORDS = 3
 """So many different values may be words for null; more are another type."""
 
@@ -58,10 +60,10 @@ def _locate_csv(
     in_use: Mapping[str, str],
 ) -> tuple[Finding, ...]:
     """Two readings are compared: as text, and with null for what is of another type. It is null in one alone."""
-    plain = {key: value for key, value in options.items() if key not in _OF_TYPES}
-    as_text = form.read([content], plain | _typed(options, dict.fromkeys(dtypes, pl.String())))
+    plain = {key: value for key, value in options.items() if key not in OF_TYPES}
+    as_text = form.read([content], plain | typed_options(options, dict.fromkeys(dtypes, pl.String())))
     lenient = {name: pl.String() if isinstance(dtype, pl.Enum) else dtype for name, dtype in dtypes.items()}
-    as_typed = form.read([content], plain | _typed(options, lenient) | {"ignore_errors": True})
+    as_typed = form.read([content], plain | typed_options(options, lenient) | {"ignore_errors": True})
     names = [name for name in as_text.collect_schema().names() if name in dtypes and dtypes[name] != pl.String]
     both = [as_text.select(names), as_typed.select(pl.col(names).name.prefix(_TYPED))]
     heights = {frame.select(pl.len()).collect(engine="streaming").item() for frame in both}
@@ -100,11 +102,19 @@ def _summary(name: str, bad: pl.Expr) -> list[pl.Expr]:
     ]
 
 
-def _typed(options: Mapping[str, Any], dtypes: Mapping[str, pl.DataType]) -> dict[str, Any]:
+def typed_options(options: Mapping[str, Any], dtypes: Mapping[str, pl.DataType]) -> dict[str, Any]:
     """The options that have polars read columns as these dtypes; others of the file stay text, and it may lack some."""
     if options.get("schema") is not None:
         return {"schema": {name: dtypes.get(name, pl.String()) for name in dict(options["schema"])}}
     return {"schema_overrides": dict(dtypes), "infer_schema": False}
+
+
+def _wider(dtype: pl.DataType, values: Sequence[str]) -> str:
+    """The type that holds numbers which an integer type does not; for long ids text, as no float keeps their digits."""
+    beyond = [one for one in values if pl.Series([one]).cast(pl.Int64, strict=False)[0] is None]
+    if not beyond and dtype != pl.Int64:
+        return "pl.Int64"
+    return "pl.String" if any(_WHOLE.fullmatch(one) for one in beyond) else "pl.Float64"
 
 
 def _remedy(name: str, dtype: pl.DataType, options: Mapping[str, Any], values: Sequence[str]) -> str:
@@ -112,8 +122,7 @@ def _remedy(name: str, dtype: pl.DataType, options: Mapping[str, Any], values: S
     are_numbers = pl.Series(values).cast(pl.Float64, strict=False).is_not_null()
     wider = "pl.String"
     if dtype.is_integer() and are_numbers.all():
-        are_whole = pl.Series(values).cast(pl.Int64, strict=False).is_not_null().all()
-        wider = "pl.Int64" if are_whole and dtype != pl.Int64 else "pl.Float64"
+        wider = _wider(dtype, values)
     types = f'{word}={{"{shown(name)[1:-1]}": {wider}}}'
     given = options.get("null_values") or ()
     if len(values) > _FEW_WORDS or any(map(str.isdigit, "".join(values))) or isinstance(given, Mapping):
