@@ -98,9 +98,15 @@ MAX_CHARACTERS = 240
 """How much of a foreign error is shown: garbage that is read as a header makes long ones."""
 
 
+def type_name(error: BaseException) -> str:
+    """The name of an error's type. Never raises, whatever a user's type does."""
+    name: str = type.__dict__["__name__"].__get__(type(error))  # a metaclass may have another answer, or none
+    return name
+
+
 def error_text(error: BaseException) -> str:
     """The type of an error and its first line, in printable characters. Never raises, whatever the error does."""
-    kind = type.__dict__["__name__"].__get__(type(error))  # a metaclass may have another answer, or none
+    kind = type_name(error)
     try:
         lines = str(error).strip().splitlines()
     except BaseException:  # noqa: BLE001 the user's code makes this text

@@ -21,6 +21,9 @@ Types = Mapping[str, str]
 _TEXT = "String"
 _EMPTY = (_TEXT, "Null")
 """What a column without values is taken for."""
+_UNWRITABLE = frozenset(("Int128", "UInt128"))
+_LONG = _UNWRITABLE | {"UInt64"}
+"""Types of whole numbers that Int64 does not hold."""
 _NAMES = "|".join(
     sorted(
         (name for name, one in vars(pl.datatypes).items() if isinstance(one, type) and issubclass(one, pl.DataType)),
@@ -94,14 +97,13 @@ def differing(counts: Counts) -> dict[str, Mapping[str, Seen]]:
 
 
 def settled(types: Mapping[str, Seen]) -> str:
-    """The type to declare for a column that was read as these.
+    """The type to declare for a column that was read as these: one that reads the values of every day.
 
-    Text where most days have it; otherwise it was a day without values, or one of few bad ones, which then fails by
-    name. Of several numbers it is the type that holds them all, of anything else text.
+    Text where any day with rows has it. Of several numbers it is the type that holds them all, of anything else text.
     """
     counts = {dtype: seen.with_rows for dtype, seen in types.items() if seen.with_rows} or dict.fromkeys(types, 1)
     others = {dtype: days for dtype, days in counts.items() if dtype not in _EMPTY}
-    if not others or counts.get(_TEXT, 0) > sum(others.values()):
+    if not others or _TEXT in counts:
         return _TEXT
     return _common(tuple(sorted(others, key=lambda one: -others[one])))
 
@@ -125,10 +127,11 @@ def _expression(dtype: str) -> str:
 
 def _common(types: tuple[str, ...]) -> str:
     """The type that holds the values of all of these; the first is the most frequent."""
-    if len(types) == 1:
-        return types[0]
     known = [getattr(pl, dtype, None) if dtype.isidentifier() else None for dtype in types]
     if all(isinstance(one, type) and issubclass(one, pl.DataType) and one.is_numeric() for one in known):
         frames = [pl.DataFrame(schema={"": one}) for one in known if one is not None]
-        return str(pl.concat(frames, how="vertical_relaxed").schema[""])
-    return _TEXT if None not in known else types[0]
+        common = pl.concat(frames, how="vertical_relaxed").schema[""]
+        # Such numbers are ids: no float keeps their last digits, and Parquet has no integer of 128 bits.
+        is_long = not _LONG.isdisjoint(types) and (common.is_float() or str(common) in _UNWRITABLE)
+        return _TEXT if is_long else str(common)
+    return _TEXT if None not in known and len(types) > 1 else types[0]

@@ -41,7 +41,12 @@ def misnamed(schema: pl.Schema) -> str | None:
 
 
 def _unreadable(dtype: pl.DataType) -> str | None:
-    """What in a type no reader returns, or None."""
+    """What in a type Parquet does not have or no reader returns, or None."""
+    if isinstance(dtype, pl.Int128 | pl.UInt128):
+        return (
+            "whole numbers of 128 bits, which Parquet does not have: where the source's type was inferred, declare it, "
+            "as pl.String for ids, or pl.UInt64 up to 18,446,744,073,709,551,615; or cast it in the aggregation"
+        )
     if isinstance(dtype, pl.Array):
         return "lists of no element, which polars and pyarrow cannot read back" if 0 in dtype.shape else _inside(dtype)
     if isinstance(dtype, pl.List):

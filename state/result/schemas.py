@@ -35,7 +35,14 @@ _SHOWN_TYPE = 80
 
 
 class SchemaDiffers(Exception):
-    """A result must not be committed beside the others of its aggregation; the message says why and what to do."""
+    """A result must not be committed beside the others of its aggregation; the message says why and what to do.
+
+    ``summary`` is the message without the other day that it names.
+    """
+
+    def __init__(self, message: str, summary: str) -> None:
+        super().__init__(message)
+        self.summary = summary
 
 
 def schema_of(table: pa.Table) -> str:
@@ -93,29 +100,29 @@ class VersionSchemas:
                 counts[columns(schema)] += others
         return max(counts, key=counts.__getitem__, default=())
 
-    def refusal(self, day: str, schema: str) -> str | None:
+    def refusal(self, day: str, schema: str) -> SchemaDiffers | None:
         """What is wrong with a day's schema beside all other days, and what to do about it; None where nothing is."""
         if self._counts.keys() == {schema} and untyped(schema) is None:  # the usual case
             return None
         found, settled = columns(schema), self.settled(but=day)
         if (name := untyped(schema)) is not None:
-            return _no_type(name, dict(found)[name], dict(settled).get(name))
+            message = _no_type(name, dict(found)[name], dict(settled).get(name))
+            return SchemaDiffers(message, message)
         if not found or not settled or found == settled:
             return None
         other = next(one for one, text in self._days.items() if one != day and columns(text) == settled)
         message, remedy = _difference(found, settled)
-        return (
-            f"{message} (as in day {other}; all days of version {self.version} have one schema): "
-            f"{remedy} in the aggregation, or raise version= where the new schema is meant"
-        )
+        all_days = f"all days of version {self.version} have one schema"
+        todo = f"{remedy} in the aggregation, or raise version= where the new schema is meant"
+        return SchemaDiffers(f"{message} (as in day {other}; {all_days}): {todo}", f"{message} ({all_days}): {todo}")
 
     def differing(self) -> Iterator[tuple[str, str]]:
         """The days whose schema a new result could not have, and what is wrong with each."""
         settled = self.settled()
         bad = {one for one in self._counts if untyped(one) is not None or columns(one) not in ((), settled)}
         for day, schema in self._days.items():
-            if schema in bad and (message := self.refusal(day, schema)):
-                yield day, message
+            if schema in bad and (differs := self.refusal(day, schema)):
+                yield day, str(differs)
 
     def put(self, day: str, schema: str | None) -> str | None:
         """Set or, with None, remove a day's schema. Returns the one that it had."""
@@ -148,8 +155,8 @@ class Schemas:
                 found = self.output.get(aggregation, {})
                 self._of[aggregation] = VersionSchemas(version, commits_of(version, found.values()))
             schemas = self._of[aggregation]
-            if message := schemas.refusal(day, schema):
-                raise SchemaDiffers(message)
+            if differs := schemas.refusal(day, schema):
+                raise differs
             before = schemas.put(day, schema)
             self._before.setdefault((aggregation, day), before)
 

@@ -61,6 +61,7 @@ class Columns:
     rename: Mapping[str, str] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
     overrides: Mapping[str, Any] | None = None
+    null_values: Mapping[str, str] | None = None
     may_miss: frozenset[str] = frozenset()
     ignores: bool = False
     told_to_ignore: bool = True
@@ -70,6 +71,17 @@ class Columns:
     def has_rules(self) -> bool:
         """Whether anything is said of columns, so that a file may fail by their names alone."""
         return self.schema is not None or bool(self.rename)
+
+    def lost(self, names: Collection[str]) -> list[Misfit]:
+        """Columns that an option names and a day's files lack: a slip of the pen, or the type would hold for none."""
+        return [
+            Misfit(
+                name, f"no such column among {_shown(tuple(names))}", f"the name of one in {option}=" + _or(name, names)
+            )
+            for option, named in (("schema_overrides", self.overrides), ("null_values", self.null_values))
+            for name in named or ()
+            if name not in names
+        ]
 
     def fit(self, header: Names) -> Fit:
         """How a file with this header is read; its columns are called as polars calls them."""
@@ -91,18 +103,26 @@ class Columns:
             _column(old[name]).alias(name) if name in old else pl.lit(None, dtype=dtype).alias(name)
             for name, dtype in self.schema.items()
         )
-        more = {"extra_columns": "ignore"} if self.told_to_ignore and len(names) > len(schema) else {}
-        return Fit((), {"schema": schema, **more}, self._with_added(select), tuple(self.schema), names)
+        options = {"schema": schema, **self._in_its_names(old)}
+        if self.told_to_ignore and len(names) > len(schema):
+            options["extra_columns"] = "ignore"
+        return Fit((), options, self._with_added(select), tuple(self.schema), names)
 
     def _renamed(self, header: Names, names: Names) -> Fit:
         if names == header:
             return Fit(names=names)
-        options = {}
-        if self.overrides is not None:
-            old = dict(zip(names, header, strict=True))
-            options["schema_overrides"] = {old.get(name, name): dtype for name, dtype in self.overrides.items()}
+        options = self._in_its_names(dict(zip(names, header, strict=True)))
         select = (_column(old).alias(new) for old, new in zip(header, names, strict=True))
         return Fit((), options, self._with_added(select), names, names)
+
+    def _in_its_names(self, old: Mapping[str, str]) -> dict[str, Any]:
+        """The options that name columns, with the names that those have in a file, as far as it has them."""
+        named = (("schema_overrides", self.overrides), ("null_values", self.null_values))
+        return {
+            option: {old[name]: said for name, said in of.items() if name in old}
+            for option, of in named
+            if of is not None
+        }
 
     def _with_added(self, select: Any) -> tuple[pl.Expr, ...]:
         return (*select, *map(_column, self.after))
@@ -172,6 +192,11 @@ def _near(name: str, names: Sequence[str]) -> str | None:
     return next((one for one in names if one.lower() == name.lower()), None) or nearest(name, names)
 
 
+def _or(name: str, names: Collection[str]) -> str:
+    near = _near(name, tuple(names))
+    return f"; did you mean {near!r}?" if near else ""
+
+
 def _shown(names: Names) -> str:
     return enumerated([repr(name) for name in names])
 
@@ -196,7 +221,11 @@ def polars_names(header: Sequence[str], quote: str | None = '"') -> Names:
 def wrong_names(columns: Columns) -> str | None:
     """What contradicts itself in the names of columns; None where nothing does."""
     made = set(columns.rename.values())
-    for where, named in (("schema=", columns.schema), ("schema_overrides=", columns.overrides)):
+    for where, named in (
+        ("schema=", columns.schema),
+        ("schema_overrides=", columns.overrides),
+        ("null_values=", columns.null_values),
+    ):
         for name in named or ():
             if name in columns.rename and name not in made:
                 return f"{where} names {name!r}, which rename= calls {columns.rename[name]!r}; expected the new name"

@@ -131,12 +131,14 @@ def _columns(form: Format, options: Mapping[str, Any], rename: object, *, rewrit
             return f"{name}= counts in files of one header only; leave it to the aggregation (with_row_index, head)"
     schema = None if options.get("schema") is None else dict(options["schema"])
     overrides = options.get("schema_overrides")
+    nulls = options.get("null_values")
     shown = None if rewrites else options.get("include_file_paths")
     may_miss = (schema or ()) if missing == "insert" else () if missing in (None, "raise") else missing
     columns = Columns(
         rename=dict(rename or {}),
         schema=schema,
         overrides=dict(overrides) if isinstance(overrides, Mapping) else None,
+        null_values=dict(nulls) if isinstance(nulls, Mapping) else None,
         may_miss=frozenset(may_miss),
         ignores=ignores,
         told_to_ignore="extra_columns" in form.options,

@@ -49,15 +49,22 @@ class LackedColumns:
         one, columns = self._inputs[source], self._columns(source)
         paths = [file.path for file in one.files.files]
         files = paths[0] if len(paths) == 1 else source.pattern(one.day)
-        lacked = []
-        for name, places in sorted(self._lacked[source].items()):
-            near = nearest(name, columns)
-            suggestion = f", did you mean {near!r}?" if near else ""
-            lacked.append(f"{name!r} ({', '.join(dict.fromkeys(places))}{suggestion})")
         is_text = "\N{REPLACEMENT CHARACTER}" not in "".join(columns)
         has = f"its columns are {enumerated([printable(name) for name in columns])}"
         has = has + self._hint(source, columns) if is_text else "what stands for its header is not text"
-        return f"{files} has no column {', '.join(lacked)}; {has}"
+        return f"{files} {self._no_column(source)}; {has}"
+
+    def summary(self, source: Source) -> str:
+        """What they lack without what is the day's own."""
+        return f"{source} {self._no_column(source)}"
+
+    def _no_column(self, source: Source) -> str:
+        lacked = []
+        for name, places in sorted(self._lacked[source].items()):
+            near = nearest(name, self._columns(source))
+            suggestion = f", did you mean {near!r}?" if near else ""
+            lacked.append(f"{name!r} ({', '.join(dict.fromkeys(places))}{suggestion})")
+        return f"has no column {', '.join(lacked)}"
 
     def _hint(self, source: Source, columns: Sequence[str]) -> str:
         if source.format.text != "csv":

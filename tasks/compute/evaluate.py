@@ -14,7 +14,7 @@ from functools import partial
 import polars as pl
 from polars.exceptions import PolarsError
 
-from state.errors import error_text
+from state.errors import error_text, type_name
 from state.result.inferred import Types
 from state.result.readable import misnamed
 from tasks.catalog.declare import Aggregation
@@ -147,7 +147,7 @@ class _Day:
             rows[name], outside[name] = tally.rows, tally.dropped
             is_no_day |= self._inputs[source].is_no_day(tally)
         if lacking and isinstance(frame, BaseException):
-            return JobFailed("aggregation", lacked.told(lacking), cause=frame)
+            return JobFailed("aggregation", lacked.told(lacking), cause=frame, summary=lacked.summary(lacking))
         if isinstance(frame, BaseException):
             return _raised(aggregation, frame, rows, self._inferred(aggregation))
         if wrong := misnamed(frame.schema):
@@ -241,5 +241,8 @@ def _raised(
 ) -> JobFailed:
     empty = [name for name, number in rows.items() if not number and isinstance(error, PolarsError)]
     hint = f"; {empty[0]} has no row, and a column without values is text unless its type is declared" if empty else ""
-    text = f"it failed: {error_text(error)} ({aggregation.place_of(error)}){hint}"
-    return JobFailed("aggregation", text, cause=error, types=types if isinstance(error, PolarsError) else {})
+    place = aggregation.place_of(error)
+    text = f"it failed: {error_text(error)} ({place}){hint}"
+    summary = f"it failed: {type_name(error)} ({place})"  # its text may name the day
+    types = types if isinstance(error, PolarsError) else {}
+    return JobFailed("aggregation", text, cause=error, types=types, rows=rows, summary=summary)

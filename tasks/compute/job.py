@@ -7,7 +7,7 @@ the result from being committed, and ``Job.step`` makes the job's outcome of it,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import polars as pl
@@ -170,7 +170,7 @@ class Job:
 
     def _written(self, result: Evaluated | JobFailed, scope: ExitStack) -> Staged:
         if isinstance(result, JobFailed):
-            told = self._cause(result.types)
+            told = self._cause(result)
             raise JobFailed(result.kind, result.error + told, cause=result.__cause__, summary=result.summary)
         run, aggregation = self._run, self.aggregation
         try:
@@ -181,7 +181,7 @@ class Job:
             run.types.claim(self.partition, record.inputs)
             require_readable(staged.content, result.frame, staged.schema)
         except SchemaDiffers as error:
-            raise JobFailed("schema", f"{error}{self._cause(result.types)}") from error
+            raise JobFailed("schema", f"{error}{self._cause(result)}", summary=error.summary) from error
         except Misread as error:
             raise JobFailed("aggregation", f"its result cannot be read back: {error}") from error
         except OSError:  # pyarrow has errors that are of this kind and of its own
@@ -190,8 +190,8 @@ class Job:
             raise JobFailed("aggregation", f"its result cannot be written as Parquet: {error}") from error
         return staged
 
-    def _cause(self, types: Mapping[str, Types]) -> str:
-        told = self._run.types.explain(self.aggregation, self.item.day, types)
+    def _cause(self, result: Evaluated | JobFailed) -> str:
+        told = self._run.types.explain(self.aggregation, self.item.day, result.types, result.rows)
         return f"; {told}" if told else ""
 
     def _record(self, result: Evaluated, table: pa.Table) -> CommitRecord:

@@ -64,7 +64,7 @@ class JobFailed(Exception):
     """A result cannot be committed. ``transient``: another attempt may succeed without any change.
 
     ``cause`` is the exception that the message tells of, for ``--traceback``, ``summary`` as in ``Failed``. ``types``
-    are those that were inferred of each source, where one of them may explain it.
+    and ``rows`` are those of each source, where an inferred type may explain it.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class JobFailed(Exception):
         cause: BaseException | None = None,
         summary: str = "",
         types: Mapping[str, Types] | None = None,
+        rows: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(error)
         self.__cause__ = cause
@@ -84,6 +85,7 @@ class JobFailed(Exception):
         self.summary = summary
         self.transient = transient
         self.types = types or {}
+        self.rows = rows or {}
 
 
 class JobSkipped(Exception):

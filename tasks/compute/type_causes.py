@@ -79,10 +79,13 @@ class RunTypes:
             if self._claimed.pop(partition, None) is not None:
                 self._update(partition)
 
-    def explain(self, aggregation: Aggregation, day: str, types: Mapping[str, Types]) -> str | None:
+    def explain(
+        self, aggregation: Aggregation, day: str, types: Mapping[str, Types], rows: Mapping[str, int]
+    ) -> str | None:
         """Which columns were read as other types than on the other days, and what to declare; None for none.
 
-        Where the aggregation's function mentions any of them, it is those alone.
+        ``types`` and ``rows`` are those of the day, by its sources. Where the aggregation's function mentions any of
+        the columns, it is those alone.
         """
         mentioned = _texts_in(aggregation.function)
         told = []
@@ -90,7 +93,7 @@ class RunTypes:
             usual = self._usual(aggregation.sources[name].key, day) if here else {}
             other = [column for column in usual if column in here and here[column] != _most(usual[column])]
             if columns := [column for column in other if column in mentioned] or other:
-                told.append(_told(name, columns, here, usual))
+                told.append(_told(name, columns, here, usual, has_rows=rows.get(name) != 0))
         return "; ".join(told) or None
 
     def _usual(self, key: str, but: str) -> Mapping[str, Mapping[str, int]]:
@@ -131,7 +134,9 @@ class RunTypes:
         return self._named[aggregation, key]
 
 
-def _told(name: str, columns: Sequence[str], here: Types, usual: Mapping[str, Mapping[str, int]]) -> str:
+def _told(
+    name: str, columns: Sequence[str], here: Types, usual: Mapping[str, Mapping[str, int]], *, has_rows: bool
+) -> str:
     told: list[str] = []
     declared: dict[str, str] = {}
     moves = False
@@ -141,7 +146,7 @@ def _told(name: str, columns: Sequence[str], here: Types, usual: Mapping[str, Ma
         of_source = f" of source {name!r} was read" * (not told)
         told.append(f"column {column!r}{of_source} as {here[column]} here and as {most} on {days}")
         seen = {dtype: Seen(number, number) for dtype, number in usual[column].items()}
-        seen.setdefault(here[column], Seen()).add(Seen(1, 1))
+        seen.setdefault(here[column], Seen()).add(Seen(1, int(has_rows)))
         declared[column] = settled(seen)
         moves = moves or declared[column] != most
     version = ", and raise version= so that the other days have it too" * moves

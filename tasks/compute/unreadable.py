@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import polars as pl
 
-from state.errors import error_text
+from state.errors import error_text, type_name
 from tasks.catalog.place import place_of_error
 from tasks.compute.outcomes import JobFailed
 from tasks.reading.alike import require_alike
@@ -14,6 +15,7 @@ from tasks.reading.day_input import DayInput
 from tasks.reading.declared import NotAsDeclared, not_as_declared
 from tasks.reading.frames import ReadableFile
 from tasks.strict.finding import Finding
+from tasks.strict.parquet_columns import differing_columns
 from tasks.strict.values import locate_values
 from tasks.user_code import Raised, guarded_call
 
@@ -23,6 +25,11 @@ def unreadable(read: DayInput, error: BaseException) -> JobFailed:
     if isinstance(error, NotAsDeclared):
         return JobFailed("input", error.message, cause=error.__cause__, summary=error.summary)
     files = list(read.each())
+    if read.source.format.is_binary and read.source.options.get("cast_options") is None:
+        differing = guarded_call(partial(_differing, read, files))
+        if not isinstance(differing, Raised) and differing:
+            told = not_as_declared(differing)
+            return JobFailed("input", told.message, cause=error, summary=told.summary)
     for file in files:
         alone = guarded_call(partial(_read_alone, read, file))
         if isinstance(alone, Raised):
@@ -36,8 +43,28 @@ def unreadable(read: DayInput, error: BaseException) -> JobFailed:
             return JobFailed("input", unlike.error.message, cause=error, summary=unlike.error.summary)
     number = len(read.files.files)
     together = f" (in its {number:,} files together)" if number > 1 else ""
-    place = f" ({place_of_error(read.source.read, error)})" if read.source.read else ""
-    return _told(read, error, together + place)
+    if read.source.read:
+        place = f" ({place_of_error(read.source.read, error)})"
+        return _told(read, error, together + place, summary=f"{type_name(error)}{place}")  # its text may name the day
+    return _told(read, error, together)
+
+
+def _differing(read: DayInput, files: Sequence[ReadableFile]) -> list[tuple[str, list[Finding]]]:
+    """The files whose columns are others than those of ``schema=``, or of the first file."""
+    source, options = read.source, read.source.options
+    schemas = []
+    for file in files:
+        found = source.format.read([file.content], {}).collect_schema()
+        in_use = dict(zip(file.header, file.fit.made, strict=False))
+        schemas.append({in_use.get(name, name): dtype for name, dtype in found.items()})
+    declared = options.get("schema")
+    expected = dict(pl.Schema(declared)) if declared is not None else schemas[0]
+    where = "schema=" if declared is not None else "the day's first file"
+    missing = options.get("missing_columns")
+    may_miss = expected if missing == "insert" else () if missing in (None, "raise") else missing
+    ignores = options.get("extra_columns") == "ignore"
+    each = (differing_columns(one, expected, where, may_miss=may_miss, ignores=ignores) for one in schemas)
+    return [(file.stat.path, found) for file, found in zip(files, each, strict=True) if found]
 
 
 def read_through(frame: pl.LazyFrame) -> None:
@@ -71,7 +98,7 @@ def _values(read: DayInput, file: ReadableFile) -> tuple[Finding, ...]:
     return locate_values(read.source.format, file.content, options, file.in_its_names(dtypes), in_use)
 
 
-def _told(read: DayInput, error: BaseException, where: str) -> JobFailed:
-    summary = f"cannot be read as declared: {error_text(error)}"
-    message = f"{read.source.pattern(read.day)} {summary}{where}"
-    return JobFailed("input", message, cause=error, summary=summary)
+def _told(read: DayInput, error: BaseException, where: str, summary: str = "") -> JobFailed:
+    text = error_text(error)
+    message = f"{read.source.pattern(read.day)} cannot be read as declared: {text}{where}"
+    return JobFailed("input", message, cause=error, summary=f"cannot be read as declared: {summary or text}")

@@ -25,6 +25,8 @@ _HINTS = {
     near.SEPARATORS: _RENAME,
     near.WORD: "find what wrote {them} without a day, then rename or remove {them}",
     near.COPY: "remove {them}, or give {them} the template's name where the rows are others",
+    near.SPACES: _RENAME,
+    near.ENDING: "unpack or rename {them}, or let a template end so too",
     template.NO_DATE: "correct the day in the {name}, or remove {them}",
     template.NO_NUMBER: "write the number without leading zeros, or remove {them}",
     template.DISAGREEING: "correct the day in the {name}, or move {them} to where it belongs",

@@ -42,6 +42,7 @@ def fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
     """
     headers = _sound_headers(source, files)
     if (columns := source.columns) is None:
+        _require_named(source, files)
         return [((), AS_DECLARED)] * len(files)
     found = [(names or (), columns.fit(names) if names is not None else AS_DECLARED) for names in headers]
     bad = [
@@ -51,6 +52,8 @@ def fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
     ]
     if not bad and columns.schema is None and len(files) > 1:
         bad += _differing(source, files, [fit for _, fit in found])
+    if not bad:
+        bad += _lost(columns, files, [fit for _, fit in found])
     if bad:
         raise not_as_declared(bad)
     return found
@@ -109,6 +112,28 @@ def _differing(source: Source, files: Files, fits: Sequence[Fit]) -> Iterator[tu
             order = " in this order" * in_order
             expected = f"{others}{order}, as in {files[known[0]][0].path}, or schema= with the columns in use"
             yield files[at][0].path, [Finding(None, None, found, expected)]
+
+
+def _lost(columns: Columns, files: Files, fits: Sequence[Fit]) -> list[tuple[str, list[Finding]]]:
+    """The first file, where options name columns that none of the files has."""
+    names = dict.fromkeys(name for fit in fits for name in (*fit.names, *fit.made))
+    if any(fit is AS_DECLARED for fit in fits):
+        names |= dict.fromkeys(columns.schema or ())
+    lost = columns.lost(tuple(names)) if names else []
+    return [(files[0][0].path, [_finding(one) for one in lost])] if lost else []
+
+
+def _require_named(source: Source, files: Files) -> None:
+    """Raise NotAsDeclared where options name columns that files without header do not have: there polars numbers them,
+    or the user names them.
+    """
+    named = (source.options.get(option) for option in ("schema_overrides", "null_values"))
+    overrides, nulls = (one if isinstance(one, Mapping) else None for one in named)
+    if not (files and (overrides or nulls)):
+        return
+    names = source.scan([files[0][1]]).collect_schema().names()
+    if lost := Columns(overrides=overrides, null_values=nulls).lost(names):
+        raise not_as_declared([(files[0][0].path, [_finding(one) for one in lost])])
 
 
 def _finding(misfit: Misfit) -> Finding:

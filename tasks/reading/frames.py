@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from tasks.catalog.columns import Fit, Names
 from tasks.catalog.source import Source
 from tasks.formats.formats import File
 from tasks.formats.local_files import kept_with
-from tasks.reading.declared import Files, fits
+from tasks.reading.declared import Files, fits, not_as_declared
+from tasks.strict.decimal_commas import find_dots, may_have_dots
+from tasks.strict.finding import Finding
+from tasks.user_code import Raised, guarded_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,30 @@ class ReadableFile:
 
 def readable(source: Source, files: Files) -> list[ReadableFile]:
     """The files of a day, held to their declaration. Raises NotAsDeclared."""
-    found = zip(files, fits(source, files), strict=True)
-    return [ReadableFile(file, content, *fit) for (file, content), fit in found]
+    fitting = zip(files, fits(source, files), strict=True)
+    found = [ReadableFile(file, content, *fit) for (file, content), fit in fitting]
+    if source.format.text == "csv" and source.options.get("decimal_comma"):
+        _require_no_dots(source, found)
+    return found
+
+
+def _require_no_dots(source: Source, files: Sequence[ReadableFile]) -> None:
+    """Raise NotAsDeclared where a number has a dot, and commas are declared."""
+    bad = []
+    for file in files:
+        if may_have_dots(file.content):
+            dots = guarded_call(partial(_dots, source, file, [one.content for one in files if one.fit is file.fit]))
+            if not isinstance(dots, Raised) and dots:  # what polars cannot read, it says as the day is computed
+                bad.append((file.stat.path, dots))
+    if bad:
+        raise not_as_declared(bad)
+
+
+def _dots(source: Source, file: ReadableFile, alike: list[File]) -> Sequence[Finding]:
+    dtypes = file.in_its_names(source.scan(alike, file.fit).collect_schema())
+    options = {**source.options, **file.fit.options}
+    options.pop("missing_columns", None)  # what this file lacks is no column of its schema here
+    return find_dots(source.format, file.content, options, dtypes)
 
 
 def frame_of(source: Source, files: Sequence[ReadableFile], root: Path) -> pl.LazyFrame:

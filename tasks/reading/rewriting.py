@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from state.days import typed
-from state.errors import error_text
+from state.errors import error_text, type_name
 from state.inputs.files import FileStat
 from tasks.catalog.place import place_of, place_of_error, returned
 from tasks.catalog.signature import wanted
@@ -55,7 +55,9 @@ class Rewriting:
         answer: object = guarded_call(partial(prepare, content, **offered))
         if isinstance(answer, Raised):
             place = place_of_error(prepare, answer.error)
-            raise _not_as_declared(file, f"prepare= raised {error_text(answer.error)} ({place})") from answer.error
+            why = f"prepare= raised {error_text(answer.error)} ({place})"
+            summary = f"prepare= raised {type_name(answer.error)} ({place})"  # its text may name the day
+            raise _not_as_declared(file, why, summary) from answer.error
         if not isinstance(answer, bytes | bytearray):
             raise _not_as_declared(file, f"prepare=: {returned(answer, 'bytes')} ({place_of(prepare)})")
         return bytes(answer)
@@ -72,7 +74,6 @@ class Rewriting:
         return place
 
 
-def _not_as_declared(file: FileStat, why: str) -> NotAsDeclared:
-    return NotAsDeclared(
-        f"{printable(file.path)} cannot be read as declared: {why}", f"cannot be read as declared: {why}"
-    )
+def _not_as_declared(file: FileStat, why: str, summary: str = "") -> NotAsDeclared:
+    what = "cannot be read as declared: "
+    return NotAsDeclared(f"{printable(file.path)} {what}{why}", what + (summary or why))

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks.formats.formats import Format
+from tasks.formats.json_elements import elements
 from tasks.formats.unpacking import whole_text
 from tasks.strict.csv_check import lines_of
 from tasks.strict.dialect import BOM
-from tasks.strict.json_array import elements
 from tasks.strict.pieces import pieces
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tasks.strict.csv_check import lines_of
 from tasks.strict.finding import Finding, shown
 from tasks.strict.json_values import locate_json_values, locate_line_values
 
-_OF_TYPES = (
+OF_TYPES = (
     "schema",
     "schema_overrides",
     "infer_schema_length",
@@ -23,6 +24,7 @@ _OF_TYPES = (
     "ignore_errors",
 )
 """Options that choose dtypes, or what becomes of a value that is of none."""
+_WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*")
 _FEW_WORDS = 3
 """So many different values may be words for null; more are another type."""
 
@@ -107,11 +109,19 @@ def csv_as(
     **more: bool,
 ) -> pl.LazyFrame:
     """The rows of a CSV file with columns read as these dtypes; others of the file stay text, and it may lack some."""
-    plain = {key: value for key, value in options.items() if key not in _OF_TYPES} | more
+    plain = {key: value for key, value in options.items() if key not in OF_TYPES} | more
     if options.get("schema") is not None:
         schema = {name: dtypes.get(name, pl.String()) for name in dict(options["schema"])}
         return form.read(contents, plain | {"schema": schema})
     return form.read(contents, plain | {"schema_overrides": dict(dtypes), "infer_schema": False})
+
+
+def _wider(dtype: pl.DataType, values: Sequence[str]) -> str:
+    """The type that holds numbers which an integer type does not; for long ids text, as no float keeps their digits."""
+    beyond = [one for one in values if pl.Series([one]).cast(pl.Int64, strict=False)[0] is None]
+    if not beyond and dtype != pl.Int64:
+        return "pl.Int64"
+    return "pl.String" if any(_WHOLE.fullmatch(one) for one in beyond) else "pl.Float64"
 
 
 def _remedy(name: str, dtype: pl.DataType, options: Mapping[str, Any], values: Sequence[str]) -> str:
@@ -119,8 +129,7 @@ def _remedy(name: str, dtype: pl.DataType, options: Mapping[str, Any], values: S
     are_numbers = pl.Series(values).cast(pl.Float64, strict=False).is_not_null()
     wider = "pl.String"
     if dtype.is_integer() and are_numbers.all():
-        are_whole = pl.Series(values).cast(pl.Int64, strict=False).is_not_null().all()
-        wider = "pl.Int64" if are_whole and dtype != pl.Int64 else "pl.Float64"
+        wider = _wider(dtype, values)
     types = f'{word}={{"{shown(name)[1:-1]}": {wider}}}'
     given = options.get("null_values") or ()
     if len(values) > _FEW_WORDS or any(map(str.isdigit, "".join(values))) or isinstance(given, Mapping):

@@ -16,12 +16,15 @@ DIGITS = "a day of other digits than in the template"
 SEPARATORS = "other separators than in the template"
 WORD = "a word such as NaN in place of the day"
 COPY = "the name of a copy"
+SPACES = "a space before or behind the name"
+ENDING = "packed, or with its ending twice, unlike the template"
 
 _SEPARATOR = re.compile(r"\\[- ]|_")
 """Between the parts of a day, in an escaped text."""
 _ANY_SEPARATOR = "[-_. ]?"
 _WORDS = "(?:nan|nat|none|null|undefined|invalid date|__hive_default_partition__)"
 """What programs write for a day that they do not have."""
+_PACKED = (".gz", ".zst")
 _COPY_MARK = re.compile(r"^copy of |( ?\(\d+\)| - copy( \(\d+\))?| copy( \d+)?)(?=(\.[^/]*)?$)", re.IGNORECASE)
 """What browsers and file managers add to the name of a second one."""
 
@@ -43,7 +46,19 @@ def why_near(tokens: Tokens, name: str) -> str | None:
     if near.worded and near.worded.fullmatch(name):
         return WORD
     plain = without_copy_mark(name)
-    return COPY if plain != name and near.exact.fullmatch(plain) else None
+    if plain != name and near.exact.fullmatch(plain):
+        return COPY
+    if name[:1].isspace() or name[-1:].isspace():
+        return SPACES if near.exact.fullmatch(name.strip()) else None
+    return ENDING if _has_more_endings(near, tokens[-1], name) else None
+
+
+def _has_more_endings(near: _Near, last: object, name: str) -> bool:
+    """Whether a name has ``.gz`` or ``.zst`` behind an ending that the template fixes, or that ending again."""
+    if not isinstance(last, str) or "." not in last:
+        return False
+    stem, dot, ending = name.lower().rpartition(".")
+    return bool((dot + ending in _PACKED or stem.endswith(dot + ending)) and near.exact.fullmatch(stem))
 
 
 @dataclass(frozen=True, slots=True)

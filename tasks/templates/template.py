@@ -184,7 +184,8 @@ def _date_of(values: Mapping[str, str]) -> dt.date | None:
         year = int(values["y"]) + (2000 if int(values["y"]) < 69 else 1900)
     try:
         if "j" in values:
-            return dt.date(year, 1, 1) + dt.timedelta(days=int(values["j"]) - 1)
+            date = dt.date(year, 1, 1) + dt.timedelta(days=int(values["j"]) - 1)
+            return date if date.year == year else None  # day 0, or 366 of a year that has 365
         return dt.date(year, int(values.get("m", "1")), int(values.get("d", "1")))
     except (ValueError, OverflowError):
         return None

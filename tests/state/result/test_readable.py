@@ -55,6 +55,8 @@ NAMED = [
     (pl.Schema({"day": pl.Int64}), "column 'day': rename or drop it, the folder carries the day"),
     (pl.Schema({"a": pl.Int64, "b": pl.Int64, "A": pl.Int64}), "columns 'a' and 'A'"),
     (pl.Schema({"x": pl.List(pl.Struct({"a": pl.Int64, "A": pl.Int64}))}), "'x'.*fields 'a' and 'A'"),
+    (pl.Schema({"x": pl.Int64, "y": pl.Int128}), "column 'y'.*Int128.*128 bits.*pl.String for ids, or pl.UInt64"),
+    (pl.Schema({"x": pl.List(pl.UInt128)}), "column 'x'.*128 bits"),
     (pl.Schema({"x": pl.Array(pl.Int64, 0)}), "'x'.*lists of no element"),
     (pl.Schema({"x": pl.Struct({"y": pl.List(pl.Array(pl.Int64, (2, 0)))})}), "'x'.*lists of no element"),
 ]

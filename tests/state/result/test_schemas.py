@@ -202,8 +202,10 @@ def test_a_day_is_held_against_all_other_days_of_its_version() -> None:
     alone = Schemas({"t": _commits(INTEGER)})
     alone.claim("t", 1, "1", FLOAT)
     alone.claim("t", 1, "2", FLOAT)
-    with pytest.raises(SchemaDiffers, match="as in day 2"):
+    with pytest.raises(SchemaDiffers, match="as in day 2") as caught:
         alone.claim("t", 1, "1", INTEGER)
+    assert "day 2" not in caught.value.summary
+    assert "one schema" in caught.value.summary
     with pytest.raises(SchemaDiffers):
         Schemas({"t": _commits(INTEGER, INTEGER)}).claim("t", 1, "1", FLOAT)
     Schemas({"t": _commits(INTEGER, INTEGER)}).claim("t", 2, "1", FLOAT)

@@ -88,8 +88,9 @@ def test_options_have_the_names_of_the_file() -> None:
     frame = pl.LazyFrame({"b": ["x", "y"], "A": [1, 2]}).select(fit.select).collect()
     assert frame.schema == {"a": pl.Int64, "b": pl.String, "c": pl.Date}
     assert frame.rows() == [(1, "x", None), (2, "y", None)]
-    some = Columns(rename={"A": "a"}, overrides={"a": pl.Float64, "z": pl.String})
-    assert some.fit(("A", "b")).options == {"schema_overrides": {"A": pl.Float64, "z": pl.String}}
+    some = Columns(rename={"A": "a"}, overrides={"a": pl.Float64}, null_values={"a": "NA", "b": "-"})
+    options = {"schema_overrides": {"A": pl.Float64}, "null_values": {"A": "NA", "b": "-"}}
+    assert some.fit(("A", "b")).options == options
 
 
 def test_a_name_is_no_pattern() -> None:

@@ -111,6 +111,22 @@ def test_a_failure_names_where_the_function_stands(tmp_path: Path, function: Cal
     assert "test_evaluate.py" in bad.error
 
 
+@pytest.mark.parametrize(
+    ("function", "summary"),
+    [
+        (_raise(ValueError(f"nothing on {DAY}")), "it failed: ValueError (test_evaluate.py:"),
+        (lambda sales: sales.select("amuont"), "has no column 'amuont' (test_evaluate.py:"),
+        (lambda sales: sales.select(pl.col("amount").str.to_date()), "it failed: "),
+    ],
+)
+def test_what_failed_of_one_cause_has_one_summary(tmp_path: Path, function: Callable[..., Any], summary: str) -> None:
+    """Whatever the day's own in the text is: fifty days are told in one line."""
+    bad = _evaluated(tmp_path, _aggregation(function))["bad"]
+    assert isinstance(bad, JobFailed)
+    assert summary in bad.summary
+    assert DAY not in bad.summary
+
+
 def test_a_keyword_only_day_is_the_day(tmp_path: Path) -> None:
     """A date for dated sources and a number for numbered ones, also where the parameter has a default."""
     taken: list[object] = []

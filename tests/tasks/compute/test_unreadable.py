@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,51 @@ def test_the_remedy_for_a_value_has_the_name_in_use(tmp_path: Path) -> None:
         f"{DAY}/a.csv cannot be read as declared: line 3, column 'Items sold': found a value of another"
     )
     assert 'schema={"items": pl.String} reads it' in told
+
+
+def parquet(**columns: list[object]) -> bytes:
+    """A Parquet file."""
+    file = io.BytesIO()
+    pl.DataFrame(columns).write_parquet(file)
+    return file.getvalue()
+
+
+PARQUET_SCHEMA = {"schema": {"k": pl.String, "n": pl.Int64}}
+
+
+@pytest.mark.parametrize(
+    ("other", "options", "told"),
+    [
+        (
+            {"k": ["x"]},
+            {},
+            "column 'n': found no such column among 'k', expected one of type Int64, as in the day's first",
+        ),
+        (
+            {"k": ["x"], "n": [1.5]},
+            {},
+            "column 'n': found the type Float64, expected Int64, as in the day's first file",
+        ),
+        (
+            {"k": ["x"], "n": [1], "z": [1]},
+            {},
+            "'z': found a column of type Int64, expected none of this name, as in the",
+        ),
+        ({"k": ["x"]}, PARQUET_SCHEMA, "found no such column among 'k', expected one of type Int64, as in schema="),
+        ({"k": ["x"], "n": [1.5]}, PARQUET_SCHEMA, "found the type Float64, expected Int64, as in schema="),
+        ({"k": ["x"], "n": [1], "z": [1]}, PARQUET_SCHEMA, "found a column of type Int64, expected none of this name"),
+    ],
+)
+def test_parquet_files_of_other_columns_are_named(
+    tmp_path: Path, other: dict[str, list[object]], options: dict[str, Any], told: str
+) -> None:
+    """Here polars names no file, and advises to loosen a rule, by which numbers would change."""
+    read = taken(tmp_path, {"a.parquet": parquet(k=["x"], n=[1]), "b.parquet": parquet(**other)}, **options)
+    with pytest.raises(pl.exceptions.PolarsError) as caught:
+        read.frame().collect()
+    failure = unreadable(read, caught.value)
+    assert failure.error.startswith(f"{DAY}/b.parquet cannot be read as declared: column ")
+    assert told in failure.error
+    assert DAY not in failure.summary
+    assert "insert" not in failure.error
+    assert "ignore" not in failure.error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -68,3 +70,60 @@ def test_json_has_the_keys_of_all_its_objects(tmp_path: Path) -> None:
     assert header(ndjson, lines) == header(ndjson, file) == ("a", "b")
     assert header(table, b'[{"a":1},{"c":{"x":2}}]') == ("a", "c")
     assert header(Source("f/{day}.json", schema={"a": pl.Int64}), b"[]") == ()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "options", "told"),
+    [
+        (
+            ".csv",
+            b"shop,items\n04,1\n",
+            {"schema_overrides": {"shpo": pl.String}},
+            "no such column among 'shop', 'items', expected the name of one in schema_overrides=; did you mean 'shop'?",
+        ),
+        (".json", b'[{"shop":"04"}]', {"schema_overrides": {"shpo": pl.String}}, "did you mean 'shop'?"),
+        (".ndjson", b'{"shop":"04"}\n', {"schema_overrides": {"shpo": pl.String}}, "did you mean 'shop'?"),
+        (
+            ".csv",
+            b"shop\n04\n",
+            {"null_values": {"shpo": "NA"}},
+            "the name of one in null_values=; did you mean 'shop'?",
+        ),
+        (
+            ".csv",
+            b"04,1\n",
+            {"has_header": False, "schema_overrides": {"colum_0": pl.String}},
+            "found no such column among 'column_0', 'column_1'",
+        ),
+        (".csv", b"Shop\n04\n", {"rename": {"Shpo": "shop"}, "schema_overrides": {"shop": pl.String}}, "mean 'Shop'?"),
+    ],
+)
+def test_an_option_names_columns_that_are_there(
+    suffix: str, content: bytes, options: dict[str, Any], told: str
+) -> None:
+    """A slip in a name would leave the type to be guessed, and 04 become 4."""
+    source = Source("f/{day}" + suffix, **options)
+    with pytest.raises(NotAsDeclared, match=re.escape(told)):
+        fits(source, [(FileStat("a", 0, 0, 0, 0), content)])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rename": {"K": "k"}, "schema_overrides": {"k": pl.String}, "null_values": {"k": "NA", "n": "-"}},
+        {"rename": {"K": "k"}, "schema": {"k": pl.String, "n": pl.String}, "null_values": {"k": "NA", "n": "-"}},
+        {"rename": {"K": "k"}, "schema": {"k": pl.String}, "extra_columns": "ignore", "null_values": {"k": "NA"}},
+        {
+            "rename": {"K": "k"},
+            "schema": {"k": pl.String, "z": pl.Int64},
+            "extra_columns": "ignore",
+            "missing_columns": ["z"],
+            "null_values": {"k": "NA", "n": "-", "z": "0"},
+        },
+    ],
+)
+def test_words_for_null_belong_to_names_in_use(options: dict[str, Any]) -> None:
+    """As a schema does, whatever the file calls the column, and whether it has it."""
+    source = Source("f/{day}.csv", **options)
+    [(_, fit)] = fits(source, [(FileStat("a", 0, 0, 0, 0), b"K,n\n04,-\nNA,5\n")])
+    assert source.scan([b"K,n\n04,-\nNA,5\n"], fit).collect()["k"].to_list() == ["04", None]

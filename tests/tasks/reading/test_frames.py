@@ -244,3 +244,41 @@ def test_the_digest_is_that_of_the_raw_bytes(tmp_path: Path) -> None:
     """Whatever is made of them: a change of ``prepare=`` alone is no change of the input."""
     plain = _read(tmp_path, [b"a\n1\n"]).contents.digest
     assert _read(tmp_path, [b"a\n1\n"], prepare=bytes.upper, encoding="cp1252").contents.digest == plain
+
+
+COMMAS = {"separator": ";", "decimal_comma": True}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz"])
+@pytest.mark.parametrize("keep", [64 << 20, 1])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"schema": {"at": pl.String, "n": pl.Float64}},
+        {"schema": {"at": pl.String, "n": pl.Float32}, "rename": {"Menge": "n"}},
+        {"schema_overrides": {"n": pl.Float64}, "rename": {"Menge": "n"}},
+        {"schema": {"n": pl.Float64, "z": pl.Float64}, "extra_columns": "ignore", "missing_columns": ["z"]},
+    ],
+)
+def test_no_dot_is_a_decimal_comma(
+    tmp_path: Path, options: dict[str, Any], suffix: str, keep: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1.234 beside 1,5 is a thousand and more, and polars reads 1.234. A dot in a date or in text is none of it."""
+    monkeypatch.setattr(reading, "KEEP_BYTES", keep)
+    name = "Menge" if "rename" in options else "n"
+    good = f"at;{name}\n31.12.2023;1,5\n".encode()
+    bad = good + b'"1\n.1.2024";"1.234"\n2.1.2024;7\n3.1.2024;.5\n'
+    pack = gzip.compress if suffix.endswith("gz") else bytes
+    assert _read(tmp_path, [pack(good)], suffix, **COMMAS, **options).frame().collect()["n"].to_list() == [1.5]
+    assert _told(tmp_path, [pack(good), pack(bad)], suffix, **COMMAS, **options) == (
+        f"f/{DAY}/1.{suffix} cannot be read as declared: line 3 and 1 more (6), column '{name}': found a dot in a "
+        "number with decimal_comma=True ('1.234'), expected digits and a comma, as 1234,5; prepare= can drop dots "
+        "between thousands"
+    )
+
+
+def test_dots_in_numbers_without_header(tmp_path: Path) -> None:
+    """Names are then those of the schema; a word for null may have a dot."""
+    options: dict[str, Any] = {**COMMAS, "has_header": False, "schema": {"n": pl.Float64}, "null_values": ["n.a."]}
+    assert _frame(tmp_path, [b"1,5\nn.a.\n"], **options)["n"].to_list() == [1.5, None]
+    assert "line 2, column 'n': found a dot" in _told(tmp_path, [b"1,5\n1.234\n"], **options)

@@ -52,6 +52,15 @@ CASES: list[tuple[str, bytes, Mapping[str, Any], str]] = [
             'expected Int8: null_values=["NA", "x"] or schema={"b": pl.String} reads it'
         ),
     ),
+    (
+        ".csv",
+        b"a\n1\n9223372036854775808\n",
+        {"schema": {"a": pl.Int64}},
+        (
+            "line 3, column 'a': found a value of another type ('9223372036854775808'), expected Int64: "
+            'schema={"a": pl.String} reads it'
+        ),
+    ),
     (".csv", b"a\n2020-01-01\n2020-13-01\n", {"schema": {"a": pl.Date}}, "line 3, column 'a'"),
     (".csv", b"a\nx\nz\n", {"schema": {"a": pl.Enum(["x", "y"])}}, "line 3, column 'a': found a value of another type"),
     (".csv", b"a\n10:00:00\nten\n", {"schema": {"a": pl.Time}}, "line 3, column 'a': found a value of another type"),
