@@ -1,4 +1,4 @@
-"""Two years of raw files of five collections, one thing happening to them after the other, and a run after each."""
+"""Two years of raw files of several collections, one thing happening to them after the other, and a run after each."""
 
 from __future__ import annotations
 
