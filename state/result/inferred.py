@@ -96,12 +96,13 @@ def differing(counts: Counts) -> dict[str, Mapping[str, Seen]]:
 def settled(types: Mapping[str, Seen]) -> str:
     """The type to declare for a column that was read as these.
 
-    Text where most days have it; otherwise it was a day without values, or one of few bad ones, which then fails by
-    name. Of several numbers it is the type that holds them all, of anything else text.
+    Text where half of the days have it or more, for it loses nothing; otherwise it was a day without values, or one
+    of few bad ones, which then fails by name. Of several numbers it is the type that holds them all, of anything else
+    text.
     """
     counts = {dtype: seen.with_rows for dtype, seen in types.items() if seen.with_rows} or dict.fromkeys(types, 1)
     others = {dtype: days for dtype, days in counts.items() if dtype not in _EMPTY}
-    if not others or counts.get(_TEXT, 0) > sum(others.values()):
+    if not others or counts.get(_TEXT, 0) >= sum(others.values()):
         return _TEXT
     return _common(tuple(sorted(others, key=lambda one: -others[one])))
 

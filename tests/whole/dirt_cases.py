@@ -89,7 +89,7 @@ def _ids(name: str, value: str, dtype: str) -> Case:
     return Case(
         name,
         {"{day}.csv": Table((("id",), (value,))).content},
-        ("'id'", dtype, "String", "schema_overrides"),
+        ("'id'", dtype, "as String on 1 other day", 'declare schema_overrides={"id": pl.String}'),
         'schema_overrides={"id": pl.String}',
         [(value,)],
         plain="",
