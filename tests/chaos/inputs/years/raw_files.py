@@ -10,7 +10,7 @@ import gzip
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 from tests.dirt import OBJECTS, TABLES, Dirty, Objects, Table
 
@@ -38,9 +38,9 @@ class RawFile:
     packed: bool = False
     footer: bytes = b""
 
-    @property
+    @cached_property
     def content(self) -> bytes:
-        """Its bytes."""
+        """Its bytes: asked for after each run."""
         return self.pack(self.text.content)
 
     def pack(self, content: bytes) -> bytes:
