@@ -223,7 +223,7 @@ COLLECTIONS: Mapping[str, Collection] = {
             _clicks,
             partial(_objects, keys=("time", "page", "clicks"), lines=True, packed=False),
             lambda _, day, part: f"clicks/{day[:4]}/{day}-{part}.jsonl",
-            (*ROWS, "a time of no day"),
+            (*ROWS, *3 * ("a time of no day",)),
             reach=(1, 1),
         ),
         Collection(

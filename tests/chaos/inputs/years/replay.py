@@ -155,8 +155,8 @@ def _unlike(what: str, found: set[Key] | Any, expected: set[Key]) -> Iterator[st
 
 def _unnamed(due: Due, error: str) -> Iterator[str]:
     """What a refusal does not name of the dirt. It need not name every bad file of a day: one is mended first."""
-    lacking = {fault.kind: [part for part in fault.named if part not in error] for fault in due.faults}
-    if all(lacking.values()):
+    lacking = [(fault.kind, [part for part in fault.named if part not in error]) for fault in due.faults]
+    if all(parts for _, parts in lacking):
         yield f"{due.key}: the message does not name {lacking}: {error}"
 
 
