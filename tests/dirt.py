@@ -269,6 +269,3 @@ OBJECTS: Mapping[str, ObjectsDirt] = {
     "0 bytes": no_byte,
 }
 """The dirt of NDJSON and JSON files."""
-
-NOT_YET: frozenset[str] = frozenset()
-"""Kinds that a run does not refuse yet, or does not name with their place."""

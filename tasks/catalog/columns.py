@@ -172,7 +172,7 @@ class Columns:
         """What would make them the declared ones: a loosened rule would not."""
         separators = [one for one in ";\t|," if one in names[0]] if len(names) == 1 else []
         if separators:
-            return f"; is separator={separators[0]!r} meant?"
+            return f"; is separator={separators[0]!r} meant?".replace("'", '"')
         pairs = {near: name for name in self.schema or () if (near := _near(name, names))}
         return f"; or rename={pairs}" if pairs else ""
 

@@ -89,7 +89,7 @@ def _ids(name: str, value: str, dtype: str) -> Case:
     return Case(
         name,
         {"{day}.csv": Table((("id",), (value,))).content},
-        ("'id'", dtype, "String", "schema_overrides"),
+        ("'id'", dtype, "as String on 1 other day", 'declare schema_overrides={"id": pl.String}'),
         'schema_overrides={"id": pl.String}',
         [(value,)],
         plain="",
@@ -232,8 +232,3 @@ CASES = (
     ),
     Case("a copy", {"{day}.csv": SHORT.content, "{day} (1).csv": SHORT.content}, strays=(f"{DIRTY} (1).csv",)),
 )
-
-NOT_TOLD_YET = frozenset({"another separator", "ids that look like floats", "04 on a day of digits only"})
-"""Kinds that a run does not refuse yet, or does not name with their place."""
-NOT_MENDED_YET: frozenset[str] = frozenset()
-"""Kinds whose argument does not exist yet."""

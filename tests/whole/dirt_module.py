@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.whole.dirt_cases import CASES, NOT_MENDED_YET
+from tests.whole.dirt_cases import CASES
 
 _MODULE = '''"""Each kind of dirt as a user declares it first, and with the argument for it."""
 
@@ -51,7 +51,7 @@ def module() -> str:
     parts = [_MODULE]
     for case in CASES:
         sources = {case.plain_name: case.plain}
-        if case.mended and case.name not in NOT_MENDED_YET:
+        if case.mended:
             sources[case.mended_name] = ", ".join(filter(None, (case.plain, case.mended)))
         for name, arguments in sources.items():
             given = {"folder": case.folder, "template": case.template, "select": case.select}

@@ -6,14 +6,14 @@ declares it first (``plain``), and with the argument that is meant for the kind 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.project import Finished, Project
-from tests.whole.dirt_cases import CASES, DIRTY, NOT_MENDED_YET, NOT_TOLD_YET, SOUND, Case
+from tests.whole.dirt_cases import CASES, DIRTY, SOUND, Case
 from tests.whole.dirt_module import module
 
 
@@ -46,18 +46,11 @@ def told(api_url: str, tmp_path_factory: pytest.TempPathFactory) -> Told:
     return Told(project, runs[-1], project.rows())
 
 
-def _cases(not_yet: frozenset[str], **with_attribute: bool) -> list[Any]:
-    (attribute,) = with_attribute
-    return [
-        pytest.param(
-            case, id=case.name, marks=[pytest.mark.xfail(strict=True, reason="not yet")] if case.name in not_yet else []
-        )
-        for case in CASES
-        if getattr(case, attribute)
-    ]
+def _cases(having: Callable[[Case], object] = lambda _: True) -> list[Any]:
+    return [pytest.param(case, id=case.name) for case in CASES if having(case)]
 
 
-@pytest.mark.parametrize("case", _cases(NOT_TOLD_YET, told=True))
+@pytest.mark.parametrize("case", _cases(lambda case: case.told))
 def test_dirt_is_named_with_its_place(told: Told, case: Case) -> None:
     """Promise 14: file, line, column, what was found and what was expected; the day fails, and nothing is committed."""
     failure = told.error(case.plain_name)
@@ -69,27 +62,27 @@ def test_dirt_is_named_with_its_place(told: Told, case: Case) -> None:
     assert (case.plain_name, DIRTY) not in told.rows
 
 
-@pytest.mark.parametrize("case", _cases(NOT_MENDED_YET, mended=True))
+@pytest.mark.parametrize("case", _cases(lambda case: case.mended))
 def test_one_argument_reads_it_rightly(told: Told, case: Case) -> None:
     """What the message advises, or the documentation has for the kind, gives the sums that a person would count."""
     assert told.error(case.mended_name) is None
     assert told.rows.get((case.mended_name, DIRTY)) == case.wanted
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+@pytest.mark.parametrize("case", _cases())
 def test_the_day_beside_it_is_committed(told: Told, case: Case) -> None:
     """Promise 10: a dirty day harms no other."""
     assert told.error(case.plain_name, SOUND) is None
     assert (case.plain_name, SOUND) in told.rows
 
 
-@pytest.mark.parametrize("case", _cases(NOT_TOLD_YET, untold=True))
+@pytest.mark.parametrize("case", _cases(lambda case: case.untold))
 def test_what_needs_no_argument_is_read_rightly(told: Told, case: Case) -> None:
     """The source as it was declared first gives the right result."""
     assert told.rows.get((case.plain_name, DIRTY)) == case.wanted
 
 
-@pytest.mark.parametrize("case", _cases(NOT_TOLD_YET, strays=True))
+@pytest.mark.parametrize("case", _cases(lambda case: case.strays))
 def test_what_is_read_by_nobody_is_named(told: Told, case: Case) -> None:
     """A name that is no day, of another case, and a copy: the run names each, and neither fails nor counts it."""
     assert told.rows[case.plain_name, DIRTY] == case.wanted

@@ -126,7 +126,7 @@ def test_advice_that_makes_a_wrong_file_pass_is_not_handed_on(project: Project) 
     ended = command(project, "daily").finish()
     assert ended.code == 1
     assert "2024-01-02 (input): sales/2024-01-02/sales.csv cannot be read as declared: found none of" in ended.stdout
-    assert "among 'shop;items', expected some of 'shop', 'items'; is separator=';' meant?" in ended.stdout
+    assert "among 'shop;items', expected some of 'shop', 'items'; is separator=\";\" meant?" in ended.stdout
     assert not re.search("missing_columns|extra_columns|or pass", ended.stdout)
 
 

@@ -41,6 +41,7 @@ def test_equal_types_share_one_mapping() -> None:
         ({"Float64": 360, "String": 1}, "String"),
         ({"Int64": 2, "String": 1, "Float64": 1}, "String"),
         ({"String": 360, "Float64": 1}, "String"),
+        ({"String": 1, "Float64": 1}, "String"),
         ({"Boolean": 3, "Int64": 2}, "String"),
         ({"Null": 3, "Int64": 2}, "Int64"),
         ({"Int64": 3, "Int128": 1}, "String"),

@@ -1,4 +1,4 @@
-"""Two years of raw files of five collections, one thing happening to them after the other, and a run after each."""
+"""Two years of raw files of several collections, one thing happening to them after the other, and a run after each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CAMPAIGN = Campaign(
             50, met={"results refused": 3, "runs after which nothing differed": 5}, options={"days": 30, "commands": 0}
         )
     },
-    mutants=dict.fromkeys(MUTANTS, Hunt(300, 100, {"days": 30, "commands": 0})),
+    mutants=dict.fromkeys(MUTANTS, Hunt(1_500, 100, {"days": 30, "commands": 0})),
     protections=MUTANTS,
     timeout=300,
 )

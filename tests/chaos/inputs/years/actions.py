@@ -132,10 +132,10 @@ def stray(world: World, collection: Collection, at: int) -> str | None:
 def soil(world: World, collection: Collection, at: int) -> str | None:
     """A file gets dirt of a kind that a run must name."""
     found = world.sound((collection.name, at))
-    if found is None or not world.kinds[collection.name]:
+    if found is None:
         return None
     part, one = found
-    kind = world.chance.choice(world.kinds[collection.name])
+    kind = world.chance.choice(collection.dirt)
     world.put((collection.name, at), part, replace(one, dirt=kind, dirty=one.file.soiled(kind, world.chance)))
     return f"with {kind}"
 

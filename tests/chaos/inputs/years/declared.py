@@ -28,6 +28,13 @@ meter = Source(
     schema={"room": pl.String, "fault": pl.Int64, "watts": pl.Int64},
 )
 trips = Source("trips/dt={day}/*.ndjson.gz", schema={"city": pl.String, "seats": pl.Int64, "metres": pl.Int64})
+clicks = Source(
+    "clicks/*/{day}-*.jsonl",
+    schema={"time": pl.String, "page": pl.String, "clicks": pl.Int64},
+    event_time=pl.col("time").str.to_datetime(time_zone="UTC"),
+    time_zone="Europe/Berlin",
+    reach=(1, 1),
+)
 air = Source("air/{day:%Y/%m/%d}.json", schema={"station": pl.String, "degrees": pl.Int64})
 
 
@@ -66,6 +73,12 @@ def power(meter: pl.LazyFrame) -> pl.LazyFrame:
 def trips_by_city(trips: pl.LazyFrame) -> pl.LazyFrame:
     """Trips and metres of each city."""
     return trips.group_by("city").agg(trips=pl.len(), metres=pl.col("metres").sum()).sort("city")
+
+
+@aggregation(clicks)
+def clicks_by_page(clicks: pl.LazyFrame) -> pl.LazyFrame:
+    """Visits and clicks of each page, on the days of Berlin."""
+    return clicks.group_by("page").agg(visits=pl.len(), clicks=pl.col("clicks").sum()).sort("page")
 
 
 @aggregation(air)

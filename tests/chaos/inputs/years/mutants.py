@@ -1,16 +1,20 @@
-"""Mutants of what counts as a change of a day's files, and of what a file must be before it is computed from."""
+"""Mutants of what counts as a change of a day, of what a file must be, and of which day an event is of."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
+
+import polars as pl
 
 from state.inputs.files import Contents, DayFiles, FileStat, read_contents
 from state.planner import current
 from state.result.record import SourceRecord
 from tasks.catalog.source import Source
+from tasks.inputs.listing import Listing
+from tasks.inputs.reach import reached
 from tasks.reading import day_input, declared
 from tasks.strict.check import Checked, check_file
 from tests.chaos.campaign import Mutant, replaced, without
@@ -46,6 +50,14 @@ def _checked_unless_prepared(source: Source, files: Any) -> Any:
         return _sound_headers(source, files)
 
 
+def _all_events(events: Any, _day: str) -> pl.LazyFrame:
+    return cast("pl.LazyFrame", events.rows)
+
+
+def _reached_at_once(listing: Listing, source: Source) -> Listing:
+    return replace(reached(listing, source), waiting={})
+
+
 MUTANTS: dict[str, Mutant] = {
     # Removes the difference between a file's name and its path.
     "a moved file is a change": without({"tasks.reading.day_input._read": _read_by_path}),
@@ -61,6 +73,12 @@ MUTANTS: dict[str, Mutant] = {
     "what prepare= makes is not checked": without({"tasks.reading.declared._sound_headers": _checked_unless_prepared}),
     # Removes the comparison of a day's files with each other.
     "a copy counts as more rows": without({"tasks.reading.day_input.unused_files": lambda *_: frozenset()}),
+    # Removes the difference between the day of a file and that of an event in it.
+    "an event counts in each day that reads it": without({"tasks.reading.event_days._Events.taken": _all_events}),
+    # Removes what is said of events that none of the days that read their file can take.
+    "events of no day are passed over": without({"tasks.reading.event_days.EventDay.misplaced": lambda *_: None}),
+    # Removes the wait for the file that may hold the last events of a day.
+    "the newest day does not wait": without({"tasks.survey.reached": _reached_at_once}),
     # Removes what a run says of files that it does not read.
     "strays are not named": without({"flows.report.models.stray_fields": lambda _: {}}),
 }

@@ -10,7 +10,7 @@ import gzip
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 from tests.dirt import OBJECTS, TABLES, Dirty, Objects, Table
 
@@ -23,6 +23,8 @@ _NOTES = ("", "plain", "two\nlines", 'a "quoted" word', "comma, here", "x" * 40)
 _COUNTRIES = ("France", "Germany", "Korea, South", "US", "Côte d'Ivoire")
 _CITIES = ("Bonn", "Malmö", "São Paulo", "Łódź")
 _ROOMS = ("Küche", "Büro", "Flur")
+_PAGES = ("/", "/about", "/über")
+_CLOCKS = tuple(dt.timezone(dt.timedelta(hours=hours)) for hours in (0, 5.5, -8))
 _STATIONS = ("a1", "a2", "b7")
 
 
@@ -36,9 +38,9 @@ class RawFile:
     packed: bool = False
     footer: bytes = b""
 
-    @property
+    @cached_property
     def content(self) -> bytes:
-        """Its bytes."""
+        """Its bytes: asked for after each run."""
         return self.pack(self.text.content)
 
     def pack(self, content: bytes) -> bytes:
@@ -145,6 +147,16 @@ def _continents(chance: random.Random, _: str) -> list[Row]:
     return [(country, chance.choice(("Asia", "Europe", "elsewhere"))) for country in (*_COUNTRIES, "China")]
 
 
+def _clicks(chance: random.Random, day: str) -> list[Row]:
+    """Events of the day and of those around it, by the clocks of several countries."""
+    noon = dt.datetime.fromisoformat(f"{day}T11:00:00+00:00")
+    times = [noon + dt.timedelta(minutes=chance.randrange(-30 * 60, 30 * 60)) for _ in range(chance.randint(2, 9))]
+    return [
+        (one.astimezone(chance.choice(_CLOCKS)).isoformat(), chance.choice(_PAGES), chance.randrange(1, 9))
+        for one in times
+    ]
+
+
 STRUCTURE = tuple(TABLES)
 """Every kind of dirt of CSV files."""
 ROWS = tuple(kind for kind in OBJECTS if kind not in ("0 bytes", "a time of no day"))
@@ -203,6 +215,16 @@ COLLECTIONS: Mapping[str, Collection] = {
             partial(_objects, keys=("city", "seats", "metres"), lines=True, packed=True),
             lambda _, day, part: f"trips/dt={day}/{7 * part}.ndjson.gz",
             ROWS,  # a file of 0 bytes is an hour without a trip
+        ),
+        Collection(
+            "clicks",
+            ("clicks_by_page",),
+            2,
+            _clicks,
+            partial(_objects, keys=("time", "page", "clicks"), lines=True, packed=False),
+            lambda _, day, part: f"clicks/{day[:4]}/{day}-{part}.jsonl",
+            (*ROWS, *3 * ("a time of no day",)),
+            reach=(1, 1),
         ),
         Collection(
             "air",

@@ -23,15 +23,11 @@ from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
 from tests.chaos.inputs.years.actions import act
 from tests.chaos.inputs.years.due import Due, Key, due
-from tests.chaos.inputs.years.raw_files import COLLECTIONS, DAYS
+from tests.chaos.inputs.years.raw_files import DAYS
 from tests.chaos.inputs.years.world import World
-from tests.dirt import NOT_YET
 from tests.project import CHECKOUT
 
 MODULE = "tests.chaos.inputs.years.declared"
-KINDS = {
-    name: tuple(kind for kind in collection.dirt if kind not in NOT_YET) for name, collection in COLLECTIONS.items()
-}
 _RECENT = (
     "state.store.footer_cache.RECENT_NS",
     "state.store.digest_cache.RECENT_NS",
@@ -48,9 +44,9 @@ def catalog(_: int = 1) -> Catalog:
 class Replay:
     """A world, its output, and what its commits must have been computed from."""
 
-    def __init__(self, workdir: Path, seed: int, days: int, kinds: Mapping[str, tuple[str, ...]] = KINDS) -> None:
+    def __init__(self, workdir: Path, seed: int, days: int) -> None:
         self.scene = Scene(workdir / "raw", workdir / "output")
-        self.world = World(self.scene.raw, seed, days, kinds)
+        self.world = World(self.scene.raw, seed, days)
         self.report = Report()
         self._committed: dict[Key, bytes] = {}
         self._told: dict[Key, bytes] = {}
@@ -159,8 +155,8 @@ def _unlike(what: str, found: set[Key] | Any, expected: set[Key]) -> Iterator[st
 
 def _unnamed(due: Due, error: str) -> Iterator[str]:
     """What a refusal does not name of the dirt. It need not name every bad file of a day: one is mended first."""
-    lacking = {fault.kind: [part for part in fault.named if part not in error] for fault in due.faults}
-    if all(lacking.values()):
+    lacking = [(fault.kind, [part for part in fault.named if part not in error]) for fault in due.faults]
+    if all(parts for _, parts in lacking):
         yield f"{due.key}: the message does not name {lacking}: {error}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,13 +36,12 @@ class Lying:
 class World:
     """The raw files of all collections over so many days, of which a tenth is yet to arrive.
 
-    ``kinds`` is the dirt that may come, by collection. ``strays`` are files of no day.
+    ``strays`` are files of no day.
     """
 
-    def __init__(self, root: Path, seed: int, days: int, kinds: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, root: Path, seed: int, days: int) -> None:
         self.root = root
         self.chance = random.Random(f"{seed} world")
-        self.kinds = kinds
         self.days = days
         self.strays: set[str] = set()
         self._lying: dict[Place, dict[int, Lying]] = {}
