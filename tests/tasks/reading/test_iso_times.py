@@ -23,7 +23,7 @@ DECLARED: list[Mapping[str, Any]] = [
     {"schema": {"d": pl.Date}, "extra_columns": "ignore"},
     {"schema": {"new": pl.Date, "k": pl.String}, "rename": {"d": "new"}},
     {"schema": {"k": pl.String, "d": pl.Date, "e": pl.Date}, "missing_columns": ["e"]},
-    {"schema_overrides": {"d": pl.Date, "other": pl.Time}},
+    {"schema_overrides": {"d": pl.Date}},
     {"schema_overrides": {"new": pl.Date}, "rename": {"d": "new"}},
     {"schema_overrides": [pl.String, pl.Date]},
     {"schema": {"k": pl.String, "d": pl.Date}, "encoding": "cp1252", "include_file_paths": "path"},
