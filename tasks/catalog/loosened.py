@@ -14,6 +14,7 @@ _LOOSENED: Mapping[str, tuple[object, str]] = {
         True,
         "dates and times are guessed from text, 01/02/2024 as February, and a time with an offset is shifted to UTC",
     ),
+    "encoding": ("utf8-lossy", "bytes that are no text become \ufffd, and different names may become one"),
     "missing_columns": ("insert", "a column that a file lacks, or has under another name, is all null"),
 }
 """The value with which each option loosens, and what it does."""

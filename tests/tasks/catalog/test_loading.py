@@ -204,7 +204,8 @@ def test_a_source_that_loosens_is_told_once_at_import(write: Write, caplog: pyte
     """An option that can change numbers is said with what it does, once for each source, and not by child processes."""
     source = (
         'flights = Source("loose/{day}/*.csv", schema={"a": pl.Int64}, '
-        'ignore_errors=True, truncate_ragged_lines=True, try_parse_dates=True, missing_columns="insert")'
+        "ignore_errors=True, truncate_ragged_lines=True, try_parse_dates=True, "
+        'encoding="utf8-lossy", missing_columns="insert")'
     )
     write(a="import polars as pl\n" + HEAD + source + "\n" + function("first") + function("second"))
     load("user", quiet=True)
@@ -216,6 +217,7 @@ def test_a_source_that_loosens_is_told_once_at_import(write: Write, caplog: pyte
         "source 'loose/{day}/*.csv' has ignore_errors=True",
         "source 'loose/{day}/*.csv' has truncate_ragged_lines=True",
         "source 'loose/{day}/*.csv' has try_parse_dates=True",
+        "source 'loose/{day}/*.csv' has encoding=\"utf8-lossy\"",
         "source 'loose/{day}/*.csv' has missing_columns=\"insert\"",
     ]
     assert "becomes null, and sums and counts leave it out" in told[0]
