@@ -150,6 +150,9 @@ def _problem_of_blocked(blocked: Blocked, *, declared: bool) -> Problem:
     hint = ""
     if blocked.regressed:
         command = ACCEPT
+    elif blocked.partial:
+        command = command_for(blocked.aggregation, blocked.day, force=True)
+        hint = "restore the files; or compute it from what is left"
     elif blocked.kind == "unrecoverable":
         command = f"{REPAIR} --deep"  # sets a damaged result aside, and removes a lost one from the index
     else:

@@ -35,6 +35,7 @@ from tasks import older_results as older
 from tasks.catalog.load import Catalog
 from tasks.catalog.source import Reference, Source
 from tasks.inputs.broken_links import hidden_days
+from tasks.inputs.expired import expired_days
 from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reach import reached
 from tasks.inputs.strays import Stray
@@ -197,7 +198,8 @@ def listed_facts(
             source = sources[name][0]
             hidden = hidden_days(listing.broken, source.template, name, declared, facts, source.file_days)
             facts = _without(facts, name, hidden)
-    return facts
+    expired = dict(one for name in facts.absent for one in expired_days(sources[name][0], declared, facts))
+    return replace(facts, expired=expired) if expired else facts
 
 
 def remember_footers(output: Output) -> None:

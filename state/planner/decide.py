@@ -28,7 +28,8 @@ class Facts:
     ``published`` has, of commits that no run can recompute, the highest generation that surely was published there.
     ``unreachable`` says why an aggregation's folder cannot be entered. ``waiting[source][day]`` says what input that is
     there still waits for: nothing is computed from it yet. ``absent[source][day]`` is how many of the days whose files
-    are read for a day have none, where any has none.
+    are read for a day have none, where any has none. ``expired`` has the results
+    that there are none of, each with a day whose files were there for it once and are gone.
     """
 
     inputs: Files
@@ -41,6 +42,7 @@ class Facts:
     unreachable: Mapping[str, str] = field(default_factory=dict)
     waiting: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     absent: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    expired: Mapping[Partition, str] = field(default_factory=dict)
 
     def found(self, aggregation: Declared, day: str) -> Found | None:
         """What the output has of the day."""
@@ -125,7 +127,8 @@ class Item:
 class Blocked:
     """A day that can neither be planned nor called done. ``kind``: ``unreadable`` or ``unrecoverable``.
 
-    ``regressed``: there is a commit, and it is older than one that was published there.
+    ``regressed``: there is a commit, and it is older than one that was published there. ``partial``: a part of its
+    input is left, and can be computed by force.
     """
 
     aggregation: str
@@ -133,6 +136,7 @@ class Blocked:
     kind: str
     why: str
     regressed: bool = False
+    partial: bool = False
 
 
 def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Item | Blocked | Status:
@@ -158,6 +162,8 @@ def decide(aggregation: Declared, day: str, facts: Facts, *, force: bool) -> Ite
             return regression(aggregation.name, day, found, facts, "a part of its input is gone") or "orphaned"
         if facts.waiting and facts.waits_for(reads):
             return "waiting"
+        if facts.expired and not force and (gone := facts.expired.get((aggregation.name, day))):
+            return _partial(aggregation.name, day, found, gone)
         if compared is not reads and (why := facts.unreadable_input(reads)):
             return Blocked(aggregation.name, day, "unreadable", f"its input cannot be read: {why}")
         over = found.record.nonce if isinstance(found, Commit) else ""
@@ -196,6 +202,12 @@ def regression(name: str, day: str, commit: Commit, facts: Facts, cause: str) ->
     why = f"generation {current} stands where generation {published} was published, and {cause}"
     wanted = f"expected generation {published}, restored from a backup"
     return Blocked(name, day, "unrecoverable", f"{why}; {wanted}", regressed=True)
+
+
+def _partial(name: str, day: str, found: Found | None, gone: str) -> Blocked:
+    why = f"its result is damaged ({found.why})" if isinstance(found, Damaged) else "it has no result"
+    why += f" and the files of {gone} are gone, which may have held its events; expected them back"
+    return Blocked(name, day, "unrecoverable", why, partial=True)
 
 
 def _basis(aggregation: Declared, reads: Sequence[Read], facts: Facts) -> str:

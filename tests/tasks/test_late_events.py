@@ -7,6 +7,7 @@ from __future__ import annotations
 import datetime as dt
 import mmap
 import random
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from tasks.catalog.source import Source
 from tasks.compute.context import RunContext
 from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed
+from tasks.diagnosis import problems_of
 from tasks.reading import day_input as reading
 from tasks.reading.edited import edited_inputs
 from tasks.survey import survey
@@ -256,6 +258,34 @@ def test_a_neighbour_that_changes_while_a_day_is_computed_counts(tmp_path: Path)
         assert log.run() == log.expected() == [_day(0), _day(1), _day(2)]
         assert log.results() == {number: day for number, day in log.days.items() if number != 2}
         assert log.run() == []
+
+
+def test_a_result_that_is_gone_is_not_made_of_what_its_neighbours_files_left(tmp_path: Path) -> None:
+    """Where a commit shows that the missing file was there; beside a gap that never was filled it is."""
+    with _log(tmp_path, TEMPLATES[0], (1, 1)) as log:
+        for number in (0, 2, 3, 4, 5, 6, 7):
+            log.write(_day(number), [log.happen(_day(number))])
+        log.run()
+        for number in (1, 3, 5):
+            shutil.rmtree(log.root.path / f"numbers/day={_day(number)}")
+        assert log.run() == [_day(1), _day(3), _day(5)]
+        log.path(_day(4)).unlink()
+        for number in (1, 3):
+            shutil.rmtree(log.root.path / f"numbers/day={_day(number)}")
+        (log.root.path / f"numbers/day={_day(5)}/data.parquet").write_bytes(b"rot")
+        assert log.run() == [_day(1)]
+        blocked = {one.day: one for one in log.plan().blocked}
+        assert set(blocked) == {_day(3), _day(5)}
+        assert f"it has no result and the files of {_day(4)} are gone" in blocked[_day(3)].why
+        assert "damaged (" in blocked[_day(5)].why
+        assert all(one.kind == "unrecoverable" and one.partial for one in blocked.values())
+        [told] = [one for one in problems_of(log.plan()) if one.day == _day(3)]
+        assert told.command == f"python -m flows.daily --force --days {_day(3)} --only numbers"
+        assert told.hint == "restore the files; or compute it from what is left"
+        forced = survey(
+            log.catalog, InputRoot(log.input), log.root, BestEffortIndex(None, "none"), Selection(force=True), 2
+        )
+        assert {_day(3), _day(5)} <= {item.day for item in forced.plan.items}
 
 
 def test_many_days_that_lost_some_of_the_files_of_neighbours_are_refused(tmp_path: Path) -> None:
