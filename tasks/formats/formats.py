@@ -27,6 +27,7 @@ Scan = Callable[..., pl.LazyFrame]
 """Takes a list of files and options by name."""
 _ADDED = ("row_index_name", "row_index_offset", "include_file_paths")
 """Options that add a column, which no file has."""
+_DTYPES = ("schema", "schema_overrides")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,9 @@ def _from_disk(scan: Scan) -> Scan:
 def _scan_ndjson(files: Sequence[File], **options: Any) -> pl.LazyFrame:
     """Keys and types come from all lines of all files, where polars takes them from the first 100 of the first."""
     scan = _from_disk(pl.scan_ndjson)
+    for name in _DTYPES:  # pairs of name and dtype are fine elsewhere in polars
+        if options.get(name) is not None:
+            options[name] = dict(options[name])
     if options.get("schema") is not None:
         return scan(files, **options)
     options = {"infer_schema_length": None, **options}

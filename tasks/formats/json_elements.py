@@ -37,12 +37,15 @@ def flat_lines(text: bytes) -> bytes | None:
         return None
     body = text[begin.end() : end.start()]
     marks = body.replace(b"\\\\", b"  ").replace(b'\\"', b"  ") if b"\\" in body else body
-    is_compact = marks.count(b"},{") == marks.count(b"{") - 1
-    if not is_compact and len(_BETWEEN.findall(marks)) != marks.count(b"{") - 1:
+    between = marks.count(b"{") - 1
+    is_compact = marks.count(b"},{") == between
+    if not is_compact and len(_BETWEEN.findall(marks)) != between:
         return None
-    if any(line.count(b'"') % 2 for line in _cut(marks, is_compact=is_compact).split(b"\n")):
+    lines = _cut(marks, is_compact=is_compact)
+    if any(line.count(b'"') % 2 for line in lines.split(b"\n")):
         return None
-    return _cut(body.replace(b"\n", b" "), is_compact=is_compact)
+    is_plain = marks is body and b"\n" not in body
+    return lines if is_plain else _cut(body.replace(b"\n", b" "), is_compact=is_compact)
 
 
 def _cut(text: bytes, *, is_compact: bool) -> bytes:

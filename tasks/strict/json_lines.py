@@ -19,8 +19,9 @@ from tasks.strict.whole_text import is_utf8
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DEEP = 500
-"""How deep a line may be nested before pyarrow is not asked about it: its parser has no limit but the stack."""
+_DEEP = 250
+"""How deep a line may be nested: the parsers of pyarrow and polars have no limit but the stack, and die of it."""
+_TOO_DEEP = "values nested too deeply"
 Object = list[tuple[str, Any]]
 """A JSON object with its keys in their order, those that come twice too."""
 
@@ -83,11 +84,11 @@ class LinesCheck:
             return
         try:
             value, twice = parsed(line.decode())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.findings.add(number, None, _told(error, line), self._expected, text)
             return
-        except RecursionError:
-            self.findings.add(number, None, "values nested too deeply", self._expected, text)
+        if _is_nested_deeply(value):
+            self.findings.add(number, None, _TOO_DEEP, self._expected, text)
             return
         if not isinstance(value, dict):
             self.findings.add(number, None, _kind(value), self._expected, text)
@@ -141,11 +142,24 @@ def _kind(value: object) -> str:
     return _KINDS.get(type(value), "null")
 
 
+def _is_nested_deeply(value: object) -> bool:
+    level = [value]
+    for _ in range(_DEEP):
+        level = [one for outer in level for one in _parts(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 def _has_half_pair(value: object) -> bool:
     if isinstance(value, str):
         return _SURROGATE.search(value) is not None
-    parts = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(map(_has_half_pair, parts))
+    keys = value if isinstance(value, dict) else ()
+    return any(map(_has_half_pair, (*keys, *_parts(value))))
 
 
 def _refuse(name: str) -> NoReturn:
@@ -169,7 +183,9 @@ def _unsound(line: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _told(error: ValueError, line: bytes) -> str:
+def _told(error: ValueError | RecursionError, line: bytes) -> str:
+    if isinstance(error, RecursionError):
+        return _TOO_DEEP
     if not isinstance(error, json.JSONDecodeError):
         return str(error)
     if error.msg == "Extra data":
@@ -196,8 +212,8 @@ def _schema(text: bytes) -> pa.Schema | None:
         table = pj.read_json(pa.BufferReader(text), read_options=_read_options(len(text)))
     except pa.ArrowException:  # a key that is text here and a number there, too: polars has its own word on that
         return None
-    if "double" in str(table.schema) and (b"NaN" in text or b"Inf" in text):
-        return None  # pyarrow takes them for numbers, which they are not in JSON
+    if "double" in str(table.schema) and any(one in text and word in text for one, word in _NO_NUMBERS):
+        return None
     return table.schema if table.num_rows == lines else None
 
 
@@ -221,4 +237,6 @@ def _flattened(marks: bytes) -> bytes:
     return marks
 
 
+_NO_NUMBERS = ((b"N", b"NaN"), (b"I", b"Inf"))
+"""What pyarrow takes for numbers, which it is not in JSON. Their first letters alone are found in no time."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]\n"))

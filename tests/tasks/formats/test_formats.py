@@ -143,3 +143,18 @@ def test_no_option_of_polars_is_refused_but_noonmarks(suffix: str) -> None:
     assert not form.options & set(form.fixed)
     assert form.unknown_option(dict.fromkeys(form.options)) is None
     assert form.unknown_option({}) is None
+
+
+@pytest.mark.parametrize("suffix", [".ndjson", ".json"])
+@pytest.mark.parametrize("option", ["schema", "schema_overrides"])
+def test_dtypes_of_json_may_be_pairs(suffix: str, option: str) -> None:
+    """As they may elsewhere in polars, though ``scan_ndjson`` wants a mapping."""
+    content = encoded(suffix, MORE)
+    pairs = [("x", pl.Float64), ("y", pl.String)]
+    assert FORMATS[suffix].read([content], {option: pairs}).collect().rows() == [(4.0, "d")]
+
+
+def test_the_files_of_json_share_a_type() -> None:
+    """Where none is declared, whole numbers in one file and others in the next are both numbers, as for NDJSON."""
+    frame = FORMATS[".json"].read([b'[{"a":1}]', b'[{"a":1.5}]'], {}).collect()
+    assert frame["a"].to_list() == [1.0, 1.5]
