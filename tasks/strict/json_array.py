@@ -12,7 +12,7 @@ from polars.exceptions import PolarsError
 
 from tasks.formats.unpacking import whole_text
 from tasks.strict.csv_rows import NO_UTF8, NUL
-from tasks.strict.dialect import BOM, UTF16
+from tasks.strict.dialect import BOM, other_unicode
 from tasks.strict.finding import Checked, Findings, shown
 from tasks.strict.json_keys import KnownKeys
 from tasks.strict.json_lines import add_object, parsed
@@ -31,8 +31,8 @@ def check_json(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
 
 
 def _check(text: bytes, options: Mapping[str, Any], findings: Findings) -> tuple[str, ...] | None:
-    if text.startswith(UTF16):
-        findings.add(None, None, "UTF-16 text", 'UTF-8, or encoding="utf-16"')
+    if wide := other_unicode(text):
+        findings.add(None, None, *wide)
         return None
     if not text:
         findings.add(None, None, "no text", _EXPECTED)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tasks.strict.csv_rows import NO_UTF8, NUL
-from tasks.strict.dialect import BOM, UTF16
+from tasks.strict.dialect import BOM, other_unicode
 from tasks.strict.finding import Checked, Findings, shown
 from tasks.strict.json_keys import KnownKeys
 from tasks.strict.pieces import LONG_ROW, RowTooLong, pieces
@@ -86,8 +86,8 @@ class _LinesCheck:
 
 def begins_otherwise(text: bytes, findings: Findings) -> bool:
     """Note a beginning that polars does not read as JSON."""
-    if text.startswith(UTF16):
-        findings.add(None, None, "UTF-16 text", 'UTF-8, or encoding="utf-16"')
+    if wide := other_unicode(text):
+        findings.add(None, None, *wide)
     elif text.startswith(BOM):
         findings.add(None, None, "a byte order mark", 'JSON without one, or encoding="utf-8-sig"')
     return bool(findings)
