@@ -133,8 +133,10 @@ class Columns:
         for at, (old, new) in enumerate(zip(header, names, strict=True)):
             double = _DOUBLE.fullmatch(old)
             if new in names[:at]:
-                both = " and ".join(repr(header[index]) for index, name in enumerate(names) if name == new)
-                found[at] = Misfit(new, f"{both}, which are both {new!r}", "one of them in a file")
+                olds = dict.fromkeys(header[index] for index, name in enumerate(names) if name == new)
+                both = f"{' and '.join(map(repr, olds))}, which are both {new!r}"
+                twice = f"{old!r} twice, which is also what polars calls a name that comes again"
+                found[at] = Misfit(new, both if len(olds) > 1 else twice, "one of them in a file")
             elif double and old == new and double[1] in header[:at] and not self._named(new):
                 if not (self._ignored(new) and self._ignored(self.rename.get(double[1], double[1]))):
                     expected = f"a name of its own: rename={{{old!r}: …}}"

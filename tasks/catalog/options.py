@@ -119,7 +119,8 @@ def _columns(form: Format, options: Mapping[str, Any], rename: object, *, rewrit
     by_name = rename is not None or not (missing is None or isinstance(missing, str))
     if options.get("has_header") is False or any(options.get(name) is not None for name in _UNNAMED):
         what = "rename=" if rename is not None else "missing_columns= with names"
-        return f"{what} needs the names of a header; give the names by schema= or new_columns=" if by_name else None
+        given = "schema= says all names" if options.get("schema") is not None else "give the names by schema="
+        return f"{what} needs the names of a header, and there is none to go by; {given}" if by_name else None
     if form.is_binary and not by_name:
         return None
     if rename is not None and not (isinstance(rename, Mapping) and _are_names([*rename, *rename.values()])):

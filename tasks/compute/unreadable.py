@@ -28,7 +28,7 @@ def unreadable(read: DayInput, error: BaseException) -> JobFailed:
     if read.source.format.is_binary and read.source.options.get("cast_options") is None:
         differing = guarded_call(partial(_differing, read, files))
         if not isinstance(differing, Raised) and differing:
-            told = not_as_declared(differing)
+            told = not_as_declared(differing, beside=files[0].stat.path)
             return JobFailed("input", told.message, cause=error, summary=told.summary)
     for file in files:
         alone = guarded_call(partial(_read_alone, read, file))
@@ -59,7 +59,7 @@ def _differing(read: DayInput, files: Sequence[ReadableFile]) -> list[tuple[str,
         schemas.append({in_use.get(name, name): dtype for name, dtype in found.items()})
     declared = options.get("schema")
     expected = dict(pl.Schema(declared)) if declared is not None else schemas[0]
-    where = "schema=" if declared is not None else "the day's first file"
+    where = "schema=" if declared is not None else files[0].stat.path
     missing = options.get("missing_columns")
     may_miss = expected if missing == "insert" else () if missing in (None, "raise") else missing
     ignores = options.get("extra_columns") == "ignore"

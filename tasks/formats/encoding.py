@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from encodings.aliases import aliases
 
 from state.errors import nearest
@@ -40,11 +41,21 @@ def wrong_encoding(encoding: object) -> str | None:
     try:
         found = None if encoding in OF_POLARS else codecs.lookup(encoding)
     except (LookupError, ValueError):
-        near = nearest(encoding.lower().replace("-", "_"), sorted({*aliases, *aliases.values()}))
+        near = nearest(encoding.lower().replace("-", "_"), _known())
         return f"there is no encoding {encoding!r}" + (f"; did you mean {near!r}?" if near else "")
     if found and not getattr(found, "_is_text_encoding", True):
         return f"encoding={encoding!r} is no encoding of text; expected one such as 'cp1252' or 'utf-16'"
     return None
+
+
+def _known() -> list[str]:
+    """The names of encodings that this machine has: a few are Windows' own."""
+    names = []
+    for name in sorted({*aliases, *aliases.values()}):
+        with suppress(LookupError):
+            codecs.lookup(name)
+            names.append(name)
+    return names
 
 
 def decoded(content: bytes, codec: str) -> bytes:
@@ -80,7 +91,8 @@ def _require_mark(content: bytes, codec: str) -> None:
     """Refuse to guess the order of bytes, in which Python takes the machine's own."""
     marks = _MARKS.get(codec)
     if marks and content and not content.startswith(marks):
-        raise NotEncoded(f"it has no byte order mark; expected encoding={codec + '-le'!r} or {codec + '-be'!r}")
+        orders = f"encoding={codec + '-le'!r} or {codec + '-be'!r}"
+        raise NotEncoded(f"it has no byte order mark; expected {orders}, or no encoding= where it is UTF-8")
 
 
 def _ended(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from state.inputs.files import FileStat
@@ -28,11 +28,17 @@ class NotAsDeclared(Exception):
         self.summary = summary
 
 
-def not_as_declared(bad: Bad) -> NotAsDeclared:
-    """What is wrong with the first bad file, and how many more there are."""
+def not_as_declared(bad: Bad, beside: str = "") -> NotAsDeclared:
+    """What is wrong with the first bad file, and how many more there are.
+
+    ``beside`` is the path of the file that it was compared with, if any.
+    """
     path, findings = bad[0]
     more = f" (and so {counted(len(bad) - 1, 'more file')} of the day)" if len(bad) > 1 else ""
-    return NotAsDeclared(told(path, findings) + more, summary_of(findings))
+    summary = summary_of(findings)
+    return NotAsDeclared(
+        told(path, findings) + more, summary.replace(beside, "another file of the day") if beside else summary
+    )
 
 
 def fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
@@ -50,11 +56,10 @@ def fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
         for (file, _), (_, fit) in zip(files, found, strict=True)
         if fit.misfits
     ]
+    every = [fit for _, fit in found]
     if not bad and columns.schema is None and len(files) > 1:
-        bad += _differing(source, files, [fit for _, fit in found])
-    if not bad:
-        bad += _lost(columns, files, [fit for _, fit in found])
-    if bad:
+        _require_alike(source, files, every)
+    if bad := bad or _lost(columns, files, every):
         raise not_as_declared(bad)
     return found
 
@@ -100,18 +105,21 @@ def _header(source: Source, content: File, names: Names | None) -> Names | None:
             return names
 
 
-def _differing(source: Source, files: Files, fits: Sequence[Fit]) -> Iterator[tuple[str, list[Finding]]]:
-    """Files without declared columns whose columns are others than those of the first; JSON's keys have no order."""
+def _require_alike(source: Source, files: Files, fits: Sequence[Fit]) -> None:
+    """Raise NotAsDeclared for files without declared columns that are not those of the first; JSON's have no order."""
     in_order = source.format.text in ("csv", None)
-    known = [at for at, fit in enumerate(fits) if fit is not AS_DECLARED]
-    for at in known:
-        first, names = fits[known[0]].names, fits[at].names
+    known = [(file.path, fit.names) for (file, _), fit in zip(files, fits, strict=True) if fit is not AS_DECLARED]
+    bad = []
+    for path, names in known:
+        beside, first = known[0]
         if names != first and (in_order or set(names) != set(first)):
             others = enumerated([repr(name) for name in first])
             found = f"the columns {enumerated([repr(name) for name in names])}"
             order = " in this order" * in_order
-            expected = f"{others}{order}, as in {files[known[0]][0].path}, or schema= with the columns in use"
-            yield files[at][0].path, [Finding(None, None, found, expected)]
+            expected = f"{others}{order}, as in {beside}, or schema= with the columns in use"
+            bad.append((path, [Finding(None, None, found, expected)]))
+    if bad:
+        raise not_as_declared(bad, beside=known[0][0])
 
 
 def _lost(columns: Columns, files: Files, fits: Sequence[Fit]) -> list[tuple[str, list[Finding]]]:

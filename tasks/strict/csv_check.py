@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks.strict.csv_quick import is_sound
 from tasks.strict.csv_rows import Row, rows
-from tasks.strict.dialect import BOM, UTF16, Dialect
+from tasks.strict.dialect import BOM, Dialect, other_unicode
 from tasks.strict.finding import Checked, Findings, shown
 from tasks.strict.pieces import LONG_ROW, RowTooLong, blocks, pieces
 
@@ -50,8 +50,8 @@ class _CsvCheck:
 
         None where there is nothing to go on with.
         """
-        if text.startswith(UTF16):
-            self.findings.add(None, None, "UTF-16 text", 'UTF-8, or encoding="utf-16"')
+        if wide := other_unicode(text):
+            self.findings.add(None, None, *wide)
             return None
         at = len(BOM) if text.startswith(BOM) else 0
         if at == len(text):

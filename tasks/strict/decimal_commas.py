@@ -18,6 +18,8 @@ from tasks.strict.csv_check import lines_of
 from tasks.strict.finding import Finding, shown
 from tasks.strict.values import csv_as
 
+_DOTTED = r"^\s*[+-]?[0-9,]*\.[0-9.,]*([eE][+-]?[0-9]+)?\s*$"
+"""A number with a dot. Any other text with one, such as n.a., polars does not take for a number."""
 _ROW = "\0row"
 """A name that no file has, since text with a NUL is refused."""
 
@@ -36,7 +38,7 @@ def find_dots(
         return ()
     as_text = csv_as(form, [content], options, dict.fromkeys(dtypes, pl.String()))
     names = [name for name in floats if name in as_text.collect_schema()]
-    bad = {name: pl.col(name).str.contains(".", literal=True) for name in names}
+    bad = {name: pl.col(name).str.contains(_DOTTED) for name in names}
     told = (
         as_text.select(pl.col(names))
         .with_row_index(_ROW)

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 BOM = b"\xef\xbb\xbf"
-UTF16 = (b"\xff\xfe", b"\xfe\xff")
-"""What text begins with: UTF-8 may, UTF-16 must."""
+_WIDE = (
+    ("UTF-32", (b"\xff\xfe\0\0", b"\0\0\xfe\xff")),  # the first begins as UTF-16 does
+    ("UTF-16", (b"\xff\xfe", b"\xfe\xff")),
+)
+"""What text begins with: UTF-8 may, UTF-16 and UTF-32 must."""
+
+
+def other_unicode(text: bytes) -> tuple[str, str] | None:
+    """What was found and what was expected, where text begins as UTF-16 or UTF-32 does."""
+    name = next((name for name, marks in _WIDE if text.startswith(marks)), None)
+    return (f"{name} text", f'UTF-8, or encoding="{name.lower()}"') if name else None
 
 
 @dataclass(frozen=True, slots=True)

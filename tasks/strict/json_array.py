@@ -10,7 +10,7 @@ from typing import Any
 from tasks.formats.json_elements import elements, flat_lines, joined
 from tasks.formats.unpacking import whole_text
 from tasks.strict.csv_rows import NO_UTF8, NUL
-from tasks.strict.dialect import BOM, UTF16
+from tasks.strict.dialect import BOM, other_unicode
 from tasks.strict.finding import Checked, Findings, shown
 from tasks.strict.json_lines import LinesCheck
 
@@ -21,8 +21,8 @@ def check_json(content: bytes | Path, options: Mapping[str, Any]) -> Checked:
     """Check a JSON file by the options of ``polars.read_json``, which reads it whole. Raises OSError."""
     text = whole_text(content if isinstance(content, bytes) else content.read_bytes())
     check = LinesCheck(options, _EXPECTED)
-    if text.startswith(UTF16):
-        check.findings.add(None, None, "UTF-16 text", 'UTF-8, or encoding="utf-16"')
+    if wide := other_unicode(text):
+        check.findings.add(None, None, *wide)
         return check.checked()
     text = text.removeprefix(BOM)
     if not text:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tasks.strict.csv_rows import NO_UTF8, NUL
-from tasks.strict.dialect import BOM, UTF16
+from tasks.strict.dialect import BOM, other_unicode
 from tasks.strict.finding import Checked, Findings, shown
 from tasks.strict.json_keys import DeclaredKeys
 from tasks.strict.pieces import LONG_ROW, RowTooLong, pieces
@@ -44,8 +44,8 @@ def check_json_lines(content: bytes | Path, options: Mapping[str, Any]) -> Check
 
 def _begin(text: bytes, findings: Findings) -> int | None:
     """Note a beginning that polars does not read as JSON."""
-    if text.startswith(UTF16):
-        findings.add(None, None, "UTF-16 text", 'UTF-8, or encoding="utf-16"')
+    if wide := other_unicode(text):
+        findings.add(None, None, *wide)
     elif text.startswith(BOM):
         findings.add(None, None, "a byte order mark", 'JSON without one, or encoding="utf-8-sig"')
     return None if findings else 0

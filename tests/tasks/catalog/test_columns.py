@@ -48,6 +48,7 @@ def test_a_header_as_declared_costs_nothing() -> None:
         ("a,b,a_duplicated_0", {}, "a: the name twice in the header; expected a name of its own: rename={'a_dup"),
         ("a,b,a_duplicated_0", {"schema": SCHEMA, "ignores": True}, "a: the name twice in the header"),
         ("old,a,b", {"schema": SCHEMA, "rename": {"old": "a"}}, "a: 'old' and 'a', which are both 'a'"),
+        ("n,n_duplicated_0,n_duplicated_0", {"rename": {"n_duplicated_0": "g"}}, "g: 'n_duplicated_0' twice, which is"),
         ("x,y", {"rename": {"x": "z", "y": "z"}}, "z: 'x' and 'y', which are both 'z'"),
     ],
 )

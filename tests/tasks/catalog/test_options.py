@@ -94,7 +94,7 @@ def _needs(files: Any, *, sheet: int) -> pl.LazyFrame:
         ("csv", {"rename": {"a": "b"}, "new_columns": ["x"]}, "rename= needs the names of a header"),
         ("csv", {"rename": {"a": "b"}, "n_rows": 5}, "n_rows= counts in files of one header only; leave it to the agg"),
         ("csv", {"rename": {"a": "b"}, "row_index_name": "i"}, "row_index_name= counts in files of one header only"),
-        ("csv", {"missing_columns": ["a"], "has_header": False, "schema": SCHEMA}, "missing_columns= with names needs"),
+        ("csv", {"missing_columns": ["a"], "has_header": False, "schema": SCHEMA}, "none to go by; schema= says all"),
         ("csv", {"missing_columns": ["x"], "schema": SCHEMA}, "missing_columns= has 'x', which schema= lacks"),
         ("csv", {"missing_columns": ["a"]}, "missing_columns= needs schema=, which says what columns there are"),
         ("csv", {"missing_columns": "inser", "schema": SCHEMA}, "missing_columns='inser'; did you mean 'insert'?"),

@@ -211,17 +211,17 @@ PARQUET_SCHEMA = {"schema": {"k": pl.String, "n": pl.Int64}}
         (
             {"k": ["x"]},
             {},
-            "column 'n': found no such column among 'k', expected one of type Int64, as in the day's first",
+            "column 'n': found no such column among 'k', expected one of type Int64, as in 2013-01-01/a.parquet",
         ),
         (
             {"k": ["x"], "n": [1.5]},
             {},
-            "column 'n': found the type Float64, expected Int64, as in the day's first file",
+            "column 'n': found the type Float64, expected Int64, as in 2013-01-01/a.parquet",
         ),
         (
             {"k": ["x"], "n": [1], "z": [1]},
             {},
-            "'z': found a column of type Int64, expected none of this name, as in the",
+            "'z': found a column of type Int64, expected none of this name, as in 2013-01-01/a.parquet",
         ),
         ({"k": ["x"]}, PARQUET_SCHEMA, "found no such column among 'k', expected one of type Int64, as in schema="),
         ({"k": ["x"], "n": [1.5]}, PARQUET_SCHEMA, "found the type Float64, expected Int64, as in schema="),

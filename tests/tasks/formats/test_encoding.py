@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import pytest
 
 from tasks.formats.encoding import NotEncoded, codec_of, decoded, decoded_pieces, wrong_encoding
@@ -24,6 +26,11 @@ def test_pieces_make_what_the_whole_makes(codec: str, size: int) -> None:
     [
         (b"a,b\n1,2\n3,\x81\n", "cp1252", "0x81 in line 3, byte 10 is no text in cp1252"),
         ("a\nb".encode("utf-16") + b"\x00", "utf-16", "0x00 in line 2, byte 8 is no text in utf-16"),
+        (
+            b"a\n1\n",
+            "utf-16",
+            "it has no byte order mark; expected encoding='utf-16-le' or 'utf-16-be', or no encoding=",
+        ),
         (b"a\n\n\xe4", "gb18030", "in line 3, byte 3 is no text in gb18030"),
     ],
 )
@@ -50,7 +57,7 @@ def test_a_byte_order_mark_is_no_text(codec: str, size: int) -> None:
     for act in (lambda: decoded(unmarked, marked), lambda: list(decoded_pieces([unmarked], marked))):
         with pytest.raises(NotEncoded) as caught:
             act()
-        assert str(caught.value) == told
+        assert str(caught.value) == f"{told}, or no encoding= where it is UTF-8"
     assert decoded(b"", marked) == b"".join(decoded_pieces([], marked)) == b""
 
 
@@ -76,3 +83,13 @@ def test_an_encoding_that_is_none(encoding: object, told: str) -> None:
     """The nearest name is told."""
     assert told in (wrong_encoding(encoding) or "")
     assert wrong_encoding("cp1252") is None
+
+
+@pytest.mark.parametrize("encoding", ["mbcs", "oem", "dbcs"])
+def test_no_encoding_is_proposed_that_is_not_there(encoding: str) -> None:
+    """Python knows the names of Windows' own encodings everywhere."""
+    with pytest.raises(LookupError):
+        codecs.lookup(encoding)
+    wrong = wrong_encoding(encoding)
+    assert wrong is not None
+    assert "'mbcs'?" not in wrong

@@ -127,3 +127,14 @@ def test_words_for_null_belong_to_names_in_use(options: dict[str, Any]) -> None:
     source = Source("f/{day}.csv", **options)
     [(_, fit)] = fits(source, [(FileStat("a", 0, 0, 0, 0), b"K,n\n04,-\nNA,5\n")])
     assert source.scan([b"K,n\n04,-\nNA,5\n"], fit).collect()["k"].to_list() == ["04", None]
+
+
+def test_files_of_other_columns_have_one_summary() -> None:
+    """On every day alike: what is the day's own, the path of the first file, is not in it."""
+    files: list[tuple[FileStat, File]] = [
+        (FileStat(f"f/1/{name}", 0, 0, 0, 0), content) for name, content in (("a", b"k\n1\n"), ("b", b"n\n1\n"))
+    ]
+    with pytest.raises(NotAsDeclared, match="as in f/1/a") as caught:
+        fits(Source("f/{day:int}/*.csv"), files)
+    assert "as in another file of the day" in caught.value.summary
+    assert "f/1" not in caught.value.summary

@@ -281,4 +281,7 @@ def test_dots_in_numbers_without_header(tmp_path: Path) -> None:
     """Names are then those of the schema; a word for null may have a dot."""
     options: dict[str, Any] = {**COMMAS, "has_header": False, "schema": {"n": pl.Float64}, "null_values": ["n.a."]}
     assert _frame(tmp_path, [b"1,5\nn.a.\n"], **options)["n"].to_list() == [1.5, None]
+    assert _frame(tmp_path, [b"1,5\nn/a.\n"], ignore_errors=True, **options)["n"].to_list() == [1.5, None]
+    for dotted in (b"1.234", b"-.5", b"1.234,5", b"1.e3", b"1.234.567"):
+        assert "line 2, column 'n': found a dot" in _told(tmp_path, [b"1,5\n" + dotted + b"\n"], **options)
     assert "line 2, column 'n': found a dot" in _told(tmp_path, [b"1,5\n1.234\n"], **options)

@@ -118,6 +118,12 @@ DIRT: Mapping[str, tuple[bytes, Mapping[str, Any], str]] = {
         {},
         'found UTF-16 text, expected UTF-8, or encoding="utf-16"',
     ),
+    "UTF-32": ("a,b\n".encode("utf-32"), {}, 'found UTF-32 text, expected UTF-8, or encoding="utf-32"'),
+    "UTF-32 of the other order": (
+        b"\0\0\xfe\xff" + "a,b\n".encode("utf-32-be"),
+        {},
+        'found UTF-32 text, expected UTF-8, or encoding="utf-32"',
+    ),
     "another encoding": (
         b"a,b\n1,\xe9\n",
         {},

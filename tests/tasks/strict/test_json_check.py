@@ -33,6 +33,7 @@ DIRTY_LINES: list[tuple[bytes, Mapping[str, Any], str]] = [
     (b'{"a":"\xe9"}\n', {}, "line 1: found bytes that are not UTF-8"),
     (b'\xef\xbb\xbf{"a":1}\n', {}, 'found a byte order mark, expected JSON without one, or encoding="utf-8-sig"'),
     ('{"a":1}\n'.encode("utf-16"), {}, 'found UTF-16 text, expected UTF-8, or encoding="utf-16"'),
+    ('{"a":1}\n'.encode("utf-32"), {}, 'found UTF-32 text, expected UTF-8, or encoding="utf-32"'),
     (b'{"a":1}\r{"a":2}\r', {}, "line 1: found more text after the value"),
     (b"", {}, "found no object, expected an object, or schema= for files that may be empty"),
     (b"\n \n", {}, "found no object, expected an object, or schema= for files that may be empty"),
