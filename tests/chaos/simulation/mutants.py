@@ -206,7 +206,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "token read after the input, no re-check": _held(Job, claim=_nothing, read=read_then_claim, verify=_nothing),
     "no ctime": _held(Inputs, ctime=False),
-    "recent times trusted": _patched(tasks__inputs__reading__RECENT_NS=-(1 << 62)),
+    "recent times trusted": _patched(tasks__reading__day_input__RECENT_NS=-(1 << 62)),
     "Redis believed": _patched(state__planner__plan__decide=_done_by_redis),
     "lease blocks for ever": _patched(
         state__index__leases__Leases___classify=_every_lease_counts,

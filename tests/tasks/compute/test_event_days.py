@@ -410,13 +410,12 @@ def test_the_keys_of_json_neighbours_have_no_order(tmp_path: Path) -> None:
     assert _read_only(tmp_path, 4, source).rows() == [("2024-03-04", 1), ("2024-03-04", 2)]
 
 
-def test_json_files_of_one_day_that_differ_are_named_with_their_column(tmp_path: Path) -> None:
-    """Where each is readable by itself."""
+def test_json_files_of_one_day_have_a_common_type(tmp_path: Path) -> None:
+    """As its CSV files have: the columns are those of one day."""
     (tmp_path / "log/2024-03-04").mkdir(parents=True)
     (tmp_path / "log/2024-03-04/a.json").write_text('[{"n": 1}]')
     (tmp_path / "log/2024-03-04/b.json").write_text('[{"n": 1.5}]')
-    error = _error(tmp_path, 4, Source("log/{day}/*.json"))
-    assert "b.json cannot be read as declared: column 'n': found Float64, expected Int64, as in log/2024" in error
+    assert _read_only(tmp_path, 4, Source("log/{day}/*.json")).rows() == [(1.0,), (1.5,)]
 
 
 def test_a_text_that_gives_no_time_is_shown(tmp_path: Path) -> None:

@@ -137,7 +137,6 @@ ARRAYS: list[tuple[bytes, dict[str, Any], str]] = [
         {"schema": {"n": pl.List(pl.Struct({"a": pl.Int64}))}},
         "line 2, column 'n': found * ('[{\"a\": true}]'), expected List(Struct({'a': Int64}))",
     ),
-    (b'[{"n":"2020-13-01"}]', {"schema": {"n": pl.Date}}, "line 1, column 'n': found * ('2020-13-01'), expected Date"),
 ]
 
 
