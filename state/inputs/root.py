@@ -7,6 +7,7 @@ system went away, or to a tree that was renamed into its place. What is held can
 from __future__ import annotations
 
 import os
+import weakref
 from functools import cache
 from pathlib import Path
 
@@ -31,19 +32,20 @@ class InputRoot:
         self.path = path
         self._fd = fd
         self._error: OSError | None = None
-        if fd is not None:
-            return
-        try:
-            self._fd = os.open(path, _OPEN)
-        except OSError as error:
-            self._error = error
+        if fd is None:
+            try:
+                self._fd = os.open(path, _OPEN)
+            except OSError as error:
+                self._error = error
+        # One that nobody closes is closed with the last that reads from it.
+        self._close = None if self._fd is None else weakref.finalize(self, os.close, self._fd)
 
     def __enter__(self) -> InputRoot:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
+        if self._close:
+            self._close()
 
     @property
     def is_open(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -115,3 +116,20 @@ def test_the_descriptor_is_closed(raw: Path) -> None:
         fd = root.fd
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+def test_a_root_that_nobody_closes_is_closed_with_its_last_reader(tmp_path: Path) -> None:
+    """A process that opens many, as a test suite or a notebook does, does not run out of descriptors."""
+    root = InputRoot(tmp_path)
+    fd = root.fd
+    os.fstat(fd)
+    del root
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    with InputRoot(tmp_path) as again:
+        pass
+    with InputRoot(tmp_path) as other:
+        del again
+        gc.collect()
+        os.fstat(other.fd)  # the number is another's now, and is not closed a second time

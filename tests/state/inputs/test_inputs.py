@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state.inputs import files as inputs
-from state.inputs.files import FileStat, InputChanged, day_files, newest_ns, read_contents
+from state.inputs.files import Contents, FileStat, InputChanged, day_files, newest_ns, read_contents
 from state.inputs.root import InputRoot
+
+
+def _read(root: Path, files: Sequence[FileStat], *, keep: bool) -> Contents:
+    """Read and digest files below a root."""
+    with InputRoot(root) as opened:
+        return read_contents(opened.fd, files, keep=keep)
 
 
 def listed(root: Path, *names: str) -> tuple[FileStat, ...]:
@@ -26,7 +33,7 @@ def listed(root: Path, *names: str) -> tuple[FileStat, ...]:
 
 def digest(root: Path, *names: str) -> str:
     """The digest of these files' contents."""
-    return read_contents(InputRoot(root).fd, listed(root, *names), keep=False).digest
+    return _read(root, listed(root, *names), keep=False).digest
 
 
 NUMBERS = st.integers(0, 5)
@@ -76,7 +83,7 @@ def test_a_file_that_is_not_what_the_listing_showed_is_not_read(tmp_path: Path, 
     facts = {name: getattr(file, name) for name in ("path", "size", "mtime_ns", "ctime_ns", "inode")}
     facts[field] += 1
     with pytest.raises(InputChanged, match=r"a\.csv"):
-        read_contents(InputRoot(tmp_path).fd, [FileStat(**facts)], keep=keep)
+        _read(tmp_path, [FileStat(**facts)], keep=keep)
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +105,7 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(os, "fstat", fstat)
     with pytest.raises(InputChanged):
-        read_contents(InputRoot(tmp_path).fd, files, keep=True)
+        _read(tmp_path, files, keep=True)
 
 
 def test_a_file_that_is_gone_or_no_file_is_a_change(tmp_path: Path) -> None:
@@ -107,14 +114,14 @@ def test_a_file_that_is_gone_or_no_file_is_a_change(tmp_path: Path) -> None:
     files = listed(tmp_path, "a.csv")
     (tmp_path / "a.csv").unlink()
     with pytest.raises(InputChanged, match="is gone"):
-        read_contents(InputRoot(tmp_path).fd, files, keep=False)
+        _read(tmp_path, files, keep=False)
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(InputChanged):
-        read_contents(InputRoot(tmp_path).fd, files, keep=False)
+        _read(tmp_path, files, keep=False)
     (tmp_path / "a.csv").unlink()
     (tmp_path / "a.csv").mkdir()
     with pytest.raises((InputChanged, IsADirectoryError)):
-        read_contents(InputRoot(tmp_path).fd, files, keep=False)
+        _read(tmp_path, files, keep=False)
 
 
 def test_what_is_kept_is_what_was_digested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,9 +130,9 @@ def test_what_is_kept_is_what_was_digested(tmp_path: Path, monkeypatch: pytest.M
     contents = {"a.csv": b"", "b.csv": b"x" * 7, "c.csv": bytes(range(256)) * 3}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    kept = read_contents(InputRoot(tmp_path).fd, listed(tmp_path, *contents), keep=True)
+    kept = _read(tmp_path, listed(tmp_path, *contents), keep=True)
     assert kept.buffers == tuple(contents.values())
-    plain = read_contents(InputRoot(tmp_path).fd, listed(tmp_path, *contents), keep=False)
+    plain = _read(tmp_path, listed(tmp_path, *contents), keep=False)
     assert plain.buffers is None
     assert plain.digest == kept.digest
 
@@ -158,7 +165,7 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     loop = FileStat("loop", 1, 1, 1, 1)
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="loop"):
-        read_contents(InputRoot(tmp_path).fd, [loop], keep=False)
+        _read(tmp_path, [loop], keep=False)
 
 
 def test_names_of_any_bytes_are_digested(tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ class Shop:
         assert isinstance(found, Commit), found
         files = RunListing(InputRoot(self.input)).list_day(self.source, DAY).files
         (recorded,) = found.record.inputs.values()
-        assert recorded.contents == read_contents(InputRoot(self.input).fd, files, keep=False).digest
+        with InputRoot(self.input) as root:
+            assert recorded.contents == read_contents(root.fd, files, keep=False).digest
         return found
 
     def amount(self) -> int:
