@@ -28,8 +28,8 @@ class Facts:
     ``published`` has, of commits that no run can recompute, the highest generation that surely was published there.
     ``unreachable`` says why an aggregation's folder cannot be entered. ``waiting[source][day]`` says what input that is
     there still waits for: nothing is computed from it yet. ``absent[source][day]`` is how many of the days whose files
-    are read for a day have none, where any has none. ``expired`` has the results
-    that there are none of, each with a day whose files were there for it once and are gone.
+    are read for a day have none, where any has none. ``expired`` has the results that there are none of, each with a
+    day whose files were there for it once and are gone.
     """
 
     inputs: Files

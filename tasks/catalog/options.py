@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,18 +134,22 @@ def _columns(form: Format, options: Mapping[str, Any], rename: object, *, rewrit
     overrides = options.get("schema_overrides")
     nulls = options.get("null_values")
     shown = None if rewrites else options.get("include_file_paths")
-    may_miss = (schema or ()) if missing == "insert" else () if missing in (None, "raise") else missing
     columns = Columns(
         rename=dict(rename or {}),
         schema=schema,
         overrides=dict(overrides) if isinstance(overrides, Mapping) else None,
         null_values=dict(nulls) if isinstance(nulls, Mapping) else None,
-        may_miss=frozenset(may_miss),
+        may_miss=frozenset(missing_names(missing, schema or ())),
         ignores=ignores,
         told_to_ignore="extra_columns" in form.options,
         after=() if shown is None else (shown,),
     )
     return wrong_names(columns) or columns
+
+
+def missing_names(missing: Any, schema: Collection[str]) -> Collection[str]:
+    """The columns of a schema that a file may lack, as ``missing_columns=`` says."""
+    return schema if missing == "insert" else () if missing in (None, "raise") else missing
 
 
 def _are_names(value: object) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 import polars as pl
 
 from state.errors import error_text, type_name
+from tasks.catalog.options import missing_names
 from tasks.catalog.place import place_of_error
 from tasks.compute.outcomes import JobFailed
 from tasks.reading.alike import require_alike
@@ -23,13 +24,12 @@ from tasks.user_code import Raised, guarded_call
 def unreadable(read: DayInput, error: BaseException) -> JobFailed:
     """Why a check, polars, or a function of the source's own could not read a day's files."""
     if isinstance(error, NotAsDeclared):
-        return JobFailed("input", error.message, cause=error.__cause__, summary=error.summary)
+        return _failed(error, error.__cause__)
     files = list(read.each())
     if read.source.format.is_binary and read.source.options.get("cast_options") is None:
         differing = guarded_call(partial(_differing, read, files))
         if not isinstance(differing, Raised) and differing:
-            told = not_as_declared(differing, beside=files[0].stat.path)
-            return JobFailed("input", told.message, cause=error, summary=told.summary)
+            return _failed(not_as_declared(differing, beside=files[0].stat.path), error)
     for file in files:
         alone = guarded_call(partial(_read_alone, read, file))
         if isinstance(alone, Raised):
@@ -40,7 +40,7 @@ def unreadable(read: DayInput, error: BaseException) -> JobFailed:
     if len(files) > 1 and not read.source.events:
         unlike = guarded_call(partial(_compare_files, read))
         if isinstance(unlike, Raised) and isinstance(unlike.error, NotAsDeclared):
-            return JobFailed("input", unlike.error.message, cause=error, summary=unlike.error.summary)
+            return _failed(unlike.error, error)
     number = len(read.files.files)
     together = f" (in its {number:,} files together)" if number > 1 else ""
     if read.source.read:
@@ -49,19 +49,21 @@ def unreadable(read: DayInput, error: BaseException) -> JobFailed:
     return _told(read, error, together)
 
 
+def _failed(told: NotAsDeclared, cause: BaseException | None) -> JobFailed:
+    return JobFailed("input", told.message, cause=cause, summary=told.summary)
+
+
 def _differing(read: DayInput, files: Sequence[ReadableFile]) -> list[tuple[str, list[Finding]]]:
     """The files whose columns are others than those of ``schema=``, or of the first file."""
     source, options = read.source, read.source.options
     schemas = []
     for file in files:
         found = source.format.read([file.content], {}).collect_schema()
-        in_use = dict(zip(file.header, file.fit.made, strict=False))
-        schemas.append({in_use.get(name, name): dtype for name, dtype in found.items()})
+        schemas.append({file.in_use.get(name, name): dtype for name, dtype in found.items()})
     declared = options.get("schema")
     expected = dict(pl.Schema(declared)) if declared is not None else schemas[0]
     where = "schema=" if declared is not None else files[0].stat.path
-    missing = options.get("missing_columns")
-    may_miss = expected if missing == "insert" else () if missing in (None, "raise") else missing
+    may_miss = missing_names(options.get("missing_columns"), expected)
     ignores = options.get("extra_columns") == "ignore"
     each = (differing_columns(one, expected, where, may_miss=may_miss, ignores=ignores) for one in schemas)
     return [(file.stat.path, found) for file, found in zip(files, each, strict=True) if found]
@@ -86,16 +88,12 @@ def _located(read: DayInput, file: ReadableFile, error: BaseException) -> JobFai
     values = guarded_call(partial(_values, read, file))
     if isinstance(values, Raised) or not values:
         return None
-    told = not_as_declared([(file.stat.path, values)])
-    return JobFailed("input", told.message, cause=error, summary=told.summary)
+    return _failed(not_as_declared([(file.stat.path, values)]), error)
 
 
 def _values(read: DayInput, file: ReadableFile) -> tuple[Finding, ...]:
-    options = {**read.source.options, **file.fit.options}
-    options.pop("missing_columns", None)  # what this file lacks is no column of its schema here
-    dtypes = read.rows_of(read.each()).collect_schema()
-    in_use = dict(zip(file.header, file.fit.made, strict=False))
-    return locate_values(read.source.format, file.content, options, file.in_its_names(dtypes), in_use)
+    source, dtypes = read.source, file.in_its_names(read.rows_of(read.each()).collect_schema())
+    return locate_values(source.format, file.content, file.options(source), dtypes, file.in_use)
 
 
 def _told(read: DayInput, error: BaseException, where: str, summary: str = "") -> JobFailed:

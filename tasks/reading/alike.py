@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from state.words import enumerated
 from tasks.catalog.source import Source
-from tasks.reading.declared import not_as_declared
+from tasks.reading.declared import not_as_declared, other_columns
 from tasks.strict.finding import Finding
 
 Schemas = Sequence[tuple[str, pl.Schema]]
@@ -27,13 +26,9 @@ def require_alike(source: Source, schemas: Schemas) -> None:
 
 
 def _findings(source: Source, first_path: str, first: pl.Schema, schema: pl.Schema) -> list[Finding]:
-    in_order = source.format.text in ("csv", None)
-    names, expected = schema.names(), first.names()
-    if names != expected and (in_order or set(names) != set(expected)):
-        order = " in this order" * in_order
-        found = f"the columns {enumerated([repr(name) for name in names])}"
-        wanted = f"{enumerated([repr(name) for name in expected])}{order}, as in {first_path}"
-        return [Finding(None, None, found, f"{wanted}, or schema= with the columns in use")]
+    names = schema.names()
+    if other := other_columns(source, names, first.names(), first_path):
+        return [other]
     differing = [name for name in names if schema[name] != first[name]]
     return [
         Finding(None, name, str(schema[name]), f"{first[name]}, as in {first_path}; {_step(source, name)}")

@@ -204,7 +204,8 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     files = listing.list_day(source, day, as_of)
     if not files.files:
         return None
-    for one, (first, end) in _days_of(source, day, files.files):
+    days = _days_of(source, day, files.files)
+    for one, (first, end) in days:
         require_ready(listing.root, source, one, DayFiles(files.files[first:end], files.stat))
     keep = (source.rewrites or not source.shows_file_paths) and files.bytes <= KEEP_BYTES
     try:
@@ -216,7 +217,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
     found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
     unused: set[int] = set()
     parts = found.parts if source.events else [found]
-    for part, (_, (first, _)) in zip(parts, _days_of(source, day, files.files), strict=True):
+    for part, (_, (first, _)) in zip(parts, days, strict=True):
         again = unused_files(source, part.day, part.files.files, part.contents.each, part.has_rows)
         unused.update(first + at for at in again)
     return replace(found, unused=frozenset(unused)) if unused else found

@@ -107,19 +107,25 @@ def _header(source: Source, content: File, names: Names | None) -> Names | None:
 
 def _require_alike(source: Source, files: Files, fits: Sequence[Fit]) -> None:
     """Raise NotAsDeclared for files without declared columns that are not those of the first; JSON's have no order."""
-    in_order = source.format.text in ("csv", None)
     known = [(file.path, fit.names) for (file, _), fit in zip(files, fits, strict=True) if fit is not AS_DECLARED]
     bad = []
     for path, names in known:
         beside, first = known[0]
-        if names != first and (in_order or set(names) != set(first)):
-            others = enumerated([repr(name) for name in first])
-            found = f"the columns {enumerated([repr(name) for name in names])}"
-            order = " in this order" * in_order
-            expected = f"{others}{order}, as in {beside}, or schema= with the columns in use"
-            bad.append((path, [Finding(None, None, found, expected)]))
+        if other := other_columns(source, names, first, beside):
+            bad.append((path, [other]))
     if bad:
         raise not_as_declared(bad, beside=known[0][0])
+
+
+def other_columns(source: Source, names: Sequence[str], expected: Sequence[str], beside: str) -> Finding | None:
+    """What is wrong with columns that have to be those of the file ``beside``; the keys of JSON have no order."""
+    in_order = source.format.text in ("csv", None)
+    if names == expected or (not in_order and set(names) == set(expected)):
+        return None
+    found, wanted = (enumerated([repr(name) for name in some]) for some in (names, expected))
+    order = " in this order" * in_order
+    remedy = "or schema= with the columns in use"
+    return Finding(None, None, f"the columns {found}", f"{wanted}{order}, as in {beside}, {remedy}")
 
 
 def _lost(columns: Columns, files: Files, fits: Sequence[Fit]) -> list[tuple[str, list[Finding]]]:

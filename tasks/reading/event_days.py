@@ -170,20 +170,21 @@ class EventDay:
         """The first rows of some files that no day can take."""
         if most <= 0:
             return []
-        judged = rows().select(
+        frame = rows()
+        judged = frame.select(
             row=pl.int_range(1, pl.len() + 1),
             time=self._declared.time,
             day=events.event_day,
             kept=self._declared.is_event,
-            written=self._written(rows()),
+            written=self._written(frame),
         )
         lost = pl.col("day").is_null()
         if not self._declared.drops_outside:
             lost |= ~pl.col("day").is_between(*events.reachable)
         # As text: an epoch that is read in a wrong unit is of a year that Python does not know.
         text = pl.col("time").cast(pl.String).str.replace(r"\.0+\b", ""), pl.col("day").cast(pl.String)
-        frame = judged.filter(pl.col("kept") & lost).head(most).select("row", *text, "written").collect(engine=engine)
-        return [f"{name}, row {row['row']:,}: {self._why(events, row)}" for row in frame.iter_rows(named=True)]
+        first = judged.filter(pl.col("kept") & lost).head(most).select("row", *text, "written").collect(engine=engine)
+        return [f"{name}, row {row['row']:,}: {self._why(events, row)}" for row in first.iter_rows(named=True)]
 
     def _written(self, rows: pl.LazyFrame) -> pl.Expr:
         """What the event time is made of, where it is the text of one column."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -38,7 +39,23 @@ class ReadableFile:
         """The dtypes of the frame's columns by the names that they have in this file."""
         if not self.fit.made:
             return dict(dtypes)
-        return {old: dtypes[new] for old, new in zip(self.header, self.fit.made, strict=True) if new in dtypes}
+        return {old: dtypes[new] for old, new in self.in_use.items() if new in dtypes}
+
+    @property
+    def in_use(self) -> dict[str, str]:
+        """The names of its columns to those that a declaration has in their place; empty where they do not differ."""
+        return dict(zip(self.header, self.fit.made, strict=True)) if self.fit.made else {}
+
+    def options(self, source: Source) -> dict[str, Any]:
+        """The options of its source with the names that its columns have."""
+        options = {**source.options, **self.fit.options}
+        options.pop("missing_columns", None)  # what this file lacks is no column of its schema here
+        return options
+
+    @property
+    def reading(self) -> object:
+        """What files that one scan can read have in common."""
+        return self.fit.select and id(self.fit)
 
 
 def readable(source: Source, files: Files) -> list[ReadableFile]:
@@ -64,16 +81,14 @@ def _require_no_dots(source: Source, files: Sequence[ReadableFile]) -> None:
 
 def _dots(source: Source, file: ReadableFile, alike: list[File]) -> Sequence[Finding]:
     dtypes = file.in_its_names(source.scan(alike, file.fit).collect_schema())
-    options = {**source.options, **file.fit.options}
-    options.pop("missing_columns", None)  # what this file lacks is no column of its schema here
-    return find_dots(source.format, file.content, options, dtypes)
+    return find_dots(source.format, file.content, file.options(source), dtypes)
 
 
 def frame_of(source: Source, files: Sequence[ReadableFile], root: Path) -> pl.LazyFrame:
     """The rows of the files below ``root``, in their order. What is wrong with values shows when it is collected."""
     column = source.options.get("include_file_paths") if source.rewrites else None
     frames = []
-    for _, group in groupby(files, lambda one: (one.fit.select and id(one.fit), one.stat.path if column else None)):
+    for _, group in groupby(files, lambda one: (one.reading, one.stat.path if column else None)):
         alike = list(group)
         frame = source.scan([one.content for one in alike], alike[0].fit)
         if column:

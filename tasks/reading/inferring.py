@@ -20,7 +20,7 @@ def infers(source: Source) -> bool:
     What ``read=`` makes is nobody's to declare, and a reference has no days that could differ.
     """
     options = source.options
-    if source.read is not None or isinstance(source, Reference) or source.template.suffix == ".parquet":
+    if source.read is not None or isinstance(source, Reference) or source.format.is_binary:
         return False
     return not isinstance(options.get("schema"), Mapping) and options.get("infer_schema") is not False
 

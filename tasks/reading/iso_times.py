@@ -24,7 +24,7 @@ def with_iso_times(source: Source, files: list[ReadableFile]) -> list[ReadableFi
     declared = _declared(source)
     if any(declared):
         bad = []
-        for _, group in groupby(files, lambda one: one.fit.select and id(one.fit)):
+        for _, group in groupby(files, lambda one: one.reading):
             alike = list(group)
             contents = [file.content for file in alike]
             if not are_iso(source.format, contents, *_in_its_names(source, alike[0], *declared)):
@@ -51,16 +51,14 @@ def _declared(source: Source) -> Declared:
 
 
 def _misread(source: Source, file: ReadableFile, declared: Declared) -> tuple[Finding, ...]:
-    in_use = dict(zip(file.header, file.fit.made, strict=False))
-    return misread_times(source.format, file.content, *_in_its_names(source, file, *declared), in_use)
+    return misread_times(source.format, file.content, *_in_its_names(source, file, *declared), file.in_use)
 
 
 def _in_its_names(
     source: Source, file: ReadableFile, by_name: Mapping[str, pl.DataType], by_place: Mapping[int, pl.DataType]
 ) -> tuple[Mapping[str, Any], Mapping[str, pl.DataType]]:
     """The options for a file, and the dtypes of its dates and times, by the names that its columns have."""
-    options: dict[str, Any] = {**source.options, **file.fit.options}
-    options.pop("missing_columns", None)  # what this file lacks is no column of its schema here
+    options = file.options(source)
     if options.get("schema") is not None:
         options = {name: value for name, value in options.items() if name not in _NAMING}  # it has the file's own names
     dtypes = file.in_its_names(by_name)

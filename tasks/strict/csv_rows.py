@@ -60,7 +60,7 @@ def _row(text: bytes, at: int, line: int, dialect: Dialect) -> Row:
     if dialect.quote is None or dialect.quote not in plain:
         if dialect.has_crlf and stop < len(text) and plain.endswith(b"\r"):
             plain = plain[:-1]
-        fault = _unsound(plain, dialect) or _foreign_end(plain, dialect)
+        fault = unsound(plain, lossy=dialect.lossy) or _foreign_end(plain, dialect)
         return Row(line, plain, None if fault else tuple(plain.split(dialect.separator)), stop + 1, fault)
     return _quoted_row(text, at, stop, line, dialect)
 
@@ -87,7 +87,7 @@ def _quoted_row(text: bytes, at: int, stop: int, line: int, dialect: Dialect) ->
         if last:
             break
         here += 1
-    fault = _unsound(text[at:here], dialect)
+    fault = unsound(text[at:here], lossy=dialect.lossy)
     return Row(line, text[at:here], None if fault else tuple(fields), _end_of_line(text, here, dialect), fault)
 
 
@@ -107,10 +107,11 @@ def _misplaced(text: bytes, at: int, row: Row, dialect: Dialect) -> Row:
     return Row(row.line, row.text, None, row.end, AFTER_QUOTE)
 
 
-def _unsound(text: bytes, dialect: Dialect) -> Fault | None:
+def unsound(text: bytes, *, lossy: bool = False) -> Fault | None:
+    """What is wrong with the characters of a text: a NUL, or unless it may be ``lossy`` bytes that are not UTF-8."""
     if b"\0" in text:
         return NUL
-    if not dialect.lossy and not text.isascii():
+    if not lossy and not text.isascii():
         try:
             text.decode()
         except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tasks.strict.csv_rows import NO_UTF8, NUL
+from tasks.strict.csv_rows import unsound
 from tasks.strict.dialect import BOM, other_unicode
 from tasks.strict.finding import Checked, Findings, shown
 from tasks.strict.json_keys import DeclaredKeys
@@ -78,7 +78,7 @@ class LinesCheck:
     def object(self, number: int, line: bytes) -> None:
         """Take a closer look at one of them, which stands in this line of the file."""
         text = shown(line)
-        fault = _unsound(line)
+        fault = unsound(line)
         if fault:
             self.findings.add(number, None, *fault, text)
             return
@@ -171,16 +171,6 @@ def _finite(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"{shown(text)[1:-1]}, which is beyond all numbers of 64 bits")
     return number
-
-
-def _unsound(line: bytes) -> tuple[str, str] | None:
-    if b"\0" in line:
-        return NUL
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return NO_UTF8
-    return None
 
 
 def _told(error: ValueError | RecursionError, line: bytes) -> str:

@@ -10,11 +10,8 @@ from typing import TypeVar
 import polars as pl
 
 from tasks.formats.formats import Format
-from tasks.formats.json_elements import elements
-from tasks.formats.unpacking import whole_text
-from tasks.strict.dialect import BOM
 from tasks.strict.finding import Finding, Findings, shown
-from tasks.strict.pieces import pieces
+from tasks.strict.lines import element_lines, object_lines
 from tasks.user_code import Raised, guarded_call
 
 _MOST = 100
@@ -29,23 +26,19 @@ def locate_line_values(form: Format, content: bytes | Path, dtypes: Mapping[str,
     def read(lines: Sequence[tuple[int, bytes]], names: Sequence[str]) -> None:
         _read(form, b"\n".join(line for _, line in lines), dtypes, names)
 
-    line = 1
-    for piece in pieces(content, b"\n", None, lambda _: 0):
-        lines = [(number, text) for number, text in enumerate(piece.split(b"\n"), line) if text.strip()]
+    for lines in object_lines(content):
         _locate(lines, read, dtypes, findings)
-        line += piece.count(b"\n")
     return findings.all()
 
 
 def locate_json_values(form: Format, content: bytes | Path, dtypes: Mapping[str, pl.DataType]) -> tuple[Finding, ...]:
     """The values of a JSON file that polars does not read as these dtypes."""
     findings = Findings()
-    text = whole_text(content if isinstance(content, bytes) else content.read_bytes()).removeprefix(BOM)
 
     def read(parts: Sequence[tuple[int, bytes]], names: Sequence[str]) -> None:
         _read(form, b"[%b]" % b",".join(part for _, part in parts), dtypes, names)
 
-    _locate([(line, part.encode()) for line, part in elements(text.decode())], read, dtypes, findings)
+    _locate(list(element_lines(content)), read, dtypes, findings)
     return findings.all()
 
 
