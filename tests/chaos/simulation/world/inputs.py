@@ -28,7 +28,6 @@ class Template:
     text: str = SOURCE
     absolute: bool = False
     shares_folders: bool = False
-    suffix: str = ".csv"
 
     def pattern(self, day: str) -> str:
         """What the product calls a day's files."""
@@ -41,7 +40,7 @@ class Source:
     template = Template()
     key = digest_key = SOURCE
     read = None
-    format = SimpleNamespace(unpack=None)
+    format = SimpleNamespace(unpack=None, is_binary=False)
     shows_paths = shows_file_paths = rewrites = False
     readiness = Readiness(None, None, 0)
     duplicates = "error"
