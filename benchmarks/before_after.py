@@ -17,12 +17,12 @@ from pathlib import Path
 from benchmarks.__main__ import WORK
 from benchmarks.figures import SMALL, Bench, Findings, Sizes
 from benchmarks.machine import commit, cores
-from benchmarks.many_days import LINEITEM, ONE, lineitem
+from benchmarks.many_days import Case, all_aggregations, one_aggregation
 from benchmarks.measurements import shown
 from benchmarks.nothing import NUMBERED
 from benchmarks.project import Project, prefect_server
 from benchmarks.timing import CHECKOUT, Command, Ran, Rounds, less, nothing, ratio, rounds, run
-from benchmarks.work import clear_aside, first_days, laid_out
+from benchmarks.work import clear_aside, laid_out
 
 LIMIT = 1.03
 """What a rebuild may cost: 3 %."""
@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("commit", metavar="COMMIT", help="the earlier commit")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="timed runs of each command (default: 5)")
     parser.add_argument("--work", type=Path, default=WORK, metavar="DIR", help="default: .noonmark/bench")
+    parser.add_argument("--days-only", action="store_true", help="what a day costs, and nothing of many commits")
     parser.add_argument("--small", action="store_true", help="try the comparison itself, on a few made-up days")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
@@ -53,8 +54,10 @@ def main() -> int:
     versions = (Version("before", checked_out(bench.work, given.commit)), Version("after", CHECKOUT))
     found = Findings(commit=f"{given.commit} before, {commit()} after", runs=bench.runs)
     with prefect_server(bench) as served:
-        cost_of_a_day(served, versions, found)
-        many_commits(served, versions, found)
+        for case in (one_aggregation(served), all_aggregations(served)):
+            cost_of_a_day(served, versions, found, case)
+        if not given.days_only:
+            many_commits(served, versions, found)
     clear_aside(bench.work)
     print(f"{found.commit}, medians of {found.runs} rounds (least to greatest)")
     for line in shown(found):
@@ -72,23 +75,22 @@ def checked_out(work: Path, name: str) -> Path:
     return place
 
 
-def cost_of_a_day(bench: Bench, versions: tuple[Version, Version], found: Findings) -> None:
-    """B1: a first run less an empty one."""
-    root = lineitem(bench, bench.sizes.days)
-    only = [word for name in ONE for word in ("--only", name)]
+def cost_of_a_day(bench: Bench, versions: tuple[Version, Version], found: Findings, case: Case) -> None:
+    """B1 and B2: a first run less an empty one."""
+    only = [word for name in case.names for word in ("--only", name)]
     commands = {}
     for version in versions:
         place = bench.work / "trial" / version.name
-        ours = Project(bench, root, place, LINEITEM, bench.threads)
-        idle = Project(bench, first_days(root, "lineitem", 1), place.with_suffix(".empty"), LINEITEM, bench.threads)
+        ours = Project(bench, case.root, place, case.module, case.threads)
+        idle = Project(bench, case.first, place.with_suffix(".empty"), case.module, case.threads)
         commands[version.name] = version.command(ours, "daily", *only, before=ours.clear)
         idle.clear()
         commands[f"{version.name}, empty"] = version.command(idle, "daily", *only)
         run(commands[f"{version.name}, empty"])
     rounds(commands, 1)
     timed = rounds(commands, bench.runs)
-    compared(found, f"cost per day, {bench.sizes.days:,} days", timed)
-    found.walls("first run", timed, commands, bench)
+    compared(found, f"cost per day, {case.title}", timed)
+    found.walls(f"first run, {case.title}", timed, commands, bench)
 
 
 def many_commits(bench: Bench, versions: tuple[Version, Version], found: Findings) -> None:

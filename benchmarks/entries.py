@@ -6,7 +6,7 @@ from benchmarks.beside_peers import peers
 from benchmarks.figures import Benchmark
 from benchmarks.huge_day import huge
 from benchmarks.layouts import layouts
-from benchmarks.many_days import days, flights
+from benchmarks.many_days import days, flights, functions
 from benchmarks.nothing import nothing_to_do
 from benchmarks.redis_use import redis_use
 from benchmarks.repairs import repair
@@ -15,6 +15,7 @@ from benchmarks.strict import strict
 ENTRIES = (
     Benchmark("days", "What does a small day cost, beside a plain polars loop?", days),
     Benchmark("flights", "And a day of real text?", flights),
+    Benchmark("functions", "And where a function of the user's reads it?", functions),
     Benchmark("strict", "What does it cost to check a file before it is read?", strict),
     Benchmark("layouts", "Does it matter in which folders the days lie?", layouts),
     Benchmark("peers", "What does a small day cost in other tools?", peers),

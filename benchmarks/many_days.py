@@ -1,8 +1,8 @@
-"""``days`` and ``flights``: what a day costs in a run of many, beside the plain loop."""
+"""``days``, ``flights`` and ``functions``: what a day costs in a run of many, beside the plain loop."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from benchmarks.timing import Command, ratio
 from benchmarks.work import first_days, laid_out, set_aside
 
 LINEITEM = "benchmarks.declared.lineitem"
+READ = "benchmarks.declared.flights_read"
 ONE = ("by_status",)
 FOUR = ("by_discount", "by_ship_mode", "by_status", "by_supplier")
 FLIGHTS = (
@@ -77,25 +78,45 @@ def beside_plain(bench: Bench, found: Findings, case: Case, separate: str, *limi
             found.target(against, "", ratio(costs["noonmark"], costs[loop]), limit, strictly)
 
 
+def one_aggregation(bench: Bench) -> Case:
+    """B1 as a run does it: one aggregation of Parquet days, on all cores."""
+    root, days = lineitem(bench, bench.sizes.days), bench.sizes.days
+    title = f"one aggregation, {_on(bench.threads)}"
+    return Case(title, LINEITEM, ONE, root, first_days(root, "lineitem", 1), days, bench.threads)
+
+
+def all_aggregations(bench: Bench) -> Case:
+    """B2: CSV, and all aggregations that Noonmark ships."""
+    root, first = (laid_out(bench.work, "flights", days) for days in (bench.sizes.flights, 1))
+    return Case("five aggregations", "aggregations", FLIGHTS, root, first, bench.sizes.flights, bench.threads)
+
+
 def days(bench: Bench) -> Findings:
     """B1: one aggregation and four, on all cores and on one thread."""
     found = Findings()
-    root = lineitem(bench, bench.sizes.days)
-    where = (root, first_days(root, "lineitem", 1), bench.sizes.days)
     for threads in dict.fromkeys((bench.threads, 1)):
-        on = f"{threads} threads" if threads > 1 else "1 thread"
-        one = Case(f"one aggregation, {on}", LINEITEM, ONE, *where, threads)
-        four = Case(f"four aggregations, {on}", LINEITEM, FOUR, *where, threads)
+        one = replace(one_aggregation(bench), title=f"one aggregation, {_on(threads)}", threads=threads)
+        four = replace(one, title=f"four aggregations, {_on(threads)}", names=FOUR)
         aimed = threads == bench.threads
         beside_plain(bench, found, one, "plain loop", *(((1.3, False), (1.0, True)) if aimed else ()))
         beside_plain(bench, found, four, "four plain loops", *(((0.6, False),) if aimed else ()))
     return found
 
 
+def _on(threads: int) -> str:
+    return f"{threads} threads" if threads > 1 else "1 thread"
+
+
 def flights(bench: Bench) -> Findings:
-    """B2: CSV, and all aggregations that Noonmark ships."""
+    """B2, beside the plain loops."""
     found = Findings()
-    root, first = (laid_out(bench.work, "flights", days) for days in (bench.sizes.flights, 1))
-    case = Case("five aggregations", "aggregations", FLIGHTS, root, first, bench.sizes.flights, bench.threads)
-    beside_plain(bench, found, case, "five plain loops")
+    beside_plain(bench, found, all_aggregations(bench), "five plain loops")
+    return found
+
+
+def functions(bench: Bench) -> Findings:
+    """B7: the same files, read by a function of the user's."""
+    found = Findings()
+    case = replace(all_aggregations(bench), title="one aggregation", module=READ, names=("delays_by_file_and_carrier",))
+    beside_plain(bench, found, case, "plain loop", (1.0, False))
     return found

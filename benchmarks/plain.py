@@ -37,7 +37,8 @@ def compute(files: Files, one: Aggregation, day: str) -> pl.LazyFrame:
     for source in one.sources.values():
         paths = files[source][day]
         options: dict[str, Any] = source.options
-        frames.append(SCANS[paths[0].suffix](paths, **options))
+        read = source.read or SCANS[paths[0].suffix]
+        frames.append(read(paths, **options).lazy())
     return one.function(*frames)
 
 
