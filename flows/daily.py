@@ -41,6 +41,7 @@ from state.result.schemas import Schemas
 from state.settings import Settings, read_settings
 from state.store.accepted import revoke_accepted
 from state.store.base import Store
+from tasks.caches import keep
 from tasks.catalog.load import Catalog, load
 from tasks.compute.context import AdaptiveBatchSize, RunContext
 from tasks.compute.failing import forget_recovered, record_deaths, show_failures
@@ -48,7 +49,8 @@ from tasks.compute.outcomes import Outcome, after
 from tasks.compute.runner import compute_all
 from tasks.diagnosis import warnings_of_strays, warnings_of_types
 from tasks.reading.differing_types import differing_types
-from tasks.survey import Survey, remember_digests, remember_footers, survey
+from tasks.reading.sound_files import SoundFiles
+from tasks.survey import Survey, survey
 
 _planned: ContextVar[PlannedRun | None] = ContextVar("planned", default=None)
 """The run that a command has planned before it called the flow."""
@@ -121,15 +123,18 @@ class PlannedRun:
         plan, root = self.found.plan, self.root
         outcomes: list[Outcome] = []
         if self.has_work:
+            known_sound = SoundFiles(root)
             with shown_progress(plan.items) as observer, root.run_note() as note, collecting():
                 context = RunContext(
                     *(self.catalog, self.raw, root, AdaptiveBatchSize(self.workers), observer),
                     schemas=Schemas(self.found.output.days),
+                    known_sound=known_sound,
                     broken_links=self.found.broken,
                     note=note,
                     module=self.settings.aggregations,
                 )
                 outcomes = compute_all(context, self.index, plan.items, self.workers)
+            keep(known_sound, of="inputs")
             log_warnings(warnings_of_types(differing_types(self.catalog, after(self.found.output.days, outcomes))))
         show_failures(root, self.index, plan.items, plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.
@@ -152,8 +157,8 @@ def planned(settings: Settings, catalog: Catalog, selection: Selection, workers:
         log_warnings(warnings_of_strays(found.strays))
         log_plan(found.plan)
         index.reconcile(found.output.reachable(found.remembered), found.output.days)
-        remember_footers(found.output)
-        remember_digests(found)
+        keep(found.output.footers, of="results")
+        keep(found.digests, of="inputs")
         revoke_accepted(root, found.outdated)
         root.remove_stale()
         forget_recovered(root, found.plan.recovered)

@@ -37,9 +37,9 @@ from state.store.accepted import write_accepted
 from state.store.base import Store, Unread
 from state.store.local.root import accept_store
 from tasks.acceptance import to_accept
+from tasks.caches import keep
 from tasks.catalog.load import Catalog, load
 from tasks.deep_check import DeepCheck, check_deep
-from tasks.survey import remember_footers
 
 
 @flow(name="repair", description="Make the index equal to the output; with deep, check every byte of every result.")
@@ -84,7 +84,7 @@ def repair_output(settings: Settings, catalog: Catalog, *, deep: bool, accept: b
                 output, checked = root.scan(), None
             stats = index.reconcile(output.reachable(remembered), output.days, dry_run=dry_run)
             if not dry_run:
-                remember_footers(output)
+                keep(output.footers, of="results")
         blocked = [Unread(name, "", f"cannot be reached: {why}") for name, why in output.blocked_among(names)]
         return RepairReport(
             *(stats, index.unavailable_reason, required, checked, tuple(blocked), accepted), dry_run=dry_run

@@ -29,7 +29,6 @@ from state.store.accepted import read_accepted
 from state.store.base import Output, Store
 from state.store.digest_cache import DigestCache
 from state.store.failures import read_failures
-from state.store.footer_cache import FooterCache
 from state.threads import map_in_threads
 from tasks import older_results as older
 from tasks.catalog.load import Catalog
@@ -200,24 +199,6 @@ def listed_facts(
             facts = _without(facts, name, hidden)
     expired = dict(one for name in facts.absent for one in expired_days(sources[name][0], declared, facts))
     return replace(facts, expired=expired) if expired else facts
-
-
-def remember_footers(output: Output) -> None:
-    """Keep what a scan learned of footers, for the next run. A cache that cannot be written is no failure."""
-    _keep(output.footers, "results")
-
-
-def remember_digests(found: Survey) -> None:
-    """Keep what a survey learned of inputs, likewise."""
-    _keep(found.digests, "inputs")
-
-
-def _keep(learned: FooterCache | DigestCache | None, what: str) -> None:
-    try:
-        if learned:
-            learned.save()
-    except OSError as error:
-        log.warning("what was read of the %s cannot be kept, so the next run reads it again: %s", what, error)
 
 
 def _without(facts: Facts, source: str, hidden: Mapping[str, str]) -> Facts:

@@ -21,6 +21,7 @@ from tasks.compute.type_causes import RunTypes
 from tasks.inputs.run_listing import RunListing
 from tasks.planning import planned
 from tasks.reading.references import ReadReferences
+from tasks.reading.sound_files import SoundFiles
 
 OPEN_STAGED = 128
 """How many files a whole run's results have open at most, two each: a process may have 256 open, and needs others."""
@@ -65,7 +66,7 @@ class RunContext:
     ``stopping`` is set once the run is to end early, ``module`` is where another process finds the catalog. ``note``
     records what is being computed; it is None in a process whose parent records it. ``broken_links`` are those that the
     survey found, by the key of their source; ``schemas`` are those of the results that the run found, and of those that
-    it makes.
+    it makes; ``known_sound`` has the raw files that need no check.
     """
 
     catalog: Catalog
@@ -74,6 +75,7 @@ class RunContext:
     batch_size: AdaptiveBatchSize = field(default_factory=AdaptiveBatchSize)
     observer: Observer = field(default_factory=Observer)
     schemas: Schemas = field(default_factory=Schemas)
+    known_sound: SoundFiles = field(default_factory=SoundFiles)
     stopping: threading.Event = field(default_factory=threading.Event)
     broken_links: Mapping[str, Sequence[str]] = field(default_factory=dict)
     note: RunNote | None = None
@@ -124,4 +126,4 @@ class RunContext:
     @cached_property
     def references(self) -> ReadReferences:
         """What was read of the references while the run goes on."""
-        return ReadReferences(self.listing)
+        return ReadReferences(self.listing, self.known_sound)

@@ -12,6 +12,7 @@ from tasks.inputs.waiting import NotReady
 from tasks.reading.day_input import DayInput, read_day
 from tasks.reading.duplicates import DuplicateFiles
 from tasks.reading.references import ReadReferences
+from tasks.reading.sound_files import SoundFiles
 
 
 class DayInputs:
@@ -20,10 +21,11 @@ class DayInputs:
     ``bytes`` is how much memory all that was read takes, as far as it counts.
     """
 
-    def __init__(self, listing: RunListing, references: ReadReferences) -> None:
+    def __init__(self, listing: RunListing, references: ReadReferences, known_sound: SoundFiles) -> None:
         self.bytes = 0
         self._listing = listing
         self._references = references
+        self._known_sound = known_sound
         self._as_of: int | None = logical_now()
         self._read: dict[tuple[Source, str], DayInput] = {}
         self._twice: dict[tuple[Source, str], str] = {}
@@ -42,7 +44,7 @@ class DayInputs:
                 if isinstance(source, Reference):
                     found = self._references.read(source, self._as_of)
                 else:
-                    found = read_day(source, day, self._listing, self._as_of)
+                    found = read_day(source, day, self._listing, self._known_sound, self._as_of)
             except NotReady as error:
                 raise JobSkipped("waiting") from error
             except DuplicateFiles as error:

@@ -69,7 +69,7 @@ def _begin(run: RunContext, todo: deque[Job]) -> tuple[list[Job], DayInputs]:
         job = todo.popleft()
         job.step(job.claim)
         group.append(job)
-    inputs = DayInputs(run.listing, run.references)
+    inputs = DayInputs(run.listing, run.references, run.known_sound)
     for at, job in enumerate(group):
         if inputs.bytes >= TOGETHER_BYTES and job.item.day != group[at - 1].item.day:
             left = [Job(run, one.item, one.attempt, is_last=one.is_last) for one in group[at:]]

@@ -30,8 +30,12 @@ from tasks.compute.outcomes import Committed, Failed, Observer, Outcome, Skipped
 
 SINGLE_DAYS = 50
 """Up to so many pending days have a task run each: the nightly case, where a person wants to find one day."""
+DAYS = 30
+"""About so many days share a task run in a longer run. A task run costs some 10 ms, as much as five small days."""
 TASKS = 60
-"""About so many task runs serve a longer run. A server on SQLite takes in 60 to 200 task runs a second."""
+"""A longer run has about so many task runs at most. A server on SQLite takes in 60 to 200 of them a second."""
+TURNS = 4
+"""A longer run has at least so many task runs for each worker, so that all have work until the end."""
 
 NAMED = 5
 """How many results the message of a failed task names."""
@@ -62,10 +66,12 @@ class BatchStopped(BatchFailed):
         self.args = (f"the run was ended before {len(left)} results were computed: {named}; the next run does it",)
 
 
-def batches(items: Sequence[Item]) -> Iterator[list[Item]]:
+def batches(items: Sequence[Item], workers: int) -> Iterator[list[Item]]:
     """Cut a plan's items, which stand day by day, into the batches that become task runs."""
     days = [list(some) for _, some in groupby(items, key=lambda item: item.day)]
-    size = 1 if len(days) <= SINGLE_DAYS else math.ceil(len(days) / TASKS)
+    size = 1
+    if len(days) > SINGLE_DAYS:
+        size = max(math.ceil(len(days) / TASKS), min(DAYS, math.ceil(len(days) / (TURNS * workers))))
     for at in range(0, len(days), size):
         yield [item for day in days[at : at + size] for item in day]
 
@@ -128,11 +134,11 @@ def compute_all(run: RunContext, index: BestEffortIndex, items: Sequence[Item], 
     runner: ThreadPoolTaskRunner[list[Outcome]] = ThreadPoolTaskRunner(max_workers=workers)
     with runner:
         try:
-            outcomes = _run(runner, run, index, items)
+            outcomes = _run(runner, run, index, items, workers)
             while leased := [one.partition for one in outcomes if isinstance(one, Skipped) and one.status == "leased"]:
                 free = _wait_for_some(index, leased)
                 outcomes = [one for one in outcomes if one.partition not in free]
-                outcomes += _run(runner, run, index, [item for item in items if item.partition in free])
+                outcomes += _run(runner, run, index, [item for item in items if item.partition in free], workers)
         except BaseException:
             run.stopping.set()
             raise
@@ -140,14 +146,18 @@ def compute_all(run: RunContext, index: BestEffortIndex, items: Sequence[Item], 
 
 
 def _run(
-    runner: ThreadPoolTaskRunner[list[Outcome]], run: RunContext, index: BestEffortIndex, items: Sequence[Item]
+    runner: ThreadPoolTaskRunner[list[Outcome]],
+    run: RunContext,
+    index: BestEffortIndex,
+    items: Sequence[Item],
+    workers: int,
 ) -> list[Outcome]:
     def submit(batch: Sequence[Item], *, isolated: bool = False) -> PrefectFuture[list[Outcome]]:
         label = label_of(batch) + ", in a process of its own" * isolated
         shared = {"run": quote(run), "index": quote(index), "items": quote(batch)}
         return runner.submit(compute_days, {"label": label, **shared, "isolated": isolated})
 
-    together = [submit(one) for one in batches([item for item in items if not item.isolated])]
+    together = [submit(one) for one in batches([item for item in items if not item.isolated], workers)]
     outcomes = [outcome for future in together for outcome in _outcomes(future, run.observer)]
     if alone := [item for item in items if item.isolated]:
         # One task, for it starts one process, and a new one only where that one dies.

@@ -31,6 +31,7 @@ from tasks.reading.frames import ReadableFile, frame_of, readable
 from tasks.reading.iso_times import with_iso_times
 from tasks.reading.rewriting import Rewriting
 from tasks.reading.room import has_room, plain_size
+from tasks.reading.sound_files import DaySound, SoundFiles
 from tasks.user_code import Raised, guarded_call
 
 KEEP_BYTES = 64 << 20
@@ -56,9 +57,10 @@ class DayInput:
     stat_proves: bool
     unpacked: int | None
     listing: RunListing
+    known_sound: SoundFiles
     unused: frozenset[int] = frozenset()
 
-    @property
+    @cached_property
     def in_memory(self) -> bool:
         """Whether its rows have room in memory, so that the small day's quicker engine serves."""
         return all(part._has_room for part in (self.parts if self.source.events else [self]))
@@ -146,7 +148,8 @@ class DayInput:
         """Whether there is any row in a file, by its place. Where only a ``read=`` function knows: yes."""
         if self.source.read:
             return True
-        rows = guarded_call(lambda: self.rows_of(readable(self.source, [self._rewritten[at]])).head(1).collect().height)
+        file = [self._rewritten[at]]
+        rows = guarded_call(lambda: self.rows_of(readable(self.source, file, self._sound)).head(1).collect().height)
         return isinstance(rows, Raised) or rows > 0  # what cannot be read fails its day later, with its reason
 
     def check(self, as_of: int | None = None) -> None:
@@ -162,6 +165,7 @@ class DayInput:
             and _read(self.source, self.root, self.files, keep=False).digest != self.contents.digest
         ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
+        self.known_sound.prove(self.contents.each)
 
     @property
     def _paths(self) -> list[Path]:
@@ -176,7 +180,13 @@ class DayInput:
     def readable_files(self) -> list[ReadableFile]:
         """Every file as polars is given it: its unpacked bytes, or else its path. Raises NotAsDeclared."""
         files = [file for at, file in enumerate(self._rewritten) if at not in self.unused]
-        return with_iso_times(self.source, readable(self.source, files))
+        return with_iso_times(self.source, readable(self.source, files, self._sound), self._sound)
+
+    @cached_property
+    def _sound(self) -> DaySound:
+        """What is known of its files, by their bytes."""
+        paths = (file.path for file in self.files.files)
+        return DaySound(self.known_sound, self.source, dict(zip(paths, self.contents.each, strict=True)))
 
     @cached_property
     def _rewritten(self) -> Files:
@@ -192,7 +202,9 @@ class DayInput:
         return [(file, rewriting.file(file, content)) for file, content in files]
 
 
-def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = None) -> DayInput | None:
+def read_day(
+    source: Source, day: str, listing: RunListing, known_sound: SoundFiles, as_of: int | None = None
+) -> DayInput | None:
     """Read and digest a day's files as they are after ``as_of``, a logical time; None where there is none any more.
 
     Raises InputChanged where they change under the reader, NotReady where the day has to wait, DuplicateFiles where it
@@ -214,7 +226,7 @@ def read_day(source: Source, day: str, listing: RunListing, as_of: int | None = 
         raise _unreadable(source, root, error) from error
     stat_proves = newest_ns(files.files) + RECENT_NS < began
     contents, unpacked = _unpack(source, contents)
-    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing)
+    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing, known_sound)
     unused: set[int] = set()
     parts = found.parts if source.events else [found]
     for part, (_, (first, _)) in zip(parts, days, strict=True):

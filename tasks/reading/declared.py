@@ -10,6 +10,7 @@ from state.words import counted, enumerated
 from tasks.catalog.columns import AS_DECLARED, Columns, Fit, Misfit, Names, polars_names
 from tasks.catalog.source import Source
 from tasks.formats.formats import File
+from tasks.reading.sound_files import DaySound
 from tasks.strict.check import check_file
 from tasks.strict.finding import Finding, printable
 from tasks.strict.telling import summary_of, told
@@ -41,12 +42,12 @@ def not_as_declared(bad: Bad, beside: str = "") -> NotAsDeclared:
     )
 
 
-def fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
+def fits(source: Source, files: Files, sound: DaySound) -> list[tuple[Names, Fit]]:
     """The header of each file, as polars calls its columns, and how it is read. Raises NotAsDeclared.
 
     Where no header is read, or nothing is said of it, it is empty.
     """
-    headers = _sound_headers(source, files)
+    headers = _sound_headers(source, files, sound)
     if (columns := source.columns) is None:
         _require_named(source, files)
         return [((), AS_DECLARED)] * len(files)
@@ -64,19 +65,22 @@ def fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
     return found
 
 
-def _sound_headers(source: Source, files: Files) -> list[Names | None]:
+def _sound_headers(source: Source, files: Files, sound: DaySound) -> list[Names | None]:
     options = _in_any_name(source.options, source.columns)
     headers: list[Names | None] = []
     bad = []
     for file, content in files:
         try:
-            checked = check_file(source.format, content, options)
+            known = sound.known("structure", file.path)
+            checked = known or check_file(source.format, content, options)
         except OSError as error:
             why = error.strerror or f"what is packed in it cannot be unpacked ({error})"
             summary = f"cannot be read as declared: {why}"
             raise NotAsDeclared(f"{printable(file.path)} {summary}", summary) from error
         if checked.findings:
             bad.append((file.path, checked.findings))
+        elif not known:
+            sound.learn("structure", file.path, checked.columns, proven=isinstance(content, bytes))
         headers.append(_header(source, content, checked.columns))
     if bad:
         raise not_as_declared(bad)

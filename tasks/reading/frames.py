@@ -18,6 +18,7 @@ from tasks.catalog.source import Source
 from tasks.formats.formats import File
 from tasks.formats.local_files import kept_with
 from tasks.reading.declared import Files, fits, not_as_declared
+from tasks.reading.sound_files import DaySound
 from tasks.strict.decimal_commas import find_dots, may_have_dots
 from tasks.strict.finding import Finding
 from tasks.user_code import Raised, guarded_call
@@ -58,9 +59,9 @@ class ReadableFile:
         return self.fit.select and id(self.fit)
 
 
-def readable(source: Source, files: Files) -> list[ReadableFile]:
+def readable(source: Source, files: Files, sound: DaySound) -> list[ReadableFile]:
     """The files of a day, held to their declaration. Raises NotAsDeclared."""
-    fitting = zip(files, fits(source, files), strict=True)
+    fitting = zip(files, fits(source, files, sound), strict=True)
     found = [ReadableFile(file, content, *fit) for (file, content), fit in fitting]
     if source.format.text == "csv" and source.options.get("decimal_comma"):
         _require_no_dots(source, found)

@@ -12,6 +12,7 @@ import polars as pl
 from tasks.catalog.source import Source
 from tasks.reading.declared import not_as_declared
 from tasks.reading.frames import ReadableFile
+from tasks.reading.sound_files import DaySound
 from tasks.strict.finding import Finding
 from tasks.strict.times import are_iso, misread_times, times_of
 
@@ -19,18 +20,21 @@ Declared = tuple[Mapping[str, pl.DataType], Mapping[int, pl.DataType]]
 _NAMING = ("new_columns", "with_column_names")
 
 
-def with_iso_times(source: Source, files: list[ReadableFile]) -> list[ReadableFile]:
+def with_iso_times(source: Source, files: list[ReadableFile], sound: DaySound) -> list[ReadableFile]:
     """The files, whose dates and times are written as polars may read them. Raises NotAsDeclared, OSError."""
     declared = _declared(source)
     if any(declared):
         bad = []
-        for _, group in groupby(files, lambda one: one.reading):
+        unknown = [one for one in files if not sound.known("times", one.stat.path)]
+        for _, group in groupby(unknown, lambda one: one.reading):
             alike = list(group)
             contents = [file.content for file in alike]
             if not are_iso(source.format, contents, *_in_its_names(source, alike[0], *declared)):
                 bad += [(file.stat.path, found) for file in alike if (found := _misread(source, file, declared))]
         if bad:
             raise not_as_declared(bad)
+        for one in unknown:
+            sound.learn("times", one.stat.path, proven=isinstance(one.content, bytes))
     return files
 
 

@@ -15,6 +15,7 @@ from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.unmatched import why_unmatched
 from tasks.reading.day_input import DayInput, read_day
+from tasks.reading.sound_files import SoundFiles
 from tasks.templates.template import Template
 
 
@@ -50,8 +51,9 @@ class ReferenceInput(DayInput):
 class ReadReferences:
     """What was read of references during a run. Threads may ask at once."""
 
-    def __init__(self, listing: RunListing) -> None:
+    def __init__(self, listing: RunListing, known_sound: SoundFiles) -> None:
         self._listing = listing
+        self._known_sound = known_sound
         self._read: dict[Reference, ReferenceInput] = {}
         self._lock = threading.Lock()
 
@@ -66,7 +68,7 @@ class ReadReferences:
                 known.root.check()
                 if self._listing.list_day(reference, EVERY_DAY, as_of) == known.files:
                     return known
-            found = read_day(reference, EVERY_DAY, self._listing, as_of)
+            found = read_day(reference, EVERY_DAY, self._listing, self._known_sound, as_of)
             if found is None:
                 self._read.pop(reference, None)
                 return None

@@ -293,18 +293,18 @@ def picky(sales: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def test_prefect_shows_batches_of_many_days(api_url: str, tmp_path: Path) -> None:
-    """Thousands of days do not drown the server: some 60 task runs share them, each named by its first and last."""
+    """Many days do not drown the server: a few task runs share them, each named by its first and last."""
     project = Project.create(tmp_path / "project", api_url)
     days = [f"2023-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 11)]
     for day in days:
         project.sell(day, [("north", 1)])
     with _new_flow_runs(project) as ran:
-        run = project.run("--only", "totals")
+        run = project.run("--only", "totals", "--workers", "2")
     assert len(run.committed) == len(days)
     [flow_run] = ran()
-    states = _task_runs(project, flow_run, 60)
+    states = _task_runs(project, flow_run, 8)
     assert {state["type"] for state in states.values()} == {"COMPLETED"}
-    assert f"{days[0]} to {days[1]} (2 days)" in states
+    assert f"{days[0]} to {days[14]} (15 days)" in states
 
 
 def test_servers_do_not_spin() -> None:

@@ -30,6 +30,7 @@ from state.store.local import layout
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
 from tasks import survey as module
+from tasks.caches import keep
 from tasks.catalog.declare import aggregation, declared
 from tasks.catalog.load import Catalog
 from tasks.catalog.source import Source
@@ -38,7 +39,7 @@ from tasks.compute.group import compute
 from tasks.compute.outcomes import Committed
 from tasks.reading import day_input as intake
 from tasks.reading.day_input import contents_digest
-from tasks.survey import Survey, remember_digests, survey
+from tasks.survey import Survey, survey
 from tests import redis_servers
 from tests.builders import fail
 from tests.state.index import test_best_effort
@@ -206,11 +207,11 @@ def test_what_was_touched_once_is_read_once(house: House, monkeypatch: pytest.Mo
     house.commit()
     for day in DAYS:
         os.utime(house.file(day))
-    remember_digests(house.survey())
+    keep(house.survey().digests, of="inputs")
     assert house.reasons() == {}
     assert sorted(house.read) == sorted(f"sales/{day}/a.csv" for day in DAYS), "times of this moment"
     monkeypatch.setattr(digests, "RECENT_NS", -(10**9))
-    remember_digests(house.survey())
+    keep(house.survey().digests, of="inputs")
     assert len(house.read) == 3
     assert house.reasons() == {}
     assert house.read == []
@@ -221,7 +222,7 @@ def test_what_was_touched_once_is_read_once(house: House, monkeypatch: pytest.Mo
     found = house.survey()
     assert [(item.day, item.reason) for item in found.plan.items] == [("10", "changed")]
     assert sorted(house.read) == ["sales/10/a.csv", "sales/9/a.csv"]
-    remember_digests(found)
+    keep(found.digests, of="inputs")
     assert house.reasons() == {"10": "changed"}
     assert house.read == []
 
@@ -238,10 +239,10 @@ def test_what_is_wrong_with_the_kept_digests_costs_time_alone(
     if harm == "full":
         with monkeypatch.context() as disk:
             fail(disk, "write", lambda *_: True)
-            remember_digests(house.survey())
+            keep(house.survey().digests, of="inputs")
         assert any("what was read of the inputs cannot be kept" in message for message in told.messages)
     else:
-        remember_digests(house.survey())
+        keep(house.survey().digests, of="inputs")
         file = house.root.path / layout.note_file("cache/digests")
         content = file.read_bytes()
         if harm == "folder":
@@ -254,7 +255,7 @@ def test_what_is_wrong_with_the_kept_digests_costs_time_alone(
     assert house.reasons() == {}
     assert len(house.read) == (0 if harm == "other entries" else 3)
     if harm != "folder":
-        remember_digests(house.survey())
+        keep(house.survey().digests, of="inputs")
         assert house.reasons() == {}
         assert house.read == []
 

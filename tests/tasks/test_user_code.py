@@ -184,10 +184,10 @@ def test_days_that_failed_keep_a_limited_run_from_nothing(odd: Project) -> None:
 def test_a_task_run_that_was_ended_is_not_shown_as_completed(odd: Project) -> None:
     """A signal in the middle of a batch: what its task had not computed is named, and it is not ``Completed``."""
     first = dt.date.fromisoformat(dates(1)[0])
-    days = [str(first + dt.timedelta(at)) for at in range(350)]  # six a task, four of them computed together at first
+    days = [str(first + dt.timedelta(at)) for at in range(60)]  # fifteen a task, at first computed by fours
     for day in days[20:]:
         odd.sell(day, [("north", 1)])
-    label = f"{days[0]} to {days[5]} (6 days)"
+    label = f"{days[0]} to {days[14]} (15 days)"
     # The second day is done once the run has told its tasks to stop, and waits for them.
     stops = "while not main_thread_is_in('shutdown'): time.sleep(0.05)"
     running = odd.start("--workers", "1", env=doing(d02=stops))

@@ -34,6 +34,7 @@ from state.settings import PREFIX
 from tasks.formats.formats import FORMATS
 from tasks.inputs.run_listing import RunListing
 from tasks.reading.day_input import read_day
+from tasks.reading.sound_files import SoundFiles
 from tests.documents import (
     DOCUMENTS,
     FOR_USERS,
@@ -331,7 +332,7 @@ def test_the_source_of_events_of_the_page_takes_them(tmp_path: Path) -> None:
         lines = [f'{{"ts": {time}, "kind": "view", "page": "home"}}\n' for time in times]
         content = "".join([*lines, '{"ts": null, "kind": "heartbeat", "page": null}\n']).encode()
         (tmp_path / f"visits/{day}.ndjson.gz").write_bytes(gzip.compress(content))
-    found = read_day(names["visits"], "2024-07-01", RunListing(InputRoot(tmp_path)))
+    found = read_day(names["visits"], "2024-07-01", RunListing(InputRoot(tmp_path)), SoundFiles())
     assert found
     assert found.frame().collect()["ts"].to_list() == [1719784800, 1719871199.5]
 

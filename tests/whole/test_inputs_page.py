@@ -19,6 +19,7 @@ from tasks.inputs.waiting import NotReady
 from tasks.reading.day_input import read_day
 from tasks.reading.declared import NotAsDeclared
 from tasks.reading.duplicates import DuplicateFiles
+from tasks.reading.sound_files import SoundFiles
 from tests.documents import INPUTS as PAGE
 from tests.documents import blocks, named, table
 
@@ -87,7 +88,7 @@ def rows_of(root: Path, files: Files, **arguments: Any) -> list[tuple[Any, ...]]
         path.write_bytes(content)
         os.utime(path, (10**9, 10**9))
     wild = "**/*.csv" if len(list(root.rglob("*/"))) > 2 else "*.csv"
-    read = read_day(Source(f"sales/{{day}}/{wild}", **arguments), DAY, RunListing(InputRoot(root)))
+    read = read_day(Source(f"sales/{{day}}/{wild}", **arguments), DAY, RunListing(InputRoot(root)), SoundFiles())
     assert read is not None
     return read.frame().collect().rows()
 
@@ -157,6 +158,6 @@ def test_wide_and_nested_files_are_unfolded_as_the_page_says(tmp_path: Path) -> 
     folder = tmp_path / DAY
     folder.mkdir()
     (folder / "a.json").write_bytes(b'{"hour": [1, 2], "items": [3, 4]}')
-    read = read_day(Source("{day}/*.json"), DAY, RunListing(InputRoot(tmp_path)))
+    read = read_day(Source("{day}/*.json"), DAY, RunListing(InputRoot(tmp_path)), SoundFiles())
     assert read is not None
     assert eval(f"frame{explode}", {"frame": read.frame()}).collect().rows() == [(1, 3), (2, 4)]

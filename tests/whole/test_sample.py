@@ -25,6 +25,7 @@ from examples import nycflights
 from state.inputs.root import InputRoot
 from tasks.inputs.run_listing import RunListing
 from tasks.reading.day_input import read_day
+from tasks.reading.sound_files import SoundFiles
 
 SNOWSTORM = "2013-02-08"
 CLOCK_TURNED_BACK = "2013-11-03"
@@ -145,7 +146,7 @@ def frames(root: Path) -> Frames:
         name: {
             day: read.frame().collect().lazy()
             for day in sorted(path.name for path in (root / name).iterdir())
-            if (read := read_day(source, day, listing))
+            if (read := read_day(source, day, listing, SoundFiles()))
         }
         for name, source in (("flights", sources.flights), ("weather", sources.weather))
     }

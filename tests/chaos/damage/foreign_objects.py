@@ -55,6 +55,7 @@ def _places(name: str, day: str) -> dict[str, str]:
         "the cache": layout.note_file("cache"),
         "the known footers": layout.note_file("cache/footers"),
         "the known digests": layout.note_file("cache/digests"),
+        "the sound files": layout.note_file("cache/sound"),
     }
 
 

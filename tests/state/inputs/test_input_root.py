@@ -16,6 +16,7 @@ from state.inputs.root import InputRoot, InputRootGone
 from tasks.catalog import Source
 from tasks.inputs.run_listing import RunListing
 from tasks.reading.day_input import read_day
+from tasks.reading.sound_files import SoundFiles
 from tests.builders import DAY
 
 SALES = Source("sales/{day}/*.csv")
@@ -59,12 +60,12 @@ def test_a_root_that_goes_away_is_told(raw: Path, change: Callable[[Path], None]
     """Before a day is read and after it was computed: a root that is not the one of the plan is no input."""
     with InputRoot(raw) as root:
         root.check()
-        taken = read_day(SALES, DAY, RunListing(root))
+        taken = read_day(SALES, DAY, RunListing(root), SoundFiles())
         assert taken is not None
         taken.check()
         change(raw)
         with pytest.raises(InputRootGone, match=r"raw (does not exist any more|leads to another folder) since the run"):
-            read_day(SALES, DAY, RunListing(root))
+            read_day(SALES, DAY, RunListing(root), SoundFiles())
         with pytest.raises((InputRootGone, InputChanged)):
             taken.check()
 
@@ -95,7 +96,7 @@ def test_absolute_templates_do_without_the_root(tmp_path: Path, raw: Path) -> No
     """They begin at ``/``: an input root that is missing says nothing about them."""
     source = Source(f"{raw}/sales/{{day}}/*.csv")
     with InputRoot(tmp_path / "missing") as root:
-        taken = read_day(source, DAY, RunListing(root))
+        taken = read_day(source, DAY, RunListing(root), SoundFiles())
         assert taken is not None
         taken.check()
         assert [file.path for file in taken.files.files] == [f"{raw}/sales/{DAY}/a.csv"[1:]]
@@ -104,10 +105,10 @@ def test_absolute_templates_do_without_the_root(tmp_path: Path, raw: Path) -> No
 def test_a_root_that_cannot_be_opened_is_empty_or_an_error(tmp_path: Path) -> None:
     """A missing root holds nothing; what cannot be opened is no absence (promise 5)."""
     with InputRoot(tmp_path / "missing") as root:
-        assert read_day(SALES, DAY, RunListing(root)) is None
+        assert read_day(SALES, DAY, RunListing(root), SoundFiles()) is None
     (tmp_path / "link").symlink_to(tmp_path / "missing")
     with InputRoot(tmp_path / "link") as root, pytest.raises(StorageError, match="broken link"):
-        read_day(SALES, DAY, RunListing(root))
+        read_day(SALES, DAY, RunListing(root), SoundFiles())
 
 
 def test_the_descriptor_is_closed(raw: Path) -> None:

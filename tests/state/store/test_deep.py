@@ -18,7 +18,7 @@ from state.store.local import layout, set_aside
 from state.store.local.lookup import lookup
 from state.store.local.root import open_store
 from state.store.local.store import LocalStore
-from tasks.survey import remember_footers
+from tasks.caches import keep
 from tests.builders import DAY, NAME, commit, fail, flip, kept, place
 
 OTHER = "2013-01-02"
@@ -37,7 +37,7 @@ def root(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
             monkeypatch.setattr(footers, "RECENT_NS", -(10**10))  # results that rest since yesterday
             if request.param != "known":
                 monkeypatch.setattr(footers, "_identity", lambda status: [status.st_size])
-            remember_footers(root.scan())
+            keep(root.scan().footers, of="results")
         yield root
 
 

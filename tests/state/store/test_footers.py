@@ -23,7 +23,7 @@ from state.store.footer_cache import FooterCache
 from state.store.local import layout, scan
 from state.store.local.lookup import Classify, lookup
 from state.store.local.store import LocalStore
-from tasks.survey import remember_footers
+from tasks.caches import keep
 from tests.builders import DAY, NAME, RECORD, commit, drafts, fail, flip, place, rows_of
 
 DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
@@ -61,7 +61,7 @@ def _scanned(root: LocalStore, read: list[str]) -> tuple[dict[str, Found], list[
     """A scan that is remembered: what it found, and what it read for that."""
     del read[:]
     output = root.scan()
-    remember_footers(output)
+    keep(output.footers, of="results")
     return dict(output.days[NAME]), sorted(read)
 
 

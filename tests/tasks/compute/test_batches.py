@@ -54,32 +54,33 @@ def _days(batch: list[Item]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("days", "sizes"),
+    ("days", "workers", "sizes"),
     [
-        (0, {}),
-        (1, {1: 1}),
-        (50, {1: 50}),
-        (51, {1: 51}),
-        (61, {2: 30, 1: 1}),
-        (365, {7: 52, 1: 1}),
-        (3650, {61: 59, 51: 1}),
-        (10_000, {167: 59, 147: 1}),
+        (0, 2, {}),
+        (1, 2, {1: 1}),
+        (50, 2, {1: 50}),
+        (51, 2, {7: 7, 2: 1}),
+        (365, 2, {30: 12, 5: 1}),
+        (365, 16, {7: 52, 1: 1}),  # 60 tasks are the most, and 64 would be four for each worker
+        (365, 8, {12: 30, 5: 1}),
+        (3650, 2, {61: 59, 51: 1}),
+        (10_000, 2, {167: 59, 147: 1}),
     ],
 )
-def test_the_sizes_of_batches(days: int, sizes: dict[int, int]) -> None:
-    """Up to 50 days a task each; beyond that, about 60 tasks, so that a server can take them in."""
-    cut = list(batches(planned(days, 2)))
+def test_the_sizes_of_batches(days: int, workers: int, sizes: dict[int, int]) -> None:
+    """Up to 50 days a task each; beyond that a month each, but four tasks for each worker, and about 60 at most."""
+    cut = list(batches(planned(days, 2), workers))
     assert Counter(len(_days(batch)) for batch in cut) == sizes
     assert flat(cut) == planned(days, 2)
 
 
-@given(st.integers(0, 400), st.integers(1, 3), st.booleans())
-def test_no_item_is_lost_and_batches_are_contiguous(days: int, each: int, newest_first: bool) -> None:
+@given(st.integers(0, 400), st.integers(1, 3), st.integers(1, 100), st.booleans())
+def test_no_item_is_lost_and_batches_are_contiguous(days: int, each: int, workers: int, newest_first: bool) -> None:
     """Whatever the number of days: every item once, in the plan's order, all results of a day in one batch."""
     items = planned(days, each)
     if newest_first:
         items.sort(key=lambda item: -int(item.day))
-    cut = list(batches(items))
+    cut = list(batches(items, workers))
     assert flat(cut) == items
     assert len(cut) <= 61
     grouped = [day for batch in cut for day in _days(batch)]
@@ -88,9 +89,9 @@ def test_no_item_is_lost_and_batches_are_contiguous(days: int, each: int, newest
 
 def test_a_batch_is_called_by_its_days() -> None:
     """What Prefect shows names the days: one, or the first and the last with their number."""
-    assert [label_of(batch) for batch in batches(planned(2))] == ["0", "1"]
-    labels = [label_of(batch) for batch in batches(planned(365))]
-    assert (labels[0], labels[-1]) == ("0 to 6 (7 days)", "364")
+    assert [label_of(batch) for batch in batches(planned(2), 2)] == ["0", "1"]
+    labels = [label_of(batch) for batch in batches(planned(365), 2)]
+    assert (labels[0], labels[-1]) == ("0 to 29 (30 days)", "360 to 364 (5 days)")
 
 
 @dataclass

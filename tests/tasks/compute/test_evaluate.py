@@ -18,6 +18,7 @@ from tasks.compute.evaluate import Evaluated, evaluate
 from tasks.compute.outcomes import JobFailed
 from tasks.inputs.run_listing import RunListing
 from tasks.reading.day_input import read_day
+from tasks.reading.sound_files import SoundFiles
 from tests.builders import DAY
 
 SALES = Source("sales/{day}/*.csv")
@@ -50,7 +51,7 @@ def _evaluated(
     assert TOTAL is not None
     aggregations = [TOTAL, *others]
     sources = {one for each in aggregations for one in each.sources.values()}
-    taken = {one: took for one in sources if (took := read_day(one, DAY, RunListing(InputRoot(root))))}
+    taken = {one: took for one in sources if (took := read_day(one, DAY, RunListing(InputRoot(root)), SoundFiles()))}
     [results] = evaluate([(aggregations, taken)])
     return dict(results)
 
@@ -142,7 +143,7 @@ def test_a_keyword_only_day_is_the_day(tmp_path: Path) -> None:
     _evaluated(tmp_path, _aggregation(dated))
     (tmp_path / "orders").mkdir()
     (tmp_path / "orders" / "12.csv").write_bytes(b"a\n1\n")
-    read = read_day(orders := Source("orders/{day:int}.csv"), "12", RunListing(InputRoot(tmp_path)))
+    read = read_day(orders := Source("orders/{day:int}.csv"), "12", RunListing(InputRoot(tmp_path)), SoundFiles())
     assert read is not None
     evaluate([([_aggregation(numbered, orders)], {orders: read})])
     assert taken == [(dt.date.fromisoformat(DAY), 7), 12]
@@ -240,7 +241,7 @@ def test_an_input_that_cannot_be_read_names_its_file(tmp_path: Path, source: Sou
     folder = tmp_path / "sales" / DAY
     folder.mkdir(parents=True)
     (folder / f"a{source.template.suffix}").write_bytes(content)
-    taken = read_day(source, DAY, RunListing(InputRoot(tmp_path)))
+    taken = read_day(source, DAY, RunListing(InputRoot(tmp_path)), SoundFiles())
     assert taken is not None
     result = evaluate([([_aggregation(bad, source)], {source: taken})])[0]["bad"]
     assert isinstance(result, JobFailed)

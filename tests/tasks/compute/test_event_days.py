@@ -27,6 +27,7 @@ from tasks.inputs.waiting import NotReady, ready
 from tasks.reading import day_input as reading
 from tasks.reading.day_input import DayInput, read_day
 from tasks.reading.duplicates import DuplicateFiles
+from tasks.reading.sound_files import SoundFiles
 
 Row = tuple[str, int]
 SCHEMA: dict[str, pl.DataType] = {"at": pl.Datetime("us"), "n": pl.Int64()}
@@ -59,7 +60,7 @@ def _put(root: Path, day: int, rows: Iterable[Row], folder: str = "log") -> None
 
 
 def _read(root: Path, day: int, source: Source) -> DayInput:
-    found = read_day(source, f"2024-03-{day:02}", RunListing(InputRoot(root)))
+    found = read_day(source, f"2024-03-{day:02}", RunListing(InputRoot(root)), SoundFiles())
     assert found
     return found
 
@@ -325,6 +326,7 @@ def test_an_hour_of_two_days_is_named(tmp_path: Path) -> None:
         zoned := _source(time_zone="Etc/GMT+6", naive_time_zone="America/New_York"),
         "2024-11-03",
         RunListing(InputRoot(tmp_path)),
+        SoundFiles(),
     )
     assert one
     [results] = evaluate([([_total(zoned)], {zoned: one})])

@@ -18,6 +18,7 @@ from tasks.inputs.run_listing import RunListing
 from tasks.reading import day_input as reading
 from tasks.reading.day_input import DayInput, read_day
 from tasks.reading.declared import NotAsDeclared
+from tasks.reading.sound_files import SoundFiles
 from tests.builders import DAY
 
 
@@ -27,7 +28,7 @@ def taken(root: Path, files: dict[str, bytes], **options: Any) -> DayInput:
         (root / DAY).mkdir(exist_ok=True)
         (root / DAY / name).write_bytes(content)
     suffix = "".join(Path(min(files)).suffixes)
-    found = read_day(Source(f"{{day}}/*{suffix}", **options), DAY, RunListing(InputRoot(root)))
+    found = read_day(Source(f"{{day}}/*{suffix}", **options), DAY, RunListing(InputRoot(root)), SoundFiles())
     assert found is not None
     return found
 

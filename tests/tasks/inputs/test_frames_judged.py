@@ -17,6 +17,7 @@ from state.inputs.files import FileStat
 from tasks.catalog import Source
 from tasks.reading.declared import NotAsDeclared
 from tasks.reading.frames import frame_of, readable
+from tasks.reading.sound_files import DaySound, SoundFiles
 
 NAMES = ["a", "b", "c", "x", "", "A", "a b", "*", "^a$", "é"]
 VALUES = ["1", "2", "", 'q,"z', "u v", "é", "x\ny"]
@@ -104,7 +105,7 @@ def test_what_is_read_and_what_is_refused_are_as_python_judges(seed: int) -> Non
             files.append((FileStat(f"{number}.csv", len(content), 0, 0, 0), content))
         expected = _judged(tables, options)
         try:
-            frame = frame_of(source, readable(source, files), Path())
+            frame = frame_of(source, readable(source, files, DaySound(SoundFiles(), source, {})), Path())
         except NotAsDeclared:
             assert expected is None, (tables, options)
             outcomes["refused"] += 1

@@ -18,6 +18,7 @@ from tasks.inputs.listing import Listing, list_source
 from tasks.inputs.reach import reached
 from tasks.inputs.run_listing import RunListing
 from tasks.reading.day_input import contents_digest, read_day
+from tasks.reading.sound_files import SoundFiles
 
 USUAL = Source("log/{day}.csv", event_time="at")
 
@@ -90,7 +91,7 @@ def test_days_within_reach_that_have_no_file_are_counted(tmp_path: Path) -> None
     absent = _listed(tmp_path).absent
     assert {int(day[-2:]): number for day, number in absent.items()} == {3: 2, 4: 1, 6: 1, 7: 1, 8: 2, 9: 2}
     for day in _listed(tmp_path).days:
-        taken = read_day(source, day, RunListing(InputRoot(tmp_path)))
+        taken = read_day(source, day, RunListing(InputRoot(tmp_path)), SoundFiles())
         assert taken
         assert taken.absent == absent.get(day, 0)
     (tmp_path / "log/2024-03-07.csv").symlink_to("nowhere")
@@ -163,7 +164,7 @@ def test_a_change_of_any_file_is_one_of_each_day_that_reads_it(tmp_path: Path) -
 def test_a_neighbour_that_changes_while_a_day_is_computed_is_noticed(tmp_path: Path) -> None:
     """The check before publishing is of all files that were read."""
     _put(tmp_path, [1, 2, 3])
-    taken = read_day(USUAL, "2024-03-02", RunListing(InputRoot(tmp_path)))
+    taken = read_day(USUAL, "2024-03-02", RunListing(InputRoot(tmp_path)), SoundFiles())
     assert taken
     taken.check()
     (tmp_path / "log/2024-03-03.csv").write_text("at\n2024-03-02\n")

@@ -11,6 +11,7 @@ from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.inputs.run_listing import RunListing
 from tasks.reading.day_input import contents_digest, read_day
+from tasks.reading.sound_files import SoundFiles
 from tasks.templates.template import Template
 from tests.builders import path_day
 from tests.flows.test_health import command
@@ -100,7 +101,7 @@ def test_digests_of_who_sees_no_path_are_those_of_earlier_versions(tmp_path: Pat
     def digest(template: str, **options: Any) -> str | None:
         source = Source(template, **options)
         with InputRoot(tmp_path) as root:
-            taken = read_day(source, "2013-01-01", RunListing(root))
+            taken = read_day(source, "2013-01-01", RunListing(root), SoundFiles())
             assert taken
             assert contents_digest(source, root, taken.files) == taken.contents.digest
             return taken.contents.digest

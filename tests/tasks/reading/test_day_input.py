@@ -19,6 +19,7 @@ from tasks.inputs import run_listing
 from tasks.inputs.run_listing import RunListing
 from tasks.reading import day_input as intake
 from tasks.reading.day_input import DayInput, contents_digest, read_day
+from tasks.reading.sound_files import SoundFiles
 from tests.builders import DAY, fail
 
 SALES = Source("sales/{day}/*.csv")
@@ -32,7 +33,7 @@ def _put(root: Path, content: bytes = b"amount\n1\n2\n", name: str = "a.csv") ->
 
 
 def _taken(root: Path, source: Source = SALES) -> DayInput:
-    taken = read_day(source, DAY, RunListing(InputRoot(root)))
+    taken = read_day(source, DAY, RunListing(InputRoot(root)), SoundFiles())
     assert taken is not None
     return taken
 
@@ -100,7 +101,7 @@ def test_a_change_between_listing_and_reading_shows(
     change(file)
     monkeypatch.setattr(run_listing, "list_day", lambda *_: then)
     with pytest.raises(InputChanged):
-        read_day(SALES, DAY, RunListing(InputRoot(tmp_path)))
+        read_day(SALES, DAY, RunListing(InputRoot(tmp_path)), SoundFiles())
 
 
 def test_an_edit_within_one_tick_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +165,7 @@ def test_large_days_and_own_readers_stay_on_disk(tmp_path: Path, monkeypatch: py
 
 def test_a_day_without_files_is_none(tmp_path: Path) -> None:
     """No files is an answer; an unreadable folder is an error (promise 5)."""
-    assert read_day(SALES, DAY, RunListing(InputRoot(tmp_path))) is None
+    assert read_day(SALES, DAY, RunListing(InputRoot(tmp_path)), SoundFiles()) is None
 
 
 @pytest.mark.parametrize("call", ["scandir", "open"])
@@ -175,7 +176,7 @@ def test_an_error_is_no_absence(tmp_path: Path, call: str, monkeypatch: pytest.M
     files = RunListing(root).list_day(SALES, DAY)
     fail(monkeypatch, call, lambda path, *_: isinstance(path, int) or path.endswith("a.csv"), errno.EIO)
     with pytest.raises((OSError, StorageError)):
-        read_day(SALES, DAY, RunListing(root))
+        read_day(SALES, DAY, RunListing(root), SoundFiles())
     if call == "open":
         with pytest.raises(StorageError, match="cannot be read"):
             contents_digest(SALES, root, files)

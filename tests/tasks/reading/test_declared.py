@@ -13,16 +13,21 @@ import pytest
 
 from state.inputs.files import FileStat
 from tasks.catalog import Source
-from tasks.catalog.columns import Names
+from tasks.catalog.columns import Fit, Names
 from tasks.formats.formats import File
-from tasks.reading.declared import NotAsDeclared, fits
+from tasks.reading.declared import Files, NotAsDeclared, fits
+from tasks.reading.sound_files import DaySound, SoundFiles
 
 PLAIN = Source("f/{day}.csv")
 
 
+def _fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
+    return fits(source, files, DaySound(SoundFiles(), source, {}))
+
+
 def header(source: Source, content: File) -> Names:
     """The names in one file."""
-    [(names, _)] = fits(source, [(FileStat("a", 0, 0, 0, 0), content)])
+    [(names, _)] = _fits(source, [(FileStat("a", 0, 0, 0, 0), content)])
     return names
 
 
@@ -104,7 +109,7 @@ def test_an_option_names_columns_that_are_there(
     """A slip in a name would leave the type to be guessed, and 04 become 4."""
     source = Source("f/{day}" + suffix, **options)
     with pytest.raises(NotAsDeclared, match=re.escape(told)):
-        fits(source, [(FileStat("a", 0, 0, 0, 0), content)])
+        _fits(source, [(FileStat("a", 0, 0, 0, 0), content)])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +130,7 @@ def test_an_option_names_columns_that_are_there(
 def test_words_for_null_belong_to_names_in_use(options: dict[str, Any]) -> None:
     """As a schema does, whatever the file calls the column, and whether it has it."""
     source = Source("f/{day}.csv", **options)
-    [(_, fit)] = fits(source, [(FileStat("a", 0, 0, 0, 0), b"K,n\n04,-\nNA,5\n")])
+    [(_, fit)] = _fits(source, [(FileStat("a", 0, 0, 0, 0), b"K,n\n04,-\nNA,5\n")])
     assert source.scan([b"K,n\n04,-\nNA,5\n"], fit).collect()["k"].to_list() == ["04", None]
 
 
@@ -135,6 +140,6 @@ def test_files_of_other_columns_have_one_summary() -> None:
         (FileStat(f"f/1/{name}", 0, 0, 0, 0), content) for name, content in (("a", b"k\n1\n"), ("b", b"n\n1\n"))
     ]
     with pytest.raises(NotAsDeclared, match="as in f/1/a") as caught:
-        fits(Source("f/{day:int}/*.csv"), files)
+        _fits(Source("f/{day:int}/*.csv"), files)
     assert "as in another file of the day" in caught.value.summary
     assert "f/1" not in caught.value.summary

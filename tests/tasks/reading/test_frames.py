@@ -20,6 +20,7 @@ from tasks.inputs.run_listing import RunListing
 from tasks.reading import day_input as reading
 from tasks.reading.day_input import DayInput, read_day
 from tasks.reading.declared import NotAsDeclared
+from tasks.reading.sound_files import SoundFiles
 from tests.builders import DAY
 
 SCHEMA = {"a": pl.Int64, "b": pl.String, "c": pl.Float64}
@@ -30,7 +31,7 @@ def _read(root: Path, files: Sequence[bytes], suffix: str = "csv", **options: An
     folder.mkdir(parents=True, exist_ok=True)
     for number, content in enumerate(files):
         (folder / f"{number}.{suffix}").write_bytes(content)
-    found = read_day(Source(f"f/{{day}}/*.{suffix}", **options), DAY, RunListing(InputRoot(root)))
+    found = read_day(Source(f"f/{{day}}/*.{suffix}", **options), DAY, RunListing(InputRoot(root)), SoundFiles())
     assert found is not None
     return found
 

@@ -15,6 +15,7 @@ from tasks.inputs.run_listing import RunListing
 from tasks.reading import day_input as reading
 from tasks.reading.day_input import DayInput, read_day
 from tasks.reading.declared import NotAsDeclared
+from tasks.reading.sound_files import SoundFiles
 from tests.builders import DAY
 
 BAD = b"k,d\nx,2024-01-02\ny,01/02/2024\n"
@@ -40,7 +41,7 @@ def read(root: Path, *files: bytes, **options: Any) -> DayInput:
     folder.mkdir(parents=True)
     for number, content in enumerate(files):
         (folder / f"{number}.csv").write_bytes(content)
-    found = read_day(Source("f/{day}/*.csv", **options), DAY, RunListing(InputRoot(root)))
+    found = read_day(Source("f/{day}/*.csv", **options), DAY, RunListing(InputRoot(root)), SoundFiles())
     assert found
     return found
 

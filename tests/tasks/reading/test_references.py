@@ -23,6 +23,7 @@ from tasks.reading import references as module
 from tasks.reading.day_input import DayInput, read_day
 from tasks.reading.edited import Edited, edited_inputs
 from tasks.reading.references import ReadReferences, list_reference
+from tasks.reading.sound_files import SoundFiles
 from tests.state.planner.test_decide import made_commit
 
 
@@ -40,7 +41,7 @@ def _written(path: Path, text: str) -> Path:
 
 def _reader(root: Path) -> ReadReferences:
     """What reads the references of a run."""
-    return ReadReferences(RunListing(InputRoot(root)))
+    return ReadReferences(RunListing(InputRoot(root)), SoundFiles())
 
 
 def _proving() -> Callable[..., DayInput | None]:

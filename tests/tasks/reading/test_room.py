@@ -19,6 +19,7 @@ from tasks.inputs.run_listing import RunListing
 from tasks.reading import day_input as reading
 from tasks.reading.day_input import DayInput, read_day
 from tasks.reading.room import plain_size
+from tasks.reading.sound_files import SoundFiles
 from tests.builders import DAY
 
 TEXT = b"a,b\n1,x\n"
@@ -31,7 +32,7 @@ def _read(root: Path, read: Callable[[list[Path]], Made], *contents: bytes) -> D
     (root / "other.csv").write_bytes(TEXT)
     for number, content in enumerate(contents or (TEXT,) * 4):
         (folder / f"{number}.csv").write_bytes(content)
-    found = read_day(Source("f/{day}/*.csv", read=read), DAY, RunListing(InputRoot(root)))
+    found = read_day(Source("f/{day}/*.csv", read=read), DAY, RunListing(InputRoot(root)), SoundFiles())
     assert found is not None
     return found
 

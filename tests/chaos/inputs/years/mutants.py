@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from tasks.catalog.source import Source
 from tasks.inputs.listing import Listing
 from tasks.inputs.reach import reached
 from tasks.reading import day_input, declared
+from tasks.reading.sound_files import DaySound
 from tasks.strict.check import Checked, check_file
 from tests.chaos.campaign import Mutant, replaced, without
 
@@ -45,9 +47,13 @@ def _without_findings(*arguments: Any) -> Checked:
     return replace(check_file(*arguments), findings=())
 
 
-def _checked_unless_prepared(source: Source, files: Any) -> Any:
+def _checked_unless_prepared(source: Source, *rest: Any) -> Any:
     with replaced("tasks.reading.declared.check_file", _without_findings if source.prepare else check_file):
-        return _sound_headers(source, files)
+        return _sound_headers(source, *rest)
+
+
+def _known_by_path(files: DaySound, kind: str, path: str) -> str:
+    return hashlib.sha256(f"{kind} {files._source.key} {path}".encode()).hexdigest()[:32]
 
 
 def _all_events(events: Any, _day: str) -> pl.LazyFrame:
@@ -69,6 +75,8 @@ MUTANTS: dict[str, Mutant] = {
     "size and mtime alone are compared": without({"state.inputs.files.FileStat.of": staticmethod(_stat_without_ctime)}),
     # Removes the check of what a file is before polars reads it.
     "structure is not checked": without({"tasks.reading.declared.check_file": _without_findings}),
+    # Removes the bytes of a file from what it is known by, once it was found sound.
+    "a file is known by its path": without({"tasks.reading.sound_files.DaySound._key": _known_by_path}),
     # Removes the same check of what a function of the user's made of a file.
     "what prepare= makes is not checked": without({"tasks.reading.declared._sound_headers": _checked_unless_prepared}),
     # Removes the comparison of a day's files with each other.
