@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -175,3 +177,31 @@ def test_names_of_any_bytes_are_digested(tmp_path: Path) -> None:
         (tmp_path / name).write_text("1")
     assert digest(tmp_path, names[0]) != digest(tmp_path, names[1])
     assert day_files(listed(tmp_path, names[0])).stat != day_files(listed(tmp_path, names[1])).stat
+
+
+def test_large_files_are_digested_by_blake3_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day with a large file has a digest of another kind, told by its beginning; small days keep theirs."""
+    (tmp_path / "a.csv").write_bytes(small := b"1\n")
+    (tmp_path / "b.csv").write_bytes(large := b"2" * 1000)
+    before = digest(tmp_path, "a.csv", "b.csv")
+    monkeypatch.setattr(inputs, "LARGE", 1000)
+    found = _read(tmp_path, listed(tmp_path, "a.csv", "b.csv"), keep=True)
+    assert found.each == (hashlib.sha256(small).digest(), blake3(large).digest())
+    assert found.buffers == (small, large)
+    assert found.digest.startswith("blake3:")
+    assert len({before, found.digest, digest(tmp_path, "b.csv")}) == 3
+    (tmp_path / "b.csv").write_bytes(b"2" * 999)
+    assert len(digest(tmp_path, "a.csv", "b.csv")) == 64
+
+
+@pytest.mark.parametrize("at", [0, 499_999, 999_999])
+def test_each_byte_of_a_large_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """It is read piece by piece."""
+    monkeypatch.setattr(inputs, "LARGE", 1000)
+    monkeypatch.setattr(inputs, "CHUNK", 4096)
+    content = bytearray(b"2" * 1_000_000)
+    (tmp_path / "a.csv").write_bytes(content)
+    before = digest(tmp_path, "a.csv")
+    content[at] ^= 1
+    (tmp_path / "a.csv").write_bytes(content)
+    assert digest(tmp_path, "a.csv") != before
