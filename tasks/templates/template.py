@@ -72,9 +72,7 @@ class Template:
 
     def covers(self, day: str) -> bool:
         """Whether the template can name this day: of its kind, and for ``%y`` from 1969 to 2068."""
-        if not is_day(day) or is_date(day) != (self.kind == "date"):
-            return False
-        return self.day_of(self._fields(day)) == day
+        return _covers(self, day)
 
     def pattern(self, day: str) -> str:
         """The shell-like pattern of one day's files. Raises ConfigurationError where the template cannot name it."""
@@ -85,8 +83,7 @@ class Template:
     def pinned(self, day: str) -> Matcher:
         """What matches one day's files and nothing else. Raises ConfigurationError where it cannot name the day."""
         self._must_cover(day)
-        fields = self._fields(day)
-        return Matcher.of((filled(segment, dict(fields)) for segment in self.segments), fields)
+        return _pinned(self, day)
 
     def day_of(self, fields: Fields) -> str | None:
         """The day that the fields make, NO_DAY where they make none, and None while they do not say it yet."""
@@ -141,6 +138,20 @@ class Template:
         if not self.covers(day):
             kind = "a whole number" if self.kind == "int" else "a date" + " of 1969 to 2068" * ("Y" not in self._codes)
             raise ConfigurationError(f"template {self.text!r} has no day {day!r}: expected {kind}")
+
+
+# A run asks several times for each day, and for one day after the other.
+@lru_cache(maxsize=1024)
+def _covers(template: Template, day: str) -> bool:
+    if not is_day(day) or is_date(day) != (template.kind == "date"):
+        return False
+    return template.day_of(template._fields(day)) == day
+
+
+@lru_cache(maxsize=1024)
+def _pinned(template: Template, day: str) -> Matcher:
+    fields = template._fields(day)
+    return Matcher.of((filled(segment, dict(fields)) for segment in template.segments), fields)
 
 
 def require_path(text: str) -> None:
