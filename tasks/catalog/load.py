@@ -125,7 +125,9 @@ def _import(name: str, setting: str) -> ModuleType:
             raise
         place = "" if isinstance(error, SyntaxError) else f" ({_place_of(error)})"  # that one names its own line
         raise ConfigurationError(
-            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {error_text(error)}{place}", command=CHECK
+            f"NOONMARK_AGGREGATIONS={setting}: {name} cannot be imported: {error_text(error)}{place}",
+            command=CHECK,
+            hint=_CORRECT,
         ) from error
 
 

@@ -6,6 +6,7 @@ the plan, after the tokens were read (with or without another whole run), or whi
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 import shutil
 import time
@@ -25,6 +26,7 @@ from tasks.catalog.load import Catalog
 from tasks.catalog.source import Source
 from tasks.compute.evaluate import evaluate
 from tasks.inputs import run_listing
+from tasks.reading.day_input import DayInput
 from tests.chaos.campaign import Campaign, Hunt, Mutant, Report, Short, run_trials, without
 from tests.chaos.harness.runs import run
 from tests.chaos.harness.scene import Scene
@@ -37,7 +39,10 @@ Results = dict[tuple[str, str], list[tuple[Any, ...]]]
 
 @cache
 def catalog(_: int = 1) -> Catalog:
-    """A flat folder with a wildcard, folders that a wildcard matches and a reader sees, and the same ones unseen."""
+    """A flat folder with a wildcard, folders that a wildcard matches and a reader sees, and the same ones unseen.
+
+    And files whose events are of three days.
+    """
 
     def with_region(files: list[Path]) -> pl.LazyFrame:
         return pl.concat(pl.scan_csv(file).with_columns(region=pl.lit(file.parent.name)) for file in files)
@@ -57,7 +62,14 @@ def catalog(_: int = 1) -> Catalog:
         """Items of all regions."""
         return sales.select(pl.col("items").sum())
 
-    return {one.name: one for one in map(declared, (by_region, deep, flat)) if one}
+    schema = {"day": pl.Date, "items": pl.Int64}
+
+    @aggregation(Source("events/{day}.csv", schema=schema, event_time="day", reach=(1, 1)))
+    def events(events: pl.LazyFrame) -> pl.LazyFrame:
+        """Items of the day's events."""
+        return events.select(pl.col("items").sum())
+
+    return {one.name: one for one in map(declared, (by_region, deep, events, flat)) if one}
 
 
 class _Tree:
@@ -72,6 +84,14 @@ class _Tree:
                 self._write(f"flat/{day}_{name}.csv")
             for region in ("asia", "us"):
                 self._write(f"regions/{region}/{day}.csv")
+            self._write_events(day)
+
+    def _write_events(self, day: str) -> None:
+        """Some of the day before, of the day, and of the day after."""
+        file = self.raw / f"events/{day}.csv"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows = (f"{_day(day, by)},{self._chance.randrange(100, 1000)}\n" for by in (-1, 0, 1))
+        file.write_text("day,items\n" + "".join(rows))
 
     def _write(self, path: str) -> None:
         file = self.raw / path
@@ -82,6 +102,11 @@ class _Tree:
         """Other bytes in a file of each source."""
         self._write(f"flat/{day}_b.csv")
         self._write(f"regions/asia/{day}.csv")
+        self._write_events(day)
+
+    def add_next(self, day: str) -> None:
+        """The file that the newest day of events waits for."""
+        self._write_events(_day(DAYS[-1], 1))
 
     def add(self, day: str) -> None:
         """One more file in the flat folder."""
@@ -107,12 +132,21 @@ class _Tree:
             regions = {path.parent.name: _items(path) for path in (self.raw / "regions").glob(f"*/{day}.csv")}
             found["by_region", day] = sorted(regions.items())
             found["deep", day] = [(sum(regions.values()),)]
+        there = sorted(path.stem for path in (self.raw / "events").iterdir())
+        for day in (_day(there[0], -1), *there[:-1]):  # the newest waits
+            near = (self.raw / f"events/{_day(day, by)}.csv" for by in (-1, 0, 1))
+            rows = [line.split(",") for file in near if file.exists() for line in file.read_text().split()[1:]]
+            found["events", day] = [(sum(int(items) for of, items in rows if of == day),)]
         return found
 
 
 _CHANGES: tuple[Callable[[_Tree, str], None], ...] = (
-    *(_Tree.edit, _Tree.add, _Tree.add_region, _Tree.rename, _Tree.move),
+    *(_Tree.edit, _Tree.add, _Tree.add_next, _Tree.add_region, _Tree.rename, _Tree.move),
 )
+
+
+def _day(day: str, by: int) -> str:
+    return (dt.date.fromisoformat(day) + dt.timedelta(by)).isoformat()
 
 
 def _items(path: Path) -> int:
@@ -184,8 +218,9 @@ def _trial(number: int, seed: int, workdir: Path) -> Iterator[str]:
                 yield f"{what}: {place} was committed as {rows[place]}, of an input that was {expected[place]} by then"
     yield from (f"{what}: then {wrong}" for wrong in _unmount(scene, tree, chance))
     run(scene, catalog=catalog)
-    if wrong := {place: rows for place, rows in _rows(scene).items() if rows != tree.expected()[place]}:
-        yield f"{what}: an undisturbed run leaves {wrong}, expected {tree.expected()}"
+    rows, expected = _rows(scene), tree.expected()
+    if wrong := {place: rows.get(place) for place in rows | expected if rows.get(place) != expected.get(place)}:
+        yield f"{what}: an undisturbed run leaves {wrong}, expected {expected}"
     if again := run(scene, catalog=catalog).to_json()["committed"]:
         yield f"{what}: one more run computes {again}"
 
@@ -231,7 +266,13 @@ def _own_name(_: object, path: str) -> str:
     return path.rpartition("/")[2]
 
 
+def _checked_unless_events(self: DayInput, as_of: int | None = None) -> None:
+    if not self.source.events:
+        _check(self, as_of)
+
+
 _refresh = run_listing.SharedFolders._refresh
+_check = DayInput.check
 
 MUTANTS: dict[str, Mutant] = {
     # Removes the folders that wildcards chose from the fingerprint of who sees them.
@@ -240,6 +281,8 @@ MUTANTS: dict[str, Mutant] = {
     "recent folders trusted": without({"tasks.inputs.run_listing.RECENT_NS": -(1 << 62)}),
     # Removes every look at shared folders but the first.
     "folders not checked again": without({"tasks.inputs.run_listing.SharedFolders._refresh": _checked_once}),
+    # Removes the second look at the files of a day of events, its own and its neighbours'.
+    "files of events are looked at once": without({"tasks.reading.day_input.DayInput.check": _checked_unless_events}),
     # Removes the difference between a link to nowhere and nothing.
     "broken link as absent": without({"tasks.survey.hidden_days": lambda *_: {}}),
 }
@@ -247,7 +290,8 @@ MUTANTS: dict[str, Mutant] = {
 CAMPAIGN = Campaign(
     "moving-inputs",
     "Files and folders that come, go and change names before the plan, after the tokens were read and while polars "
-    "computes, on clocks that tick every two seconds; links to a disk that is gone",
+    "computes, on clocks that tick every two seconds; days whose events lie in three days' files; links to a disk that "
+    "is gone",
     "3, 5, 7, 8",
     attack,
     trials=1_000,

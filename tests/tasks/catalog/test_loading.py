@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prefect.exceptions import TerminationSignal
 
-from state.errors import ConfigurationError, DeclarationError, Interrupted
+from state.errors import CHECK, ConfigurationError, DeclarationError, Interrupted
 from tasks.catalog.load import load
 from tasks.planning import planned
 
@@ -120,6 +120,7 @@ def test_a_module_that_cannot_be_imported(write: Write, text: str, told: str) ->
     with pytest.raises(ConfigurationError) as caught:
         load("user")
     assert told in caught.value.message
+    assert caught.value.hint in (f"correct it, then: {CHECK}", f"pip install what it needs, then: {CHECK}")
 
 
 def test_a_broken_package_inside_the_package(write: Write) -> None:
