@@ -42,7 +42,6 @@ class SoundFiles:
         self._loading = threading.Lock()
         self._known: dict[str, _Columns] = {}
         self._learned: dict[str, _Columns] = {}
-        self._unproven: dict[bytes, dict[str, _Columns]] = {}
 
     def known(self, key: str) -> Checked | None:
         """What a check said of a sound file; None where it is not known to be one."""
@@ -52,17 +51,9 @@ class SoundFiles:
                 return Checked(known[key], ())
         return None
 
-    def learn(self, key: str, digest: bytes, columns: _Columns, *, proven: bool) -> None:
-        """Remember a sound file. One that was read again after it was digested is ``proven`` later."""
-        if proven:
-            self._learned[key] = columns
-        else:
-            self._unproven.setdefault(digest, {})[key] = columns
-
-    def prove(self, digests: Sequence[bytes]) -> None:
-        """The files with these digests did not change from before they were digested until after they were checked."""
-        for digest in digests if self._unproven else ():
-            self._learned |= self._unproven.pop(digest, {})
+    def learn(self, key: str, columns: _Columns) -> None:
+        """Remember a sound file."""
+        self._learned[key] = columns
 
     def save(self) -> None:
         """Keep what was learned. Raises StorageError, OSError."""
@@ -85,6 +76,7 @@ class DaySound:
         self._files = files
         self._source = source
         self._digests = digests
+        self._unproven: dict[str, _Columns] = {}
 
     def known(self, kind: Kind, path: str) -> Checked | None:
         """What a check said of a file that has these bytes; None where nothing is known."""
@@ -92,9 +84,18 @@ class DaySound:
         return self._files.known(key) if key else None
 
     def learn(self, kind: Kind, path: str, columns: _Columns = None, *, proven: bool) -> None:
-        """Remember that a file is sound; ``proven`` where just the bytes were checked that were digested."""
-        if key := self._key(kind, path):
-            self._files.learn(key, self._digests[path], columns, proven=proven)
+        """Remember that a file is sound. ``proven``: the digested bytes were checked, and not the file once more."""
+        if not (key := self._key(kind, path)):
+            return
+        if proven:
+            self._files.learn(key, columns)
+        else:
+            self._unproven[key] = columns
+
+    def prove(self) -> None:
+        """The files did not change since before they were digested."""
+        for key, columns in self._unproven.items():
+            self._files.learn(key, columns)
 
     def _key(self, kind: Kind, path: str) -> str | None:
         question = _question(kind, self._source)
