@@ -19,7 +19,8 @@ import pytest
 
 from flows.cli.arguments import Arguments, CommandLine
 from flows.cli.options import selection_of
-from flows.daily import daily, preview
+from flows.daily import daily
+from flows.planned_run import preview
 from flows.report.terminal import show_daily
 from state.errors import ACCEPT
 from state.settings import read_settings

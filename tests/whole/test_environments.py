@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.daily import preview
 from flows.health import check_health
 from flows.opening import opened_index, opened_root
+from flows.planned_run import preview
 from flows.repair import repair_output
 from state import settings as settings_module
 from state.errors import ConfigurationError, Refused

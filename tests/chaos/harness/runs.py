@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 from unittest.mock import patch
 
-from flows import daily
+from flows import planned_run
 from flows.report.models import DailyReport
 from state.filesystem import flushing
 from state.result.classify import Commit
@@ -83,7 +83,7 @@ def run(
         patch.object(Job, "settle", settle_and_tell),
     ):
         settings = scene.settings()
-        return daily.run(settings, catalog(version), scenes.selection(force=force), 1)
+        return planned_run.run(settings, catalog(version), scenes.selection(force=force), 1)
 
 
 @contextmanager

@@ -157,7 +157,7 @@ MUTANTS: dict[str, Mutant] = {
     # Removes the refusal of columns that are all null: a first one settles no type for all others.
     "a column without a type allowed": without({"state.result.schemas.untyped": _nothing}),
     # Removes the commits of earlier runs from the comparison.
-    "earlier commits not compared": without({"flows.daily.Schemas": lambda _: Schemas()}),
+    "earlier commits not compared": without({"flows.planned_run.Schemas": lambda _: Schemas()}),
     # Removes the schema from what is known of a footer.
     "schema not kept with the footer": without({"state.store.footer_cache.FooterCache.known": _known_without_schema}),
     # Removes the exception of the day itself: the only day of a version can never change its type.

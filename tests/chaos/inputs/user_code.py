@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 from pydantic import SecretStr
 
-from flows import daily
+from flows import planned_run
 from state.planner.plan import Selection
 from state.settings import Settings
 from state.store.local import layout
@@ -157,7 +157,7 @@ def _run(folder: Path, limit: int | None, _: object) -> dict[str, Any]:
 
     def run() -> None:
         with without_prefect():
-            ended.append(daily.run(settings, load("odd_module"), Selection(limit=limit), 1).to_json())
+            ended.append(planned_run.run(settings, load("odd_module"), Selection(limit=limit), 1).to_json())
 
     thread = threading.Thread(target=run)
     thread.start()

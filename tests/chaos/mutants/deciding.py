@@ -224,7 +224,7 @@ DECIDING: dict[str, Mutant] = {
     # Removes the care for os._exit, which raises nothing.
     "os._exit let through": without({"tasks.compute.evaluate.exit_guard": nullcontext}),
     # Removes what a run that died tells the next one.
-    "note of a dead run not read": without({"flows.daily.record_deaths": nothing}),
+    "note of a dead run not read": without({"flows.planned_run.record_deaths": nothing}),
     # Removes the order of what failed: it is computed first again.
     "failed days first": without({"state.planner.decide.Item.repeats_failure": False}),
     # Removes the names under which polars reads files on disk in pieces.

@@ -67,7 +67,7 @@ def _index_stat_trusted() -> Iterator[None]:
 
     with (
         replaced("state.index.index.Index.read", remember),
-        replaced("flows.daily.survey", surveyed),
+        replaced("flows.planned_run.survey", surveyed),
         _first_asked(judge),
     ):
         yield

@@ -1,6 +1,6 @@
 """Puts the simulated storage, Redis, input and clock under the real modules, for the time of a campaign.
 
-What runs is ``flows.daily.run`` with all that it calls: planner, commit protocol, index and leases. Only polars,
+What runs is ``flows.planned_run.run`` with all that it calls: planner, commit protocol, index and leases. Only polars,
 Parquet, Prefect's tasks and the way to the root are replaced.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-import flows.daily
+import flows.planned_run
 import flows.repair
 from state.errors import IndexUnavailable, StorageError
 from state.filesystem.folder import Folder
@@ -120,7 +120,7 @@ class Stage:
             seen = process.seen = {"foreign": self._foreign(), "tokens": {}, "outcomes": []}
             self.note("its run begins")
             try:
-                flows.daily.run(self.settings, self.catalogs[process.version], Selection(), 1)
+                flows.planned_run.run(self.settings, self.catalogs[process.version], Selection(), 1)
             except _EXPECTED as error:
                 seen["error"] = error
                 self.note(f"its run ends with {type(error).__name__}: {error}")
@@ -219,8 +219,8 @@ class Stage:
             "state.index.leases.is_dead": self.is_dead,
             "state.index.leases.new_token": self.new_token,
             "flows.opening.open_store": self.opened_store,
-            "flows.daily.survey": self.survey,
-            "flows.daily.compute_all": self.compute_all,
+            "flows.planned_run.survey": self.survey,
+            "flows.planned_run.compute_all": self.compute_all,
             "tasks.survey.list_source": self.inputs.list_source,
             "tasks.inputs.run_listing.list_day": self.inputs.list_day,
             "tasks.reading.day_input.read_contents": self.inputs.read_contents,
