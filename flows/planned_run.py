@@ -71,8 +71,10 @@ class PlannedRun:
                     note=note,
                     module=self.settings.aggregations,
                 )
-                outcomes = compute_all(context, self.index, plan.items, self.workers)
-            keep(known_sound, of="inputs")
+                try:
+                    outcomes = compute_all(context, self.index, plan.items, self.workers)
+                finally:
+                    keep(known_sound, of="inputs")
             log_warnings(warnings_of_types(differing_types(self.catalog, after(self.found.output.days, outcomes))))
         show_failures(root, self.index, plan.items, plan.recovered)
         # What others renamed they may not have lived to flush, and this run is about to call it done.

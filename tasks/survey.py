@@ -18,7 +18,7 @@ from state.days import order
 from state.errors import ACCEPT, CHECK, ConfigurationError, Refused, StorageError
 from state.index.best_effort import BestEffortIndex
 from state.index.index import IndexSnapshot
-from state.inputs.files import DayFiles
+from state.inputs.files import DayFiles, has_large
 from state.inputs.root import InputRoot
 from state.planner import fewer_files as fewer
 from state.planner.current import Declared
@@ -216,18 +216,21 @@ def _with_contents(
     digests: DigestCache | None,
     threads: int,
 ) -> Facts:
-    def digest(source: Source, day: str, files: DayFiles) -> str | None:
-        found = digests.known(source.digest_key, day, files) if digests else None
+    def digest(source: Source, day: str, files: DayFiles, *, by_sha256: bool) -> str | None:
+        key = f"{source.digest_key}\nby SHA-256" if by_sha256 else source.digest_key
+        found = digests.known(key, day, files) if digests else None
         if found is None:
-            found = contents_digest(source, input_root, files)
+            found = contents_digest(source, input_root, files, by_sha256=by_sha256)
             if found and digests:
-                digests.learn(source.digest_key, day, files, found)
+                digests.learn(key, day, files, found)
         return found
 
     def read(one: tuple[str, str]) -> frozenset[str] | StorageError:
         name, day = one
         try:
-            found = {digest(source, day, facts.inputs[name][day]) for source in sources[name]}
+            files = facts.inputs[name][day]
+            kinds = (False, True) if has_large(files.files) else (False,)  # a commit may have either
+            found = {digest(one, day, files, by_sha256=kind) for one in sources[name] for kind in kinds}
             # What changes at this moment has no digest: the day is planned, and checked again when it is computed.
             return frozenset(one for one in found if one)
         except StorageError as error:

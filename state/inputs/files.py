@@ -23,6 +23,9 @@ RECENT_NS = 2_000_000_000
 LARGE = 64 << 20
 """From this size on a file is digested by BLAKE3: SHA-256 took three to four times as long, and as long as a query."""
 
+BLAKE3 = "blake3:"
+"""How a digest of contents begins that a file's BLAKE3 has a part in."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
@@ -67,6 +70,11 @@ def day_files(files: Iterable[FileStat]) -> DayFiles:
     return DayFiles(in_order, digest.hexdigest())
 
 
+def has_large(files: Iterable[FileStat]) -> bool:
+    """Whether any of the files is digested by BLAKE3. An earlier commit of them may have their SHA-256."""
+    return any(file.size >= LARGE for file in files)
+
+
 def newest_ns(files: Iterable[FileStat]) -> int:
     """The latest time that any of the files bears, in nanoseconds; 0 for no file."""
     return max((max(file.mtime_ns, file.ctime_ns) for file in files), default=0)
@@ -90,28 +98,34 @@ class Contents:
 
 
 def read_contents(
-    root_fd: int, files: Sequence[FileStat], *, keep: bool, name_of: Callable[[str], str] = os.path.basename
+    root_fd: int,
+    files: Sequence[FileStat],
+    *,
+    keep: bool,
+    name_of: Callable[[str], str] = os.path.basename,
+    by_sha256: bool = False,
 ) -> Contents:
     """Read and digest the files of a day, whose paths are below the folder that is open as ``root_fd``.
 
     The digest covers name and bytes of each file, in the order given. ``name_of`` makes the name of the path: by
     default the file's own, so that the same files moved to another folder are no change. ``keep`` returns the bytes
-    too, so that what is computed from is what was digested.
+    too, so that what is computed from is what was digested. ``by_sha256``: as earlier commits have it.
     Raises InputChanged where a file differs from its listing before or after it was read, OSError where it cannot be.
     """
     digest = hashlib.sha256()
     buffers, each = [], []
     for file in files:
         name = os.fsencode(name_of(file.path))
-        content, content_digest = _read(root_fd, file, keep)
+        by_blake3 = file.size >= LARGE and not by_sha256
+        content, content_digest = _read(root_fd, file, keep, by_blake3=by_blake3)
         digest.update(len(name).to_bytes(4, "big") + name + content_digest)
         buffers.append(content)
         each.append(content_digest)
-    kind = "blake3:" if any(file.size >= LARGE for file in files) else ""
+    kind = BLAKE3 if has_large(files) and not by_sha256 else ""
     return Contents(kind + digest.hexdigest(), tuple(buffers) if keep else None, tuple(each))
 
 
-def _read(root_fd: int, file: FileStat, keep: bool) -> tuple[bytes, bytes]:
+def _read(root_fd: int, file: FileStat, keep: bool, *, by_blake3: bool) -> tuple[bytes, bytes]:
     try:
         fd = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
     except FileNotFoundError as error:
@@ -119,7 +133,7 @@ def _read(root_fd: int, file: FileStat, keep: bool) -> tuple[bytes, bytes]:
     with os.fdopen(fd, "rb", buffering=0) as opened:
         _compare(file, os.fstat(fd))
         pieces = []
-        digest: Any = blake3() if file.size >= LARGE else hashlib.sha256()
+        digest: Any = blake3() if by_blake3 else hashlib.sha256()
         while piece := opened.read(CHUNK):
             digest.update(piece)
             if keep:

@@ -248,15 +248,21 @@ def _days_of(source: Source, day: str, files: Sequence[FileStat]) -> list[tuple[
 
 
 def contents_digest(
-    source: Source, input_root: InputRoot, files: DayFiles, name_of: Callable[[str], str] | None = None
+    source: Source,
+    input_root: InputRoot,
+    files: DayFiles,
+    name_of: Callable[[str], str] | None = None,
+    *,
+    by_sha256: bool = False,
 ) -> str | None:
     """The digest of files that a listing showed; None where they changed since. Raises StorageError.
 
-    ``name_of`` makes the name that counts of a file's path, in place of the source's own way.
+    ``name_of`` makes the name that counts of a file's path, in place of the source's own way. ``by_sha256``: as earlier
+    commits of large files have it.
     """
     root = input_root.of(absolute=source.template.absolute)
     try:
-        return _read(source, root, files, keep=False, name_of=name_of).digest
+        return _read(source, root, files, keep=False, name_of=name_of, by_sha256=by_sha256).digest
     except OSError as error:
         raise _unreadable(source, root, error) from error
     except InputChanged:
@@ -264,10 +270,16 @@ def contents_digest(
 
 
 def _read(
-    source: Source, root: InputRoot, files: DayFiles, *, keep: bool, name_of: Callable[[str], str] | None = None
+    source: Source,
+    root: InputRoot,
+    files: DayFiles,
+    *,
+    keep: bool,
+    name_of: Callable[[str], str] | None = None,
+    by_sha256: bool = False,
 ) -> Contents:
     """Where a file is counts as a part of its name where the aggregation can see it."""
-    return read_contents(root.fd, files.files, keep=keep, name_of=name_of or source.name_of)
+    return read_contents(root.fd, files.files, keep=keep, name_of=name_of or source.name_of, by_sha256=by_sha256)
 
 
 def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:

@@ -9,7 +9,7 @@ from functools import partial
 
 from state.days import EVERY_DAY
 from state.errors import StorageError
-from state.inputs.files import DayFiles
+from state.inputs.files import BLAKE3, DayFiles, has_large
 from state.inputs.root import InputRoot
 from state.planner.current import input_is_current
 from state.result.classify import commits
@@ -23,6 +23,9 @@ from tasks.inputs.reach import reached
 from tasks.inputs.waiting import ready
 from tasks.planning import sources_by_key
 from tasks.reading.day_input import contents_digest
+
+_Digest = str | StorageError | None
+"""Of a day's files; None where they changed since they were listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +50,39 @@ def edited_inputs(catalog: Catalog, input_root: InputRoot, output: Output, threa
                 if read_day not in files or not input_is_current(recorded, files[read_day]):
                     continue  # every run sees that
                 found = digests[read_day]
-                if source.shows_paths and _is_edited(recorded, found):
-                    # Before where they lie was a part of it, commits had the digest of files by their own names.
-                    found = _digest(source, input_root, files[read_day], os.path.basename)
+                for digest in _earlier_ways(source, recorded, files[read_day]):
+                    if not _is_edited(recorded, found):
+                        break
+                    found = digest(input_root, files[read_day])
                 if isinstance(found, StorageError):
                     yield Unread(aggregation, day, f"its input cannot be read: {found.message}")
                 elif _is_edited(recorded, found):
                     yield Edited(aggregation, day, name)
 
 
-def _is_edited(recorded: SourceRecord, digest: str | StorageError | None) -> bool:
+def _is_edited(recorded: SourceRecord, digest: _Digest) -> bool:
     return isinstance(digest, str) and input_is_current(recorded, None, (digest,)) is False
 
 
+def _earlier_ways(source: Source, recorded: SourceRecord, files: DayFiles) -> Iterator[Callable[..., _Digest]]:
+    """The ways in which earlier commits had the digest: of large files by SHA-256, of all by their own names."""
+    by_sha256 = has_large(files.files) and not recorded.contents.startswith(BLAKE3)
+    if by_sha256:
+        yield partial(_digest, source, by_sha256=True)
+    if source.shows_paths:
+        yield partial(_digest, source, name_of=os.path.basename, by_sha256=by_sha256)
+
+
 def _digest(
-    source: Source, input_root: InputRoot, files: DayFiles, name_of: Callable[[str], str] | None = None
-) -> str | StorageError | None:
+    source: Source,
+    input_root: InputRoot,
+    files: DayFiles,
+    name_of: Callable[[str], str] | None = None,
+    *,
+    by_sha256: bool = False,
+) -> _Digest:
     try:
-        return contents_digest(source, input_root, files, name_of)
+        return contents_digest(source, input_root, files, name_of, by_sha256=by_sha256)
     except StorageError as error:
         return error
 

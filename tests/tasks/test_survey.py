@@ -117,9 +117,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
             made.put(day)
         real = contents_digest
 
-        def counted(source: Source, input_root: InputRoot, files: DayFiles) -> str | None:
+        def counted(source: Source, input_root: InputRoot, files: DayFiles, **kind: Any) -> str | None:
             made.read.extend(file.path for file in files.files)
-            return real(source, input_root, files)
+            return real(source, input_root, files, **kind)
 
         monkeypatch.setattr(module, "contents_digest", counted)
         yield made
@@ -267,10 +267,10 @@ def test_a_doubt_that_cannot_be_settled_is_trouble(house: House, monkeypatch: py
         os.utime(house.file(day))
     real = contents_digest
 
-    def failing(source: Source, input_root: InputRoot, files: DayFiles) -> str | None:
+    def failing(source: Source, input_root: InputRoot, files: DayFiles, **kind: Any) -> str | None:
         if files.files[0].path.startswith("sales/9/"):
             raise StorageError("a.csv cannot be read: Input/output error")
-        return real(source, input_root, files)
+        return real(source, input_root, files, **kind)
 
     monkeypatch.setattr(module, "contents_digest", failing)
     found = house.plan()
@@ -421,7 +421,7 @@ def test_a_file_that_changes_while_it_is_doubted_is_planned(house: House, monkey
     """Nobody knows yet what it will be: the day is looked at anew as it is computed, and no day fails of it."""
     house.commit()
     os.utime(house.file("9"))
-    monkeypatch.setattr(module, "contents_digest", lambda *_: None)
+    monkeypatch.setattr(module, "contents_digest", lambda *_, **__: None)
     found = house.plan()
     assert [(item.day, item.reason) for item in found.items] == [("9", "changed")]
     assert found.blocked == []
