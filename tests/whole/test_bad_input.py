@@ -518,12 +518,13 @@ import polars as pl
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
 from tasks.reading.day_input import read_day
+from tasks.reading.sound_files import SoundFiles
 from tasks.inputs.run_listing import RunListing
 from state.errors import StorageError
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    print(read_day(Source("sales/{day}/*.csv"), sys.argv[2], RunListing(InputRoot(Path(sys.argv[1])))))
+    print(read_day(Source("sales/{day}/*.csv"), sys.argv[2], RunListing(InputRoot(Path(sys.argv[1]))), SoundFiles()))
 except StorageError as error:
     print(error.message)
 """

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-import flows.daily  # noqa: F401 its names are patched
+import flows.planned_run  # noqa: F401 its names are patched
 from state.errors import StorageError
 from state.filesystem.folder import CREATE, READ_OR_CREATE, Folder
 from state.index.scripts import COMMIT, RECONCILE
