@@ -24,8 +24,8 @@ from tests.chaos.campaign import Mutant, replaced, without
 _read, _input_is_current, _sound_headers = day_input._read, current.input_is_current, declared._sound_headers
 
 
-def _read_by_path(*arguments: Any, keep: bool, name_of: Callable[[str], str] | None = None) -> Any:
-    return _read(*arguments, keep=keep, name_of=name_of or str)
+def _read_by_path(*arguments: Any, name_of: Callable[[str], str] | None = None, **options: Any) -> Any:
+    return _read(*arguments, name_of=name_of or str, **options)
 
 
 def _read_with_times(root_fd: int, files: Sequence[FileStat], **options: Any) -> Contents:

@@ -158,7 +158,9 @@ class Inputs:
         files = tuple(file.stat for file in self.days.get(day, ()))
         return files if self.ctime else tuple(replace(file, ctime_ns=0) for file in files)
 
-    def read_contents(self, root_fd: int, files: Sequence[FileStat], *, keep: bool, name_of: object) -> Contents:
+    def read_contents(
+        self, root_fd: int, files: Sequence[FileStat], *, keep: bool, name_of: object, by_sha256: bool
+    ) -> Contents:
         """As ``state.inputs.files.read_contents``: each file compared with its listing before and after it was read."""
         numbers = []
         for file in files:
