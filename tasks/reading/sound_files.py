@@ -60,7 +60,7 @@ class SoundFiles:
         if self._file and self._learned:
             kept = [one for one in self._known.items() if one[0] not in self._learned]
             learned = list(self._learned.items())[-MOST:]
-            self._file.save(kept[len(learned) - MOST :], learned)
+            self._file.save(kept[max(0, len(kept) + len(learned) - MOST) :], learned)
 
     def _load(self) -> None:
         with self._loading:

@@ -288,3 +288,8 @@ def test_the_note_has_an_end(root: LocalStore, monkeypatch: pytest.MonkeyPatch) 
     kept = [at for at in range(12) if known.known(f"{at:032}")]
     assert kept[-4:] == [8, 9, 10, 11]
     assert len(kept) <= 8
+    for at in range(20, 29):  # by itself more than there is room for
+        known.learn(f"{at:032}", ("x",))
+    known.save()
+    known = SoundFiles(root)
+    assert [at for at in range(40) if known.known(f"{at:032}")] == [25, 26, 27, 28]
