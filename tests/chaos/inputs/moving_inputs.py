@@ -96,7 +96,7 @@ class _Tree:
     def _write(self, path: str) -> None:
         file = self.raw / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"items\n{self._chance.randrange(100, 1000)}\n")
+        file.write_text(f"items\n{self._chance.randrange(10**9)}\n")  # no two are equal: those would be one file twice
 
     def edit(self, day: str) -> None:
         """Other bytes in a file of each source."""
