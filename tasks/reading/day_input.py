@@ -63,7 +63,7 @@ class DayInput:
     @cached_property
     def in_memory(self) -> bool:
         """Whether its rows have room in memory, so that the small day's quicker engine serves."""
-        return all(part._has_room for part in (self.parts if self.source.events else [self]))
+        return all(part._has_room for part in self.parts)
 
     @property
     def _has_room(self) -> bool:
@@ -84,9 +84,13 @@ class DayInput:
         """How much of a group's memory it takes, as far as it counts."""
         return self.files.bytes if self.unpacked is None else self.unpacked
 
-    @cached_property
+    @property
     def parts(self) -> list[DayInput]:
-        """The files of each day by themselves, as those of any day: a day of events has files of several."""
+        """The files of each day by themselves: a day of events has files of several."""
+        return self._parts if self.source.events else [self]  # kept, the latter would keep itself and its bytes
+
+    @cached_property
+    def _parts(self) -> list[DayInput]:
         found = []
         for day, (first, end) in _days_of(self.source, self.day, self.files.files):
             files = DayFiles(self.files.files[first:end], self.files.stat)
@@ -117,9 +121,7 @@ class DayInput:
         """Every file, to find the bad one. None for ``read=``: it may need them all."""
         if self.source.read:
             return ()
-        return (
-            [file for part in self.parts for file in part.readable_files] if self.source.events else self.readable_files
-        )
+        return [file for part in self.parts for file in part.readable_files]
 
     def frame_of(self, file: ReadableFile) -> pl.LazyFrame:
         """The rows of the day in one of the files."""
@@ -165,7 +167,7 @@ class DayInput:
             and _read(self.source, self.root, self.files, keep=False).digest != self.contents.digest
         ):
             raise InputChanged(f"the contents of {self.source}, day {self.day}, changed within one tick of their times")
-        for part in self.parts if self.source.events else [self]:
+        for part in self.parts:
             part._sound.prove()
 
     @property
@@ -229,8 +231,7 @@ def read_day(
     contents, unpacked = _unpack(source, contents)
     found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing, known_sound)
     unused: set[int] = set()
-    parts = found.parts if source.events else [found]
-    for part, (_, (first, _)) in zip(parts, days, strict=True):
+    for part, (_, (first, _)) in zip(found.parts, days, strict=True):
         again = unused_files(source, part.day, part.files.files, part.contents.each, part.has_rows)
         unused.update(first + at for at in again)
     return replace(found, unused=frozenset(unused)) if unused else found

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from state.days import EVERY_DAY
 from state.errors import StorageError
@@ -73,16 +74,9 @@ def _earlier_ways(source: Source, recorded: SourceRecord, files: DayFiles) -> It
         yield partial(_digest, source, name_of=os.path.basename, by_sha256=by_sha256)
 
 
-def _digest(
-    source: Source,
-    input_root: InputRoot,
-    files: DayFiles,
-    name_of: Callable[[str], str] | None = None,
-    *,
-    by_sha256: bool = False,
-) -> _Digest:
+def _digest(source: Source, input_root: InputRoot, files: DayFiles, **way: Any) -> _Digest:
     try:
-        return contents_digest(source, input_root, files, name_of, by_sha256=by_sha256)
+        return contents_digest(source, input_root, files, **way)
     except StorageError as error:
         return error
 
