@@ -96,10 +96,8 @@ class _Day:
             else:
                 self.collected[aggregation.name] = planned
         for source, frame in self._frames.items():
-            if (rows := inputs[source].rows) is None:
+            if inputs[source].rows is None:
                 self.queries[source] = inputs[source].tally(frame)
-            else:
-                self.collected[source] = pl.DataFrame({"rows": [rows]})
 
     @property
     def in_memory(self) -> bool:
@@ -135,13 +133,12 @@ class _Day:
         rows, outside = {}, {}
         is_no_day = False
         for name, source in aggregation.sources.items():
-            counted = self.collected[source]
-            failed = isinstance(frame, BaseException) or isinstance(counted, BaseException)
+            tally = self._tally(source)
+            failed = isinstance(frame, BaseException) or isinstance(tally, BaseException)
             if failed and (fault := self._fault(source)):
                 return _both(fault, frame, aggregation)
-            if isinstance(counted, BaseException):  # it could be read a moment later: a disk's whim
-                return JobFailed("input", f"{source} cannot be read: {error_text(counted)}", cause=counted)
-            tally = self._inputs[source].tallied(counted)
+            if isinstance(tally, BaseException):  # it could be read a moment later: a disk's whim
+                return JobFailed("input", f"{source} cannot be read: {error_text(tally)}", cause=tally)
             if misplaced := self._misplaced_in(source, tally):
                 return _both(misplaced, frame, aggregation)
             rows[name], outside[name] = tally.rows, tally.dropped
@@ -157,6 +154,14 @@ class _Day:
         # Where a source has neither a file nor an event of the day, no result is made up of nothing.
         return Evaluated(frame.clear() if is_no_day else frame, rows, self._inferred(aggregation), outside)
 
+    def _tally(self, source: Source) -> Tally | BaseException:
+        """The number of a source's rows, or why they could not be counted."""
+        one = self._inputs[source]
+        if one.rows is not None:
+            return Tally(one.rows)
+        counted = self.collected[source]
+        return counted if isinstance(counted, BaseException) else one.tallied(counted)
+
     @property
     def _engine(self) -> Engine:
         return "in-memory" if self.in_memory else "streaming"
@@ -167,16 +172,18 @@ class _Day:
             one = self._inputs[source]
             told = guarded_call(lambda: one.events and one.events.misplaced(tally, self._engine))
             text = error_text(told.error) if isinstance(told, Raised) else told
-            error, summary = f"{source.pattern(one.day)} has {text}", "rows of no day that their files can reach"
-            self._misplaced[source] = JobFailed("input", error, summary=summary) if text else None
+            self._misplaced[source] = None
+            if text:
+                error, summary = f"{source.pattern(one.day)} has {text}", "rows of no day that their files can reach"
+                self._misplaced[source] = JobFailed("input", error, summary=summary)
         return self._misplaced[source]
 
     def _tell_repeated(self, source: Source) -> None:
         """Warn of rows that neighbouring files share: the day counts each of them."""
-        one, numbers = self._inputs[source], self.collected[source]
-        if not one.events or isinstance(numbers, BaseException):
+        one, tally = self._inputs[source], self._tally(source)
+        if not one.events or isinstance(tally, BaseException):
             return
-        events, tally = one.events, one.tallied(numbers)
+        events = one.events
         found = guarded_call(lambda: events.repeated(tally, self._engine))
         if isinstance(found, Raised):
             log.warning(

@@ -22,10 +22,14 @@ _UNCOUNTED = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
 class Unpacked(NamedTuple):
-    """A file as polars is given it, and about how many bytes its rows take in memory."""
+    """A file as polars is given it, and about how many bytes its rows take in memory.
+
+    ``rows`` is how many it has, where it says so itself.
+    """
 
     content: bytes
     size: int
+    rows: int | None = None
 
 
 Unpack = Callable[[bytes, int], Unpacked | None]
@@ -50,7 +54,7 @@ def unpack_text(content: bytes, most: int) -> Unpacked | None:
 
 
 def unpack_parquet(content: bytes, most: int) -> Unpacked | None:
-    """Parquet unpacks itself. What its footer says of the number of values tells their size."""
+    """Parquet unpacks itself. What its footer says of the number of values tells their size, and it knows its rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -61,7 +65,7 @@ def unpack_parquet(content: bytes, most: int) -> Unpacked | None:
     except (pa.ArrowException, OSError):
         return None
     size = max(len(content), values * _VALUE_BYTES)
-    return Unpacked(content, size) if size <= most else None
+    return Unpacked(content, size, footer.num_rows) if size <= most else None
 
 
 def whole_text(content: bytes) -> bytes:

@@ -45,8 +45,9 @@ class DayInput:
     """A day's files of one source as they were read.
 
     ``stat_proves``: their times are old enough, so that the same listing proves the same contents. ``unpacked`` is
-    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them. ``unused``
-    are the places of files that are checked like the others and not read, because an equal one is.
+    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them.
+    ``file_rows`` has the number of rows of each file, where all of them say it. ``unused`` are the places of files that
+    are checked like the others and not read, because an equal one is.
     """
 
     source: Source
@@ -58,6 +59,7 @@ class DayInput:
     unpacked: int | None
     listing: RunListing
     known_sound: SoundFiles
+    file_rows: tuple[int, ...] | None = None
     unused: frozenset[int] = frozenset()
 
     @cached_property
@@ -76,8 +78,13 @@ class DayInput:
 
     @property
     def rows(self) -> int | None:
-        """How many rows it has, where that is known before it is computed."""
-        return None
+        """How many rows it has, where that is known before it is computed: to have polars count them takes a third of
+        the time of a small day.
+        """
+        source = self.source
+        if self.file_rows is None or source.events or source.rewrites or source.options.get("n_rows") is not None:
+            return None
+        return sum(rows for at, rows in enumerate(self.file_rows) if at not in self.unused)
 
     @property
     def bytes(self) -> int:
@@ -228,8 +235,8 @@ def read_day(
     except OSError as error:
         raise _unreadable(source, root, error) from error
     stat_proves = newest_ns(files.files) + RECENT_NS < began
-    contents, unpacked = _unpack(source, contents)
-    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing, known_sound)
+    contents, unpacked, file_rows = _unpack(source, contents)
+    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing, known_sound, file_rows)
     unused: set[int] = set()
     for part, (_, (first, _)) in zip(found.parts, days, strict=True):
         again = unused_files(source, part.day, part.files.files, part.contents.each, part.has_rows)
@@ -283,22 +290,27 @@ def _read(
     return read_contents(root.fd, files.files, keep=keep, name_of=name_of or source.name_of, by_sha256=by_sha256)
 
 
-def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None]:
-    """The contents as polars is given them, and their size: unpacked where they all have room, or else as they are."""
+def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None, tuple[int, ...] | None]:
+    """The contents as polars is given them, their size, and the rows of each file where those are known.
+
+    They are unpacked where they all have room, or else as they are.
+    """
     unpack = source.format.unpack
     if contents.buffers is None:
-        return contents, None
+        return contents, None, None
     if unpack is None:  # a function gets paths
-        return replace(contents, buffers=None), plain_size(contents.buffers)
-    plain = []
+        return replace(contents, buffers=None), plain_size(contents.buffers), None
+    plain, rows = [], []
     size = 0
     for packed in contents.buffers:
         one = unpack(packed, KEEP_BYTES - size)
         if one is None:
-            return contents, None
+            return contents, None, None
         plain.append(one.content)
         size += one.size
-    return replace(contents, buffers=tuple(plain)), size
+        if one.rows is not None:
+            rows.append(one.rows)
+    return replace(contents, buffers=tuple(plain)), size, tuple(rows) if len(rows) == len(plain) else None
 
 
 def _unreadable(source: Source, root: InputRoot, error: OSError) -> StorageError:

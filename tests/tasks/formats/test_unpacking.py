@@ -35,7 +35,7 @@ PACKED = {
 def test_text_is_unpacked_where_there_is_room(packed: bytes) -> None:
     """The whole text and its size, up to the last byte that has room; one byte more, and polars has to stream it."""
     for most in (ENOUGH, len(TEXT)):
-        assert unpack_text(packed, most) == (TEXT, len(TEXT))
+        assert unpack_text(packed, most) == (TEXT, len(TEXT), None)
     assert unpack_text(packed, len(TEXT) - 1) is None
     assert whole_text(packed) == TEXT
 
@@ -43,7 +43,7 @@ def test_text_is_unpacked_where_there_is_room(packed: bytes) -> None:
 @pytest.mark.parametrize("empty", [b"", gzip.compress(b""), zst(b"")], ids=["plain", "gzip", "zstd"])
 def test_nothing_is_no_error(empty: bytes) -> None:
     """An empty file, and a packed one that holds nothing."""
-    assert unpack_text(empty, ENOUGH) == (b"", 0)
+    assert unpack_text(empty, ENOUGH) == (b"", 0, None)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,7 @@ def test_parquet_counts_by_its_values(frame: pl.DataFrame) -> None:
     assert unpacked is not None
     assert unpacked.content == packed
     assert unpacked.size == 160_000
+    assert unpacked.rows == frame.height
     assert unpack_parquet(packed, 159_999) is None
 
 

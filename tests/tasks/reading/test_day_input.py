@@ -7,6 +7,7 @@ import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -243,3 +244,34 @@ def test_a_function_that_sees_paths_sees_true_ones(tmp_path: Path) -> None:
     taken = _taken(tmp_path, Source("sales/{day}/*.csv", include_file_paths="path"))
     assert not taken.in_memory
     assert taken.frame().collect().rows() == [(1, str(file)), (2, str(file))]
+
+
+@pytest.mark.parametrize(
+    ("options", "known"), [({}, 5), ({"n_rows": 2}, None), ({"n_rows": 9, "schema": {"amount": pl.Int64}}, None)]
+)
+def test_parquet_says_itself_how_many_rows_it_has(tmp_path: Path, options: dict[str, Any], known: int | None) -> None:
+    """Its footers are believed where all rows are read, and they agree with what polars counts."""
+    for name, rows in (("a", 3), ("b", 2)):
+        frame = pl.DataFrame({"amount": range(rows)})
+        _put(tmp_path, b"", f"{name}.parquet")
+        frame.write_parquet(tmp_path / "sales" / DAY / f"{name}.parquet", row_group_size=2)
+    taken = _taken(tmp_path, Source("sales/{day}/*.parquet", **options))
+    counted = taken.tally(taken.frame()).collect()
+    assert taken.rows == known
+    assert taken.tallied(counted).rows == (2 if options.get("n_rows") == 2 else 5)
+
+
+def test_rows_of_an_unused_file_do_not_count(tmp_path: Path) -> None:
+    """Of equal files one is read, and its rows count once."""
+    for name in ("a.parquet", "a (1).parquet"):
+        _put(tmp_path, b"", name)
+        pl.DataFrame({"amount": [1, 2]}).write_parquet(tmp_path / "sales" / DAY / name)
+    taken = _taken(tmp_path, Source("sales/{day}/*.parquet", duplicates="first"))
+    assert taken.unused
+    assert taken.rows == taken.frame().collect().height == 2
+
+
+def test_rows_of_text_are_counted(tmp_path: Path) -> None:
+    """Text does not say how many rows it has."""
+    _put(tmp_path)
+    assert _taken(tmp_path).rows is None
