@@ -130,15 +130,22 @@ def _read(root_fd: int, file: FileStat, keep: bool, *, by_blake3: bool) -> tuple
         fd = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=root_fd)
     except FileNotFoundError as error:
         raise InputChanged(f"{file.path} is gone") from error
-    with os.fdopen(fd, "rb", buffering=0) as opened:
+    try:
         _compare(file, os.fstat(fd))
         pieces = []
         digest: Any = blake3() if by_blake3 else hashlib.sha256()
-        while piece := opened.read(CHUNK):
+        left = file.size
+        # Into a buffer of the file's own size, and not of a megabyte that is given back to the system each time.
+        while left >= 0 and (piece := os.read(fd, min(left + 1, CHUNK))):
             digest.update(piece)
             if keep:
                 pieces.append(piece)
+            left -= len(piece)
+        if left:
+            raise InputChanged(f"{file.path} changed while it was read")
         _compare(file, os.fstat(fd))
+    finally:
+        os.close(fd)
     return b"".join(pieces), digest.digest()
 
 
