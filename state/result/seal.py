@@ -60,6 +60,13 @@ def set_seal(fd: int, size: int, digest: str) -> None:
     write_at(fd, digest.encode("ascii"), seal_position(read_footer(fd, size), size))
 
 
+def sealed(content: bytes) -> bytes:
+    """The bytes of a whole file whose seal is still open, with its seal."""
+    digest = hashlib.sha256(content).hexdigest().encode("ascii")
+    at = seal_position(content, len(content))
+    return content[:at] + digest + content[at + DIGITS :]
+
+
 def broken_seal(fd: int, size: int, footer: bytes | None = None) -> str | None:
     """Read the whole file and say what is wrong with it, or None where every byte is as it was sealed.
 
