@@ -7,8 +7,9 @@ the result from being committed, and ``Job.step`` makes the job's outcome of it,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -40,6 +41,14 @@ LIBRARIES = {"polars": pl.__version__, "pyarrow": pa.__version__}
 log = logging.getLogger("noonmark")
 
 
+class Result(NamedTuple):
+    """What a job writes: what was computed, as a table, and its commit record."""
+
+    evaluated: Evaluated
+    table: pa.Table
+    record: CommitRecord
+
+
 class Job:
     """One attempt at one result.
 
@@ -48,6 +57,7 @@ class Job:
     """
 
     token: Token
+    result: Result
     staged: Staged
 
     def __init__(self, run: RunContext, item: Item, attempt: int = 1, *, is_last: bool = False) -> None:
@@ -115,13 +125,26 @@ class Job:
         if isinstance(found, Commit) and is_current(found.record, self._declared, self._reads, files, contents):
             raise JobSkipped(found.status)
 
-    def stage(self, result: Evaluated | JobFailed, inputs: DayInputs, scope: ExitStack) -> None:
-        """Write what was computed where no reader sees it, for as long as ``scope`` lasts."""
-        try:
-            self.staged = self._written(result, scope)
-        except JobFailed:
-            self.verify(inputs)  # what was read while it was being replaced is nobody's fault
-            raise
+    def convert(self, evaluated: Evaluated | JobFailed, inputs: DayInputs) -> None:
+        """Make of what was computed the rows and the record that are written."""
+        with self._blaming(inputs, evaluated):
+            if isinstance(evaluated, JobFailed):
+                told = self._cause(evaluated)
+                raise JobFailed(
+                    evaluated.kind, evaluated.error + told, cause=evaluated.__cause__, summary=evaluated.summary
+                )
+            table = arrow_table(evaluated.frame)
+            self.result = Result(evaluated, table, self._record(evaluated, table))
+
+    def stage(self, inputs: DayInputs, scope: ExitStack) -> None:
+        """Write the result where no reader sees it, for as long as ``scope`` lasts."""
+        evaluated, table, record = self.result
+        run, aggregation = self._run, self.aggregation
+        with self._blaming(inputs, evaluated):
+            self.staged = staged = scope.enter_context(run.store.stage(self.partition, self.token, record, table))
+            run.schemas.claim(aggregation.name, aggregation.version, self.item.day, staged.schema)
+            run.types.claim(self.partition, record.inputs)
+            require_readable(staged.content, evaluated.frame, staged.schema)
 
     def verify(self, inputs: DayInputs) -> None:
         """Check that the input is still what was read."""
@@ -168,27 +191,15 @@ class Job:
         error = f"{gone} gone since the plan was made: {matching} {wanted}; expected {planned}, or a new run"
         raise JobFailed("input", error, transient=True)
 
-    def _written(self, result: Evaluated | JobFailed, scope: ExitStack) -> Staged:
-        if isinstance(result, JobFailed):
-            told = self._cause(result)
-            raise JobFailed(result.kind, result.error + told, cause=result.__cause__, summary=result.summary)
-        run, aggregation = self._run, self.aggregation
+    @contextmanager
+    def _blaming(self, inputs: DayInputs, evaluated: Evaluated | JobFailed) -> Iterator[None]:
+        """Raise JobFailed for what is wrong with the result, unless its input changed under it."""
         try:
-            table = arrow_table(result.frame)
-            record = self._record(result, table)
-            staged = scope.enter_context(run.store.stage(self.partition, self.token, record, table))
-            run.schemas.claim(aggregation.name, aggregation.version, self.item.day, staged.schema)
-            run.types.claim(self.partition, record.inputs)
-            require_readable(staged.content, result.frame, staged.schema)
-        except SchemaDiffers as error:
-            raise JobFailed("schema", f"{error}{self._cause(result)}", summary=error.summary) from error
-        except Misread as error:
-            raise JobFailed("aggregation", f"its result cannot be read back: {error}") from error
-        except OSError:  # pyarrow has errors that are of this kind and of its own
+            with _as_failures(lambda: self._cause(evaluated)):
+                yield
+        except JobFailed:
+            self.verify(inputs)  # what was read while it was being replaced is nobody's fault
             raise
-        except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
-            raise JobFailed("aggregation", f"its result cannot be written as Parquet: {error}") from error
-        return staged
 
     def _cause(self, result: Evaluated | JobFailed) -> str:
         told = self._run.types.explain(self.aggregation, self.item.day, result.types, result.rows)
@@ -211,6 +222,21 @@ class Job:
             nonce="",
             committed_at=clock.utc_now().isoformat(timespec="milliseconds"),
         )
+
+
+@contextmanager
+def _as_failures(cause: Callable[[], str]) -> Iterator[None]:
+    """Raise JobFailed where a result cannot be written, or not beside the others; ``cause`` may add why."""
+    try:
+        yield
+    except SchemaDiffers as error:
+        raise JobFailed("schema", f"{error}{cause()}", summary=error.summary) from error
+    except Misread as error:
+        raise JobFailed("aggregation", f"its result cannot be read back: {error}") from error
+    except OSError:  # pyarrow has errors that are of this kind and of its own
+        raise
+    except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
+        raise JobFailed("aggregation", f"its result cannot be written as Parquet: {error}") from error
 
 
 def _source_record(read: DayInput, rows: int, types: Types, outside: int) -> SourceRecord:
