@@ -7,9 +7,10 @@ show which it is, again and again: a pause or a cold start says nothing of all t
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 IN_TURN = 5
@@ -42,6 +43,27 @@ def map_in_threads(function: Callable[[Thing], Answer], things: Sequence[Thing],
             for answers in pool.map(lambda part: [function(thing) for thing in part], parts):
                 yield from answers
             done += len(stretch)
+
+
+def in_background(function: Callable[[], Answer]) -> Future[Answer]:
+    """What the function returns or raises, on a thread of its own."""
+    future: Future[Answer] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 whoever asks for the answer gets it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="background").start()
+    return future
+
+
+def done(answer: Answer) -> Future[Answer]:
+    """An answer that is there already."""
+    future: Future[Answer] = Future()
+    future.set_result(answer)
+    return future
 
 
 def _timed(function: Callable[[Thing], Answer], things: Sequence[Thing]) -> tuple[list[Answer], float]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import wait
+from typing import Self
+
 from state.errors import StorageError
 from state.inputs.files import DayFiles
 from state.inputs.root import InputRootGone
@@ -35,8 +38,18 @@ class DayInputs:
         """What a listing shows of a day's files. Raises StorageError."""
         return self._listing.list_day(source, day, self._as_of)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait until nothing of them is read in the background any more: who closes the root comes after that."""
+        wait([one.digesting for one in self._read.values()])
+
     def read(self, source: Source, day: str) -> DayInput | None:
-        """A day's files, read and digested; None where there is none. Raises JobFailed, JobSkipped, InputChanged."""
+        """A day's files, read; None where there is none. A large one may still be digested in the background.
+
+        Raises JobFailed, JobSkipped, InputChanged.
+        """
         if why := self._twice.get((source, day)):
             raise JobFailed("input", why)
         if (source, day) not in self._read:
@@ -58,6 +71,13 @@ class DayInputs:
             if not isinstance(source, Reference):  # all groups share those
                 self.bytes += found.bytes
         return self._read[source, day]
+
+    def digest(self, source: Source, day: str) -> str:
+        """The digest of a day that was read. Raises JobFailed, InputChanged."""
+        try:
+            return self._read[source, day].contents.digest
+        except (StorageError, OSError) as error:
+            raise _failure(error) from error
 
     def expire(self) -> None:
         """Forget what was verified: from now on each input is verified again, as it is from the next call on."""

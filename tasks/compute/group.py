@@ -39,10 +39,12 @@ def compute(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
     failed: dict[Partition, Outcome] = {}
     while todo and not run.stopping.is_set():
         began = clock.monotonic()
-        group, inputs = _begin(run, todo)
-        goes_on = [job for job in group if job.outcome is None]
-        with run.note.computing(job.partition for job in goes_on) if run.note else nullcontext():
-            _finish(run, goes_on, inputs)
+        group = _claimed(run, todo)
+        with DayInputs(run.listing, run.references, run.known_sound) as inputs:  # which are those after the tokens
+            group = _read(run, group, todo, inputs)
+            goes_on = [job for job in group if job.outcome is None]
+            with run.note.computing(job.partition for job in goes_on) if run.note else nullcontext():
+                _finish(run, goes_on, inputs)
         run.batch_size.took(len(group), clock.monotonic() - began)
         at_once = []
         for job in group:
@@ -59,25 +61,29 @@ def compute(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
     yield from failed.values()  # the run ends before their second attempt
 
 
-def _begin(run: RunContext, todo: deque[Job]) -> tuple[list[Job], DayInputs]:
-    """Claim and read as many results as are computed together, the days whole.
+def _claimed(run: RunContext, todo: deque[Job]) -> list[Job]:
+    """As many results as are computed together, the days whole, with all of their tokens.
 
-    All tokens come first: then one check of the folders serves all.
+    Those come first: then one check of the folders serves all.
     """
     group: list[Job] = []
     while todo and (len(group) < run.batch_size.results or todo[0].item.day == group[-1].item.day):
         job = todo.popleft()
         job.step(job.claim)
         group.append(job)
-    inputs = DayInputs(run.listing, run.references, run.known_sound)
+    return group
+
+
+def _read(run: RunContext, group: list[Job], todo: deque[Job], inputs: DayInputs) -> list[Job]:
+    """Read the inputs of those that have room together, and put the others back."""
     for at, job in enumerate(group):
         if inputs.bytes >= TOGETHER_BYTES and job.item.day != group[at - 1].item.day:
             left = [Job(run, one.item, one.attempt, is_last=one.is_last) for one in group[at:]]
             todo.extendleft(reversed(left))
-            return group[:at], inputs
+            return group[:at]
         if job.outcome is None:
             job.step(job.read, inputs)
-    return group, inputs
+    return group
 
 
 def _finish(run: RunContext, group: Sequence[Job], inputs: DayInputs) -> None:

@@ -22,7 +22,6 @@ from state.inputs.files import InputChanged
 from state.planner.current import Contents, Files, is_current
 from state.planner.decide import Item
 from state.result.classify import Commit, Newer
-from state.result.inferred import Types
 from state.result.readable import Misread, require_readable
 from state.result.record import CommitRecord, SourceRecord
 from state.result.schemas import SchemaDiffers
@@ -114,9 +113,11 @@ class Job:
         self.inputs = self._found(inputs)
         if self.item.reason == "forced" and self.token.nonce == self.item.over:
             return
+        if not isinstance(self.token.found, Commit):
+            return  # nothing asks for the digests yet
         contents: dict[tuple[str, str], list[str]] = {}
         for name, source, day in self._reads:
-            contents.setdefault((source, day), []).append(self.inputs[name].contents.digest)
+            contents.setdefault((source, day), []).append(self._digest(inputs, name))
         self.skip_if_current({}, contents)
 
     def skip_if_current(self, files: Files, contents: Contents) -> None:
@@ -134,7 +135,7 @@ class Job:
                     evaluated.kind, evaluated.error + told, cause=evaluated.__cause__, summary=evaluated.summary
                 )
             table = arrow_table(evaluated.frame)
-            self.result = Result(evaluated, table, self._record(evaluated, table))
+            self.result = Result(evaluated, table, self._record(evaluated, table, inputs))
 
     def stage(self, inputs: DayInputs, scope: ExitStack) -> None:
         """Write the result where no reader sees it, for as long as ``scope`` lasts."""
@@ -205,7 +206,23 @@ class Job:
         told = self._run.types.explain(self.aggregation, self.item.day, result.types, result.rows)
         return f"; {told}" if told else ""
 
-    def _record(self, result: Evaluated, table: pa.Table) -> CommitRecord:
+    def _digest(self, inputs: DayInputs, name: str) -> str:
+        return inputs.digest(self.aggregation.sources[name], self.inputs[name].day)
+
+    def _record(self, result: Evaluated, table: pa.Table, inputs: DayInputs) -> CommitRecord:
+        def source_record(name: str, read: DayInput) -> SourceRecord:
+            files = read.files
+            return SourceRecord(
+                len(files.files),
+                files.bytes,
+                result.rows[name],
+                self._digest(inputs, name),
+                files.stat if read.stat_proves else None,
+                result.types.get(name, {}),
+                result.outside.get(name, 0),
+                read.absent,
+            )
+
         return CommitRecord(
             aggregation=self.item.aggregation,
             version=self.aggregation.version,
@@ -213,10 +230,7 @@ class Job:
             day=self.item.day,
             generation=0,  # this and the nonce are the store's to give
             rows=table.num_rows,
-            inputs={
-                name: _source_record(read, result.rows[name], result.types.get(name, {}), result.outside.get(name, 0))
-                for name, read in self.inputs.items()
-            },
+            inputs={name: source_record(name, read) for name, read in self.inputs.items()},
             result=rows_digest(table),
             libraries=LIBRARIES,
             nonce="",
@@ -237,9 +251,3 @@ def _as_failures(cause: Callable[[], str]) -> Iterator[None]:
         raise
     except (pa.ArrowException, PolarsError, PanicException, TypeError) as error:
         raise JobFailed("aggregation", f"its result cannot be written as Parquet: {error}") from error
-
-
-def _source_record(read: DayInput, rows: int, types: Types, outside: int) -> SourceRecord:
-    files = read.files
-    stat = files.stat if read.stat_proves else None
-    return SourceRecord(len(files.files), files.bytes, rows, read.contents.digest, stat, types, outside, read.absent)

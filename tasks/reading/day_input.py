@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -21,6 +23,7 @@ from state import clock
 from state.errors import StorageError
 from state.inputs.files import RECENT_NS, Contents, DayFiles, FileStat, InputChanged, newest_ns, read_contents
 from state.inputs.root import InputRoot
+from state.threads import done, in_background
 from tasks.catalog.source import Source
 from tasks.inputs.run_listing import RunListing
 from tasks.inputs.waiting import require_ready
@@ -44,8 +47,10 @@ once they are unpacked; beyond it polars streams them.
 class DayInput:
     """A day's files of one source as they were read.
 
-    ``stat_proves``: their times are old enough, so that the same listing proves the same contents. ``unpacked`` is
-    about how many bytes of memory their rows take, where that is moderate. None: polars has to stream them.
+    ``digesting`` gives their digests; of a file on disk it may go on while polars reads it too. ``stat_proves``: their
+    times are old enough, so that the same listing proves the same contents. ``buffers`` are their bytes as polars is
+    given them, or None where it reads from disk. ``unpacked`` is about how many bytes of memory their rows take, where
+    that is moderate. None: polars has to stream them.
     ``file_rows`` has the number of rows of each file, where all of them say it. ``unused`` are the places of files that
     are checked like the others and not read, because an equal one is.
     """
@@ -54,13 +59,19 @@ class DayInput:
     root: InputRoot
     day: str
     files: DayFiles
-    contents: Contents
+    digesting: Future[Contents]
     stat_proves: bool
-    unpacked: int | None
     listing: RunListing
     known_sound: SoundFiles
+    buffers: tuple[bytes, ...] | None = None
+    unpacked: int | None = None
     file_rows: tuple[int, ...] | None = None
     unused: frozenset[int] = frozenset()
+
+    @property
+    def contents(self) -> Contents:
+        """The digests, once all files were read. Raises InputChanged, and StorageError where they cannot be read."""
+        return self.digesting.result()
 
     @cached_property
     def in_memory(self) -> bool:
@@ -101,10 +112,10 @@ class DayInput:
         found = []
         for day, (first, end) in _days_of(self.source, self.day, self.files.files):
             files = DayFiles(self.files.files[first:end], self.files.stat)
-            buffers = self.contents.buffers and self.contents.buffers[first:end]
-            contents = replace(self.contents, buffers=buffers, each=self.contents.each[first:end])
+            digesting = done(replace(self.contents, each=self.contents.each[first:end]))
+            buffers = self.buffers and self.buffers[first:end]
             unused = frozenset(at - first for at in self.unused if first <= at < end)
-            found.append(replace(self, day=day, files=files, contents=contents, unused=unused))
+            found.append(replace(self, day=day, files=files, digesting=digesting, buffers=buffers, unused=unused))
         return found
 
     @cached_property
@@ -195,14 +206,19 @@ class DayInput:
     @cached_property
     def _sound(self) -> DaySound:
         """What is known of its files, by their bytes."""
-        paths = (file.path for file in self.files.files)
-        return DaySound(self.known_sound, self.source, dict(zip(paths, self.contents.each, strict=True)))
+
+        files, digesting = self.files.files, self.digesting  # not itself, which its private files would then outlive
+
+        def digests() -> dict[str, bytes]:
+            return dict(zip((file.path for file in files), digesting.result().each, strict=True))
+
+        return DaySound(self.known_sound, self.source, digests)
 
     @cached_property
     def _rewritten(self) -> Files:
         """All files, rewritten where that is declared."""
         paths = (self.root.path / file.path for file in self.files.files)
-        files: Files = list(zip(self.files.files, self.contents.buffers or paths, strict=True))
+        files: Files = list(zip(self.files.files, self.buffers or paths, strict=True))
         if not self.source.rewrites:
             return files
         private = ExitStack() if self.unpacked is None else None
@@ -230,18 +246,26 @@ def read_day(
     for one, (first, end) in days:
         require_ready(listing.root, source, one, DayFiles(files.files[first:end], files.stat))
     keep = (source.rewrites or not source.shows_file_paths) and files.bytes <= KEEP_BYTES
-    try:
-        contents = _read(source, root, files, keep=keep)
-    except OSError as error:
-        raise _unreadable(source, root, error) from error
     stat_proves = newest_ns(files.files) + RECENT_NS < began
-    contents, unpacked, file_rows = _unpack(source, contents)
-    found = DayInput(source, root, day, files, contents, stat_proves, unpacked, listing, known_sound, file_rows)
+    read = partial(_contents, source, root, files, keep=keep)
+    if not keep and stat_proves and not _needs_digests(source, files):
+        return DayInput(source, root, day, files, in_background(read), stat_proves, listing, known_sound)
+    contents = read()
+    digesting = done(replace(contents, buffers=None))
+    found = DayInput(source, root, day, files, digesting, stat_proves, listing, known_sound, *_unpack(source, contents))
     unused: set[int] = set()
     for part, (_, (first, _)) in zip(found.parts, days, strict=True):
         again = unused_files(source, part.day, part.files.files, part.contents.each, part.has_rows)
         unused.update(first + at for at in again)
     return replace(found, unused=frozenset(unused)) if unused else found
+
+
+def _needs_digests(source: Source, files: DayFiles) -> bool:
+    """Whether anything but a commit's record asks for the digests: whether a file comes twice, or was found sound.
+
+    And times that prove nothing need them first: an edit after polars had read, and before the digest, would not show.
+    """
+    return len(files.files) > 1 or source.events is not None or source.format.text is not None
 
 
 def _days_of(source: Source, day: str, files: Sequence[FileStat]) -> list[tuple[str, tuple[int, int]]]:
@@ -270,11 +294,18 @@ def contents_digest(
     """
     root = input_root.of(absolute=source.template.absolute)
     try:
-        return _read(source, root, files, keep=False, name_of=name_of, by_sha256=by_sha256).digest
-    except OSError as error:
-        raise _unreadable(source, root, error) from error
+        return _contents(source, root, files, keep=False, name_of=name_of, by_sha256=by_sha256).digest
     except InputChanged:
         return None
+
+
+def _contents(source: Source, root: InputRoot, files: DayFiles, **way: Any) -> Contents:
+    """As ``_read``. Raises StorageError where a file cannot be read."""
+    try:
+        return _read(source, root, files, **way)
+    except OSError as error:
+        place = os.fsencode(root.path / (error.filename or "")).decode(errors="backslashreplace")
+        raise StorageError(f"{source}: {place} cannot be read: {error.strerror}") from error
 
 
 def _read(
@@ -290,29 +321,24 @@ def _read(
     return read_contents(root.fd, files.files, keep=keep, name_of=name_of or source.name_of, by_sha256=by_sha256)
 
 
-def _unpack(source: Source, contents: Contents) -> tuple[Contents, int | None, tuple[int, ...] | None]:
-    """The contents as polars is given them, their size, and the rows of each file where those are known.
+def _unpack(source: Source, contents: Contents) -> tuple[tuple[bytes, ...] | None, int | None, tuple[int, ...] | None]:
+    """The bytes as polars is given them, their size, and the rows of each file where those are known.
 
     They are unpacked where they all have room, or else as they are.
     """
     unpack = source.format.unpack
     if contents.buffers is None:
-        return contents, None, None
+        return None, None, None
     if unpack is None:  # a function gets paths
-        return replace(contents, buffers=None), plain_size(contents.buffers), None
+        return None, plain_size(contents.buffers), None
     plain, rows = [], []
     size = 0
     for packed in contents.buffers:
         one = unpack(packed, KEEP_BYTES - size)
         if one is None:
-            return contents, None, None
+            return contents.buffers, None, None
         plain.append(one.content)
         size += one.size
         if one.rows is not None:
             rows.append(one.rows)
-    return replace(contents, buffers=tuple(plain)), size, tuple(rows) if len(rows) == len(plain) else None
-
-
-def _unreadable(source: Source, root: InputRoot, error: OSError) -> StorageError:
-    place = os.fsencode(root.path / (error.filename or "")).decode(errors="backslashreplace")
-    return StorageError(f"{source}: {place} cannot be read: {error.strerror}")
+    return tuple(plain), size, tuple(rows) if len(rows) == len(plain) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
 from pathlib import Path
@@ -70,9 +70,12 @@ class SoundFiles:
 
 
 class DaySound:
-    """What is known of one day's files of a source, each by its path. ``digests`` has those of their bytes."""
+    """What is known of one day's files of a source, each by its path.
 
-    def __init__(self, files: SoundFiles, source: Source, digests: Mapping[str, bytes]) -> None:
+    ``digests`` gives those of their bytes; it is called where there is anything to know.
+    """
+
+    def __init__(self, files: SoundFiles, source: Source, digests: Callable[[], Mapping[str, bytes]]) -> None:
         self._files = files
         self._source = source
         self._digests = digests
@@ -99,7 +102,8 @@ class DaySound:
 
     def _key(self, kind: Kind, path: str) -> str | None:
         question = _question(kind, self._source)
-        return _key(question, self._digests[path]) if question and path in self._digests else None
+        digest = self._digests().get(path) if question else None
+        return _key(question, digest) if question and digest else None
 
 
 def _key(question: bytes, digest: bytes) -> str:

@@ -73,7 +73,7 @@ _move = drafts.StagedFile.move
 def _knowing_places() -> Iterator[dict[str, Any]]:
     """Lets a draft know which result it is for: ``place`` holds it while one is written."""
     known: dict[str, Any] = {"place": None}
-    write = Job._written
+    write = Job.stage
 
     def write_knowing(self: Any, *arguments: Any) -> Any:
         known["place"] = self.partition
@@ -82,7 +82,7 @@ def _knowing_places() -> Iterator[dict[str, Any]]:
         finally:
             known["place"] = None
 
-    with patch.object(Job, "_written", write_knowing):
+    with patch.object(Job, "stage", write_knowing):
         yield known
 
 

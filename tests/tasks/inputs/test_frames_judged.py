@@ -105,7 +105,7 @@ def test_what_is_read_and_what_is_refused_are_as_python_judges(seed: int) -> Non
             files.append((FileStat(f"{number}.csv", len(content), 0, 0, 0), content))
         expected = _judged(tables, options)
         try:
-            frame = frame_of(source, readable(source, files, DaySound(SoundFiles(), source, {})), Path())
+            frame = frame_of(source, readable(source, files, DaySound(SoundFiles(), source, dict)), Path())
         except NotAsDeclared:
             assert expected is None, (tables, options)
             outcomes["refused"] += 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import gzip
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import polars as pl
 import pytest
 
 from state.errors import StorageError
-from state.inputs.files import InputChanged
+from state.inputs.files import InputChanged, read_contents
 from state.inputs.root import InputRoot
 from tasks.catalog import Source
+from tasks.compute.day_inputs import DayInputs
 from tasks.inputs import run_listing
 from tasks.inputs.run_listing import RunListing
 from tasks.reading import day_input as intake
 from tasks.reading.day_input import DayInput, contents_digest, read_day
+from tasks.reading.duplicates import DuplicateFiles
+from tasks.reading.references import ReadReferences
 from tasks.reading.sound_files import SoundFiles
 from tests.builders import DAY, fail
 
@@ -275,3 +279,88 @@ def test_rows_of_text_are_counted(tmp_path: Path) -> None:
     """Text does not say how many rows it has."""
     _put(tmp_path)
     assert _taken(tmp_path).rows is None
+
+
+PARQUET = Source("sales/{day}/*.parquet")
+
+
+def _put_parquet(root: Path, name: str = "a.parquet") -> Path:
+    file = _put(root, b"", name)
+    pl.DataFrame({"amount": [1, 2]}).write_parquet(file)
+    return file
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Files are large, and none is read to be digested before this is set."""
+    monkeypatch.setattr(intake, "KEEP_BYTES", 10)
+    released = threading.Event()
+
+    def read(*given: Any, **options: Any) -> Any:
+        assert released.wait(30)
+        return read_contents(*given, **options)
+
+    monkeypatch.setattr(intake, "read_contents", read)
+    yield released
+    released.set()
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_large_file_is_digested_while_it_is_computed_from(tmp_path: Path, held: threading.Event) -> None:
+    """Its rows are there before its digest, which is the same in the end."""
+    file = _put_parquet(tmp_path)
+    taken = _taken(tmp_path, PARQUET)
+    assert taken.frame().collect()["amount"].to_list() == [1, 2]
+    assert not taken.digesting.done()
+    held.set()
+    listed = RunListing(InputRoot(tmp_path)).list_day(PARQUET, DAY)
+    assert taken.contents.digest == contents_digest(PARQUET, InputRoot(tmp_path), listed)
+    assert file.exists()
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("change", [_rewrite, _remove], ids=["rewritten", "removed"])
+def test_a_change_before_the_digest_shows(
+    tmp_path: Path, held: threading.Event, change: Callable[[Path], None]
+) -> None:
+    """What polars read is not what is digested then: the digest says so, and no commit is made of it."""
+    file = _put_parquet(tmp_path)
+    taken = _taken(tmp_path, PARQUET)
+    change(file)
+    held.set()
+    with pytest.raises(InputChanged):
+        _ = taken.contents
+
+
+def test_recent_times_want_the_digest_first(tmp_path: Path, held: threading.Event) -> None:
+    """An edit within one tick, after polars read and before the digest, would not show: so that comes first."""
+    _put_parquet(tmp_path)
+    held.set()
+    taken = _taken(tmp_path, PARQUET)
+    assert not taken.stat_proves
+    assert taken.digesting.done()
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_asks_for_digests_has_them_first(tmp_path: Path, held: threading.Event) -> None:
+    """Several files may be one file twice, and text may be known to be sound: nothing of them is computed before."""
+    held.set()
+    _put(tmp_path)
+    assert _taken(tmp_path).digesting.done()
+    file = _put_parquet(tmp_path)
+    os.link(file, file.with_name("b.parquet"))
+    with pytest.raises(DuplicateFiles):
+        _taken(tmp_path, PARQUET)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_group_ends_after_its_last_reading(tmp_path: Path, held: threading.Event) -> None:
+    """Whoever closes the input root comes after that; a descriptor that is read from may be another file's by then."""
+    _put_parquet(tmp_path)
+    listing = RunListing(InputRoot(tmp_path))
+    with DayInputs(listing, ReadReferences(listing, SoundFiles()), SoundFiles()) as inputs:
+        read = inputs.read(PARQUET, DAY)
+        assert read is not None
+        assert not read.digesting.done()
+        threading.Timer(0.05, held.set).start()
+    assert read.digesting.done()

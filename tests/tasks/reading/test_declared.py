@@ -22,7 +22,7 @@ PLAIN = Source("f/{day}.csv")
 
 
 def _fits(source: Source, files: Files) -> list[tuple[Names, Fit]]:
-    return fits(source, files, DaySound(SoundFiles(), source, {}))
+    return fits(source, files, DaySound(SoundFiles(), source, dict))
 
 
 def header(source: Source, content: File) -> Names:

@@ -113,7 +113,7 @@ def test_a_function_reads_the_files_itself(tmp_path: Path) -> None:
         return pl.scan_csv(files)
 
     found = _read(tmp_path, read)
-    assert found.contents.buffers is None
+    assert found.buffers is None
     assert found.frame().collect().height == 4
     assert found.in_memory
     assert len(calls) == 1
