@@ -21,6 +21,8 @@ from benchmarks.work import set_aside
 
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
+_LOG_LINES = 20
+"""How many lines of the server's log a failed start shows."""
 
 
 def environment(bench: Bench) -> dict[str, str]:
@@ -98,14 +100,17 @@ def prefect_server(bench: Bench) -> Iterator[Bench]:
     home = environment(bench) | {"PREFECT_HOME": str(folder)}
     start = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
     url = f"http://127.0.0.1:{port}/api"
-    with subprocess.Popen(
-        start, cwd=CHECKOUT, env=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
+    log = folder / "server.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(start, cwd=CHECKOUT, env=home, stdout=output, stderr=subprocess.STDOUT) as server,
+    ):
         try:
             until = time.monotonic() + START_SECONDS
             while not _answers(f"{url}/health"):
                 if server.poll() is not None or time.monotonic() > until:
-                    raise TimeoutError("the Prefect server did not start")
+                    last = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-_LOG_LINES:])
+                    raise TimeoutError(f"the Prefect server did not start; {log} ends with:\n{last}")
                 time.sleep(0.2)
             yield replace(bench, api_url=url)
         finally:

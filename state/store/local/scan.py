@@ -80,8 +80,9 @@ class LocalScan(LocalNotes):
         for aggregation in output.days:
             for day, real in _days(self.folder, aggregation, []):
                 folder = layout.day_folder(aggregation, day)
-                inside = _entries(self.folder, folder)[0] if real else ()
-                found += [f"{folder}/{name}" for name in inside if name != layout.DATA] if real else [folder]
+                found += (
+                    [f"{folder}/{name}" for name in self._names(folder) if name != layout.DATA] if real else [folder]
+                )
         return sorted(found)
 
     def visible_own_files(self) -> list[str]:
@@ -98,6 +99,12 @@ class LocalScan(LocalNotes):
             return [*hide_below(self.folder, layout.OWN, links=False), *hide_below(self.folder, layout.SET_ASIDE)]
         except OSError as error:
             raise StorageError(f"not everything below {own} can be renamed: {error}") from error
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            return self.folder.names(folder)
+        except OSError as error:
+            raise _unlisted(self.folder, folder, error) from error
 
     def _scan(self, lookups: Lookups) -> Output:
         names, odd = _entries(self.folder, ".")
@@ -155,7 +162,11 @@ def _entries(root: Folder, path: str) -> tuple[list[str], set[str]]:
     try:
         return root.entries(path)
     except OSError as error:
-        raise StorageError(f"the output folder {root.path / path} cannot be listed: {error.strerror}") from error
+        raise _unlisted(root, path, error) from error
+
+
+def _unlisted(root: Folder, path: str, error: OSError) -> StorageError:
+    return StorageError(f"the output folder {root.path / path} cannot be listed: {error.strerror}")
 
 
 def _blocked(root: Folder, name: str) -> str | None:
