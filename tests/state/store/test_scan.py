@@ -94,7 +94,7 @@ def test_an_error_of_listing_is_an_error(
     assert failed
 
 
-@pytest.mark.parametrize("call", ["open", "scandir"])
+@pytest.mark.parametrize("call", ["open", "listdir"])
 def test_a_day_that_cannot_be_listed_may_hold_foreign_files(
     root: LocalStore, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
