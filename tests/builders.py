@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -20,6 +21,7 @@ from state.result.record import CommitRecord, SourceRecord
 from state.result.writing import arrow_table, rows_digest
 from state.store.base import Staged, Token
 from state.store.local import layout
+from state.store.local.day_lock import place_of
 from state.store.local.store import LocalStore
 from tasks.templates.template import Template
 
@@ -83,6 +85,18 @@ def commit(
 def place(root: LocalStore, name: str = NAME, day: str = DAY) -> Path:
     """The path of a day's result."""
     return root.path / layout.data_file(name, day)
+
+
+def lock_path(root: LocalStore, name: str = NAME, day: str = DAY) -> Path:
+    """The path of the file that holds a day's lock and mark."""
+    return root.path / place_of(root.folder, (name, day)).path
+
+
+@contextmanager
+def no_range_locks() -> Iterator[None]:
+    """A system without locks on ranges, as macOS is: what is made here has a lock file for each day."""
+    with patch("state.filesystem.file_locks._SET_RANGE", None):
+        yield
 
 
 def kept(root: LocalStore) -> dict[str, bytes]:

@@ -42,14 +42,16 @@ class InTheWay(OSError):
 class Folder:
     """An open folder, such as the output root. All paths are relative to it. Every method raises OSError.
 
-    ``path`` is where it was opened, for messages only.
+    ``path`` is where it was opened, for messages only. ``lock_ranges``: what is locked below it is locked by ranges of
+    files, and not by files.
     """
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("fd", "lock_ranges", "path")
 
-    def __init__(self, fd: int, path: Path) -> None:
+    def __init__(self, fd: int, path: Path, *, lock_ranges: bool = False) -> None:
         self.fd = fd
         self.path = path
+        self.lock_ranges = lock_ranges
 
     @classmethod
     def open(cls, path: Path) -> Folder:
@@ -109,6 +111,14 @@ class Folder:
     def open_folder(self, path: str) -> int:
         """Open a folder below this one. Raises InTheWay where something else stands there, or on the way."""
         return _open_folder(self.fd, path)
+
+    def open_lockable_folder(self, path: str) -> int:
+        """As ``open_folder``, for locking it. Close it by ``close_lockable``."""
+        with _Parent(self.fd, path) as (folder, name):
+            try:
+                return open_lockable(name, FOLDER, dir_fd=folder)
+            except OSError as error:
+                raise _in_the_way(folder, name, path, "a folder", error) from error
 
     def make(self, path: str) -> None:
         """Create a folder and its missing parents. The caller makes them durable: another may have created them."""

@@ -22,6 +22,7 @@ from state.errors import IndexUnavailable, Refused
 from state.index.index import ReconcileStats
 from state.partition import Partition
 from state.store.base import Broken
+from state.store.local import layout
 from state.store.local.set_aside import set_aside_damaged
 from state.store.local.store import LocalStore
 from tasks.deep_check import DeepCheck
@@ -173,9 +174,10 @@ def test_one_result_that_cannot_be_set_aside_hides_no_other(indexed: Project) ->
     """It is told as unreadable, the next one is set aside, and the index is repaired."""
     for day in DAYS[3:5]:
         indexed.result("totals", day).write_bytes(b"torn")
-    lock = indexed.output / f"_noonmark/locks/totals/{DAYS[3]}.lock"
-    lock.unlink()
-    os.mkfifo(lock)
+    path, slot = layout.lock_slot("totals", DAYS[3])
+    with (indexed.output / path).open("r+b") as lock:
+        lock.seek(slot)
+        lock.write(b"somebody's")
     report = mended(indexed, deep=True)
     assert [one["day"] for one in report["set_aside"]] == [DAYS[4]]
     assert [one["day"] for one in report["unreadable"]] == [DAYS[3]]

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from flows.repair import repair_output
-from state.days import is_day
 from state.embedded.server import EmbeddedServer
 from state.store.local import layout
 from tests.builders import rows_of
@@ -260,7 +259,7 @@ def test_nothing_that_is_read_back_is_unpickled(project: Project, flag: Path) ->
     (own / "tmp" / "left.tmp").write_bytes(bomb)
     (own / "cache").mkdir(exist_ok=True)
     (own / "cache" / "footers").write_bytes(bomb)
-    for lock in (own / "locks").rglob("*.lock"):
+    for lock in (own / "locks").rglob("*.locks"):
         lock.write_bytes(bomb)
     (project.redis / "dump.rdb").write_bytes(bomb)
     (project.redis / "more.pkl").write_bytes(bomb)
@@ -319,8 +318,10 @@ def test_no_name_leads_out_of_the_roots(tmp_path: Path) -> None:
 
         assert sorted(path for path in tmp_path.rglob("*") if not path.is_relative_to(scene.output)) == before
         assert {path.parent.name.removeprefix("day=") for path in scene.output.rglob("*.parquet")} == set(DAYS)
-        locks = [path.stem for path in (scene.output / layout.LOCKS).rglob("*.lock")]
-        assert all(map(is_day, locks))
+        locks = [path for path in (scene.output / layout.LOCKS).rglob("*") if path.is_file()]
+        assert {path.relative_to(scene.output / layout.LOCKS).as_posix() for path in locks} == {
+            f"{name}/{day[:4]}.locks" for name in ("items_by_shop", "totals") for day in DAYS
+        }
         assert all(path.parent == scene.output / layout.SET_ASIDE for path in scene.output.rglob("*escaped*"))
         for stray in ("..csv", "2024-02-30.csv"):
             (scene.raw / "sales" / stray).unlink()

@@ -101,7 +101,7 @@ class Case:
 
 
 def _newer(project: Project) -> None:
-    (project.output / "_noonmark/root.json").write_text('{"format": 2, "root": "r"}')
+    (project.output / "_noonmark/root.json").write_text('{"format": 3, "root": "r"}')
 
 
 def _loop(project: Project) -> None:

@@ -5,7 +5,9 @@ Only here is a path built, and only here is one read back into what it names.
 
 from __future__ import annotations
 
-from state.days import is_day
+import datetime as dt
+
+from state.days import is_date, is_day
 
 OWN = "_noonmark"
 MARKER = f"{OWN}/root.json"
@@ -15,7 +17,12 @@ SET_ASIDE = f"{OWN}/set_aside"
 DATA = "data.parquet"
 NOTE = ".note"
 TEMPORARY = ".tmp"
+SLOT = 64
+"""The bytes of a day's slot in a file of locks."""
+LONGEST_LOCKS = 512 * SLOT
+"""The bytes of the longest file of locks: a year, or so many numbered days."""
 _KEY = "day="
+_LOCK = ".lock"
 
 
 def aggregation_folder(aggregation: str) -> str:
@@ -33,9 +40,33 @@ def data_file(aggregation: str, day: str) -> str:
     return f"{aggregation}/{_KEY}{day}/{DATA}"
 
 
+def lock_slot(aggregation: str, day: str) -> tuple[str, int]:
+    """The file that holds the day's lock and high-water mark, and where in it: see ``day_lock``.
+
+    A file for each year, or for 512 numbered days, with a slot for each of its days. No two days share one.
+    """
+    if is_date(day):
+        name, slot = day[:4], dt.date.fromisoformat(day).timetuple().tm_yday - 1
+    else:
+        number, slot = divmod(int(day), LONGEST_LOCKS // SLOT)
+        name = f"number-{number}"
+    return f"{LOCKS}/{aggregation}/{name}.locks", slot * SLOT
+
+
 def lock_file(aggregation: str, day: str) -> str:
-    """The day's own lock file, which also holds its high-water marks: see ``day_lock``."""
-    return f"{LOCKS}/{aggregation}/{day}.lock"
+    """The day's own lock file, where ranges are not locked. It also holds its high-water mark: see ``day_lock``."""
+    return f"{LOCKS}/{aggregation}/{day}{_LOCK}"
+
+
+def locks_folder(aggregation: str) -> str:
+    """The folder of an aggregation's locks."""
+    return f"{LOCKS}/{aggregation}"
+
+
+def locked_day(name: str) -> str | None:
+    """The day whose own lock file has this name, or None."""
+    day = name.removesuffix(_LOCK)
+    return day if name.endswith(_LOCK) and is_day(day) else None
 
 
 def temporary_file(nonce: str) -> str:

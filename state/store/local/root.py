@@ -5,22 +5,22 @@ The marker tells an output from an empty mount point. Its id tells which output 
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from state.errors import ACCEPT, ConfigurationError, Refused, StorageError
-from state.filesystem.durable import is_missing
+from state.errors import ACCEPT, ConfigurationError, NoonmarkError, Refused, StorageError
+from state.filesystem.file_locks import knows_ranges
 from state.filesystem.folder import Folder, InTheWay
 from state.filesystem.hiding import move_hidden
-from state.result.record import is_token
 from state.store.local import layout
+from state.store.local.marker import Marker, read_marker, refused
 from state.store.local.staging import staged_file
 from state.store.local.store import LocalStore
+from state.store.local.takeover import join, lock_files, locks_by_range, remove_lock_files
 
-FORMAT = 1
 _WRITABLE = "make it writable for the user of this run, or correct NOONMARK_OUTPUT"
 _FOLDERS = (layout.STAGING, layout.LOCKS, layout.SET_ASIDE)
 """The folders that every run needs."""
@@ -43,13 +43,16 @@ def find_store(path: Path) -> LocalStore | None:
                 hint="set NOONMARK_OUTPUT to the folder for the results",
             ) from error
         raise StorageError(f"the output root {path} cannot be opened: {error.strerror}", hint=_WRITABLE) from error
-    identity = None
+    marker = None
     try:
-        identity = _read_marker(root)
+        marker = read_marker(root)
     finally:
-        if identity is None:
+        if marker is None:
             root.close()
-    return LocalStore(root, identity) if identity is not None else None
+    if marker is None:
+        return None
+    root.lock_ranges = marker.lock_ranges
+    return LocalStore(root, marker.id)
 
 
 def preview_store(path: Path, *, create: bool, remembered: bool) -> LocalStore | None:
@@ -94,7 +97,8 @@ def accept_store(path: Path) -> LocalStore:
     Raises Refused where newer code wrote the marker, or where a person has to move something; StorageError, OSError.
     """
     try:
-        return _with_folders(find_store(path) or _create(path))
+        store = find_store(path)
+        return _made_ready(_with_folders(store)) if store else _create(path)
     except Refused as error:
         if error.command != ACCEPT:
             raise
@@ -103,8 +107,8 @@ def accept_store(path: Path) -> LocalStore:
             root.make(layout.SET_ASIDE)
             move_hidden(root, layout.MARKER, f"{layout.SET_ASIDE}/root.json.{uuid.uuid4().hex[:8]}")
         except InTheWay as error:
-            raise _refused(path, error) from error
-    return _with_folders(_create(path))
+            raise refused(path, error) from error
+    return _create(path)
 
 
 def _create(path: Path) -> LocalStore:
@@ -114,7 +118,7 @@ def _create(path: Path) -> LocalStore:
         with Folder.open(path) as root:
             _mark(root)
     except InTheWay as error:
-        raise _refused(path, error) from error
+        raise refused(path, error) from error
     except OSError as error:
         raise StorageError(f"the output root {path} cannot be created: {error.strerror}", hint=_WRITABLE) from error
     store = find_store(path)
@@ -126,68 +130,61 @@ def _create(path: Path) -> LocalStore:
 def _mark(root: Folder) -> None:
     root.make(layout.STAGING)
     with staged_file(root) as new:
-        new.write(json.dumps({"format": FORMAT, "root": uuid.uuid4().hex}).encode() + b"\n")
+        by_range = locks_by_range(root, new) and not _has_lock_files(root)
+        new.write(Marker(uuid.uuid4().hex, by_range).content())
         new.flush()
         with suppress(FileExistsError):  # another run was first: its marker is read back
             root.link(new.path, layout.MARKER)
 
 
-def _read_marker(root: Folder) -> str | None:
-    path = root.path
+def _has_lock_files(root: Folder) -> bool:
+    """Whether days are locked here by files: an output that lost its marker still has their marks to be taken over."""
     try:
-        content = root.read(layout.MARKER)
-    except InTheWay as error:
-        if error.path != layout.MARKER:
-            raise _refused(path, error) from error
-        raise Refused(
-            f"{path / layout.MARKER} is {error.what}; expected a file with a JSON object",
-            command=ACCEPT,
-            hint=f"restore it from a backup, or mark the output again: {ACCEPT}",
-        ) from error
-    except OSError as error:
-        if is_missing(error):
-            return None
-        raise StorageError(f"{path / layout.MARKER} cannot be read: {error.strerror}") from error
-    try:
-        marker = json.loads(content)
-        number, identity = marker["format"], marker["root"]
-        if number == FORMAT and isinstance(identity, str) and not is_token(identity):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Refused(
-            f"{path / layout.MARKER} is damaged: expected a JSON object with format and root, found {content[:60]!r}",
-            command=ACCEPT,
-            hint=f"restore it from a backup, or mark the output again: {ACCEPT}",
-        ) from error
-    if number != FORMAT or not isinstance(identity, str):
-        raise Refused(f"{path / layout.MARKER} has format {number!r}, this code knows {FORMAT}: use the newer code")
-    return identity
+        return any(lock_files(root))
+    except FileNotFoundError:
+        return False
 
 
 def _with_folders(store: LocalStore) -> LocalStore:
     """The store, unless something else stands in place of a folder that no run can do without."""
+    if store.folder.lock_ranges and not knows_ranges():
+        store.close()
+        raise Refused(
+            f"the days of {store.path} are locked by ranges of files, which this system cannot: Linux has F_OFD_SETLK",
+            hint="write to this output on Linux only, or set NOONMARK_OUTPUT to another folder",
+        )
     for folder in _FOLDERS:
         try:
             store.folder.require(folder)
         except InTheWay as error:
             store.close()
-            raise _refused(store.path, error) from error
+            raise refused(store.path, error) from error
         except OSError:
             continue  # whoever needs it will report that
     return store
 
 
 def _made_ready(store: LocalStore) -> LocalStore:
+    """The store for writing, for as long as which it counts as one of the output's writers."""
+    root = store.folder
     try:
         for folder in _FOLDERS:
-            store.folder.make(folder)
-        _flush_parents(store.folder)
+            root.make(folder)
+        marker, writing = join(root)
+        store = replace(store, id=marker.id, writing=writing)
+        root.lock_ranges = marker.lock_ranges
+        _flush_parents(root)
+        if root.lock_ranges:
+            remove_lock_files(root)
     except OSError as error:
         store.close()
         if isinstance(error, InTheWay):
-            raise _refused(store.path, error) from error
+            raise refused(store.path, error) from error
         message = f"{store.path / layout.OWN} cannot be written: {error.strerror}"
         raise StorageError(message, hint=_WRITABLE) from error
+    except NoonmarkError:
+        store.close()
+        raise
     return store
 
 
@@ -201,10 +198,3 @@ def _flush_parents(root: Folder) -> None:
             break  # beyond a mount point, which was there before
         with suppress(PermissionError), Folder.open(parent) as above:  # not ours to create
             above.flush()
-
-
-def _refused(path: Path, error: InTheWay) -> Refused:
-    return Refused(
-        f"{path / error.path} is {error.what}; expected a folder, and no link is followed below the output root",
-        hint=f"move it away, and put the folder in its place where it lies elsewhere: {path / error.path}",
-    )

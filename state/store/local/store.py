@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from state.filesystem.durable import read_whole
+from state.filesystem.file_locks import adopt_lockable, close_lockable
 from state.filesystem.folder import Folder
 from state.partition import Partition
 from state.result import classify, verify
@@ -30,10 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LocalStore(LocalScan):
-    """An open output root: ``folder`` is its open folder, ``id`` its marker's. It is open while it is entered."""
+    """An open output root: ``folder`` is its open folder, ``id`` its marker's. It is open while it is entered.
+
+    ``writing`` is the descriptor that makes it one of the output's writers: see ``takeover``.
+    """
 
     folder: Folder
     id: str
+    writing: int | None = field(default=None, kw_only=True)
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +49,8 @@ class LocalStore(LocalScan):
     def close(self) -> None:
         """Close the root's descriptor."""
         self.folder.close()
+        if self.writing is not None:
+            close_lockable(self.writing)
 
     @property
     def path(self) -> Path:
@@ -52,12 +59,17 @@ class LocalStore(LocalScan):
 
     def handle(self) -> tuple[list[int], list[int | str]]:
         """As ``Store.handle``; the values are those of ``from_handle``."""
-        return [self.folder.fd], [self.folder.fd, self.id, str(self.path)]
+        fd, writing = self.folder.fd, self.writing
+        descriptors = [fd] if writing is None else [fd, writing]  # a child that outlives its parent still writes
+        return descriptors, [fd, self.id, str(self.path), self.folder.lock_ranges, -1 if writing is None else writing]
 
     @classmethod
-    def from_handle(cls, fd: int, identity: str, path: str) -> LocalStore:
+    def from_handle(cls, fd: int, identity: str, path: str, lock_ranges: bool, writing: int) -> LocalStore:
         """The store of a handle, in a child process that inherited its descriptors."""
-        return cls(Folder(fd, Path(path)), identity)
+        if writing >= 0:
+            adopt_lockable(writing)
+        folder = Folder(fd, Path(path), lock_ranges=lock_ranges)
+        return cls(folder, identity, writing=writing if writing >= 0 else None)
 
     # Reading; the rest is ``LocalScan``'s
 

@@ -12,7 +12,8 @@ from state.filesystem.folder import Folder
 from state.partition import Partition
 from state.result import record
 from state.result.classify import Damaged, Unreadable
-from state.store.local import layout, lookup, root, set_aside
+from state.store.local import layout, lookup, marker, set_aside
+from state.store.local.marker import Marker
 from tests.chaos.campaign import Mutant, replaced, replaced_all
 from tests.chaos.damage.foreign_files import names_in
 from tests.chaos.damage.foreign_objects import open_through_links
@@ -58,16 +59,16 @@ def _deep_deletes() -> Any:
 
 
 def _marker_overwritten() -> Any:
-    real = root._read_marker
+    real = marker.read_marker
 
-    def read(folder: Folder) -> str | None:
+    def read(folder: Folder) -> Marker | None:
         try:
             return real(folder)
         except Refused:
             folder.unlink(layout.MARKER)
             return None
 
-    return replaced("state.store.local.root._read_marker", read)
+    return replaced("state.store.local.root.read_marker", read)
 
 
 def _eio_as_corrupt() -> Any:

@@ -93,8 +93,7 @@ class Happenings:
         for aggregation in self.aggregations:
             for day in sorted(self.stage.inputs.days):
                 node = disk.find(f"{aggregation}/day={day}/data.parquet")
-                lock = disk.find(f"_noonmark/locks/{aggregation}/{day}.lock")
-                if node is not None and (lock is None or lock.holder is None):
+                if node is not None and not self.stage.is_locked((aggregation, day)):
                     found.append(((aggregation, day), node))
         return self.rng.choice(found) if found else None
 

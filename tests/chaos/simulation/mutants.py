@@ -57,6 +57,7 @@ def _held(target: Any, **attributes: Any) -> Mutant:
 
 _identify, _lookup, _entries = lookup.identify, lookup.lookup, scan._entries
 _day_lock, _wait, _flush = locks.day_lock, locks._wait, Folder.flush
+_try_lock_range, _lock_slot = locks.try_lock_range, layout.lock_slot
 
 
 def _by_number(folder: Folder, partition: Partition) -> Any:
@@ -76,7 +77,7 @@ def _unlinking(folder: Folder, partition: Partition) -> Iterator[Any]:
         try:
             yield lock
         finally:
-            folder.unlink(layout.lock_file(*partition))
+            folder.unlink(locks.place_of(folder, partition).path)
 
 
 def _impatient(*lock: Any) -> None:
@@ -171,6 +172,14 @@ def _every_lease_counts(self: Any, token: bytes | None, milliseconds: object) ->
     return leases._Lease(token or b"", alive=token is not None)
 
 
+def _elsewhere(fd: int, start: int, length: int) -> bool:
+    return bool(_try_lock_range(fd, start + fd * layout.LONGEST_LOCKS, length))
+
+
+def _first_slot(aggregation: str, day: str) -> tuple[str, int]:
+    return _lock_slot(aggregation, day)[0], 0
+
+
 def _always(*_: object) -> bool:
     return True
 
@@ -198,7 +207,13 @@ MUTANTS: dict[str, Mutant] = {
     "temporary file not locked": _patched(state__store__local__staging___create_locked=_unlocked),
     "number-only token": _patched(state__store__local__commit__identify=_by_number, **_NO_MARK),
     "no high-water mark": _patched(**_NO_MARK),
-    "no lock": _patched(state__store__local__day_lock__try_lock=_always),
+    "no lock": _patched(
+        state__store__local__day_lock__try_lock=_always, state__store__local__day_lock__try_lock_range=_always
+    ),
+    # The range depends on who locks it.
+    "a lock on the wrong range": _patched(state__store__local__day_lock__try_lock_range=_elsewhere),
+    # All days of a file share its first slot.
+    "two slots in one": _patched(state__store__local__layout__lock_slot=_first_slot),
     "unlinked lock file": _patched(state__store__local__commit__day_lock=_unlinking),
     "deadline frees the lock": _patched(state__store__local__day_lock___wait=_impatient),
     "version differs": _patched(

@@ -27,7 +27,7 @@ class Play:
         self.happenings.trace = trace
         events = [(event.step, partial(self.happenings.happen, event)) for event in schedule.events]
         self.scheduler = Scheduler(schedule.number ^ 0x5EED, schedule.quantum, events, schedule.turns)
-        stage.reset(self.scheduler, schedule.tick_ns, grouped=schedule.grouped)
+        stage.reset(self.scheduler, schedule.tick_ns, grouped=schedule.grouped, lock_ranges=schedule.lock_ranges)
         stage.watch.faulty = schedule.faulty
         stage.watch.leasing = schedule.redis
         stage.settings = SETTINGS if schedule.redis else WITHOUT_REDIS

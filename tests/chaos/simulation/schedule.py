@@ -48,7 +48,8 @@ class Schedule:
 
     ``standing`` says what stands in each day's place in the beginning: "nothing", or a result that is "current",
     "older" or "damaged". Turns are drawn from ``number``, about ``quantum`` calls long, unless ``turns`` has them.
-    ``tick_ns`` is how coarsely files' times tick; ``grouped``: days are computed together.
+    ``tick_ns`` is how coarsely files' times tick; ``grouped``: days are computed together; ``lock_ranges``: days are
+    locked by ranges of shared files.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Schedule:
     tick_ns: int
     redis: bool
     grouped: bool
+    lock_ranges: bool = True
     turns: tuple[Turn, ...] | None = None
 
     @property
@@ -117,4 +119,5 @@ def draw(number: int) -> Schedule:
         (1_000_000, 10_000_000, 2 * SECOND)[int(rng.random() * 3)],
         rng.random() < 0.8,
         rng.random() < 0.5,
+        rng.random() < 0.9,
     )

@@ -98,6 +98,7 @@ def _simpler_world(schedule: Schedule, fails: Fails) -> Schedule:
         {"aggregations": schedule.aggregations[:1]},
         {"redis": False},
         {"grouped": False},
+        {"lock_ranges": True},
         {"tick_ns": 1_000_000},
         {"standing": ("nothing",) * len(schedule.standing)},
         {"standing": ("current",) * len(schedule.standing)},

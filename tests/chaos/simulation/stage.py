@@ -23,6 +23,7 @@ from state.partition import Partition
 from state.planner.plan import Selection
 from state.result.classify import Commit
 from state.store.base import Staged, Token
+from state.store.local import layout
 from state.store.local.store import LocalStore
 from tasks import survey
 from tasks.compute import runner as batches
@@ -86,9 +87,10 @@ class Stage:
         self.catalogs: Mapping[int, Any] = {}
         self.settings = SETTINGS
 
-    def reset(self, scheduler: Scheduler, tick_ns: int, *, grouped: bool) -> None:
-        """An empty world. ``grouped``: the days of a run are computed together."""
+    def reset(self, scheduler: Scheduler, tick_ns: int, *, grouped: bool, lock_ranges: bool) -> None:
+        """An empty world. ``grouped``: the days of a run are computed together. ``lock_ranges``: as in a marker."""
         batches.SINGLE_DAYS, batches.TASKS = (0, 1) if grouped else (1, 100)
+        self.lock_ranges = lock_ranges
         self.scheduler = self.clock.scheduler = self.threading.scheduler = scheduler
         self.nonces.count = 0
         self.storage.reset(scheduler, self.inputs_watch(scheduler, tick_ns), tick_ns)
@@ -196,7 +198,17 @@ class Stage:
 
     def opened_store(self, *_: object, **options: object) -> WatchedStore:
         """The output, which is there and marked."""
-        return WatchedStore(Folder(ROOT_FD, SETTINGS.output), ROOT_ID, self)
+        folder = Folder(ROOT_FD, SETTINGS.output, lock_ranges=self.lock_ranges)
+        return WatchedStore(folder, ROOT_ID, self)
+
+    def is_locked(self, partition: Partition) -> bool:
+        """Whether a worker holds the lock of a day."""
+        if not self.lock_ranges:
+            own = self.storage.disk.find(layout.lock_file(*partition))
+            return own is not None and own.holder is not None
+        path, start = layout.lock_slot(*partition)
+        shared = self.storage.disk.find(path)
+        return shared is not None and shared.holder_of(start, start + layout.SLOT) is not None
 
     def _node(self, fd: int) -> Node:
         return self.storage.table[fd].node
@@ -213,6 +225,7 @@ class Stage:
             "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
             "tasks.deep_check.edited_inputs": none_of,
             "state.filesystem.file_locks._open_here": set(),
+            "state.filesystem.file_locks._SET_RANGE": 37,
             "state.result.classify.classify": classify,
             "state.index.best_effort.Connection": lambda _: self.server,
             "state.index.leases.threading": self.threading,

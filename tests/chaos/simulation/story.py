@@ -104,6 +104,7 @@ def _listened_to(stage: Stage, line: Trace, calls: tuple[str, ...]) -> Iterator[
         for name in calls:
             told(stage.storage, name, shown_as(name))
         told(stage.locks, "flock", lambda fd, _: shown_as("lock")(fd))
+        told(stage.locks, "fcntl", lambda fd, *_: shown_as("lock")(fd))
         told(stage.inputs, "step", lambda call, path: f"{call} {path}")
         told(stage.server, "_apply", _command)
         stack.enter_context(patch.object(stage, "note", said))

@@ -37,6 +37,7 @@ from tests.builders import (
     fail,
     heard,
     kept,
+    lock_path,
     place,
     publish,
     rows_of,
@@ -192,7 +193,7 @@ def test_what_was_never_renamed_is_not_noted_as_published(root: LocalStore, monk
 def test_publishing_keeps_the_lock_file(root: LocalStore) -> None:
     """The lock's file stays the same file for ever, over commits, deletions and failures."""
     commit(root)
-    path = root.path / layout.lock_file(NAME, DAY)
+    path = lock_path(root)
     inode = path.stat().st_ino
     paused = _token(root)
     commit(root)

@@ -19,6 +19,7 @@ from flows.repair import repair_output
 from state import outputs
 from state.errors import Refused, StorageError
 from state.index.best_effort import BestEffortIndex
+from state.store.local import layout
 from tests.builders import fail
 from tests.chaos.damage.foreign_files import sealed
 from tests.flows.test_health import command, examined, inside, mended
@@ -192,11 +193,10 @@ def test_what_is_in_the_way_of_a_lock_or_an_aggregation_fails_its_days_by_name(p
     """
     elsewhere = project.folder / "elsewhere"
     victim = project.folder / "letter.txt"
-    victim.write_bytes(b"dear somebody, this is longer than a mark")
-    lock = project.output / "_noonmark/locks/totals" / f"{DAYS[0]}.lock"
-    lock.unlink()
-    lock.symlink_to(victim)
-    (lock.parent / f"{DAYS[1]}.lock").write_bytes(victim.read_bytes())
+    victim.write_bytes(b"dear somebody, this is as long as the mark".ljust(layout.SLOT))
+    lock = project.output / layout.lock_slot("totals", DAYS[0])[0]
+    locks = lock.read_bytes()
+    lock.write_bytes(victim.read_bytes() + locks[layout.SLOT :])
     (project.output / "items_by_shop").rename(elsewhere)
     (project.output / "items_by_shop").symlink_to(elsewhere)
     outside = project.tree(elsewhere)
@@ -207,15 +207,14 @@ def test_what_is_in_the_way_of_a_lock_or_an_aggregation_fails_its_days_by_name(p
     run = project.run()
     failed = {(one["aggregation"], one["day"]): (one["kind"], one["error"]) for one in run.json["failed"]}
     assert run.code == 1
-    assert set(failed) == {("totals", day) for day in DAYS[:2]} | {("items_by_shop", day) for day in DAYS}
+    assert set(failed) == {("totals", DAYS[0])} | {("items_by_shop", day) for day in DAYS}
     assert failed["totals", DAYS[0]][0] == "storage"
-    assert f"{DAYS[0]}.lock is a link to '{victim}', expected a file: move it away" in failed["totals", DAYS[0]][1]
-    assert f"{DAYS[1]}.lock is a file of something else" in failed["totals", DAYS[1]][1]
+    assert "2024.locks is a file of something else, expected a lock file: move it away" in failed["totals", DAYS[0]][1]
     assert failed["items_by_shop", DAYS[0]][0] == "unreadable"
     assert f"items_by_shop is a link to '{elsewhere}', expected a folder" in failed["items_by_shop", DAYS[0]][1]
-    assert [one["day"] for one in run.json["committed"]] == [DAYS[2]]
+    assert [one["day"] for one in run.json["committed"]] == DAYS[1:3]
     assert project.tree(elsewhere) == outside
-    assert (lock.parent / f"{DAYS[1]}.lock").read_bytes() == victim.read_bytes()
+    assert lock.read_bytes().startswith(victim.read_bytes())
     remembered = "noonmark:{items_by_shop}:commits"
     assert project.index()[remembered] == index[remembered]
     assert {one["day"] for one in examined(project)["problems"] if one["aggregation"] == "items_by_shop"} == set(DAYS)
@@ -226,11 +225,19 @@ def test_what_is_in_the_way_of_a_lock_or_an_aggregation_fails_its_days_by_name(p
         outputs.scan("items_by_shop", output=project.output)
 
     lock.unlink()
-    (lock.parent / f"{DAYS[1]}.lock").unlink()
+    lock.symlink_to(victim)
+    project.sell(DAYS[3], [("north", 60)])
+    failed = {(one["aggregation"], one["day"]): one["error"] for one in project.run().json["failed"]}
+    for day in (DAYS[0], DAYS[3]):
+        assert f"2024.locks is a link to '{victim}', expected a file: move it away" in failed["totals", day]
+    assert victim.read_bytes().startswith(b"dear")
+
+    lock.unlink()
+    lock.write_bytes(bytes(layout.SLOT) + locks[layout.SLOT :])
     (project.output / "items_by_shop").unlink()
     elsewhere.rename(project.output / "items_by_shop")
-    assert set(project.run().committed) == {("totals", day) for day in DAYS[:2]} | {
-        ("items_by_shop", day) for day in DAYS[:3]
+    assert set(project.run().committed) == {("totals", day) for day in (DAYS[0], DAYS[3])} | {
+        ("items_by_shop", day) for day in DAYS[:4]
     }
     assert project.rows() == project.expected()
 

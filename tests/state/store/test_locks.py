@@ -1,4 +1,7 @@
-"""The day's lock: one holder at a time among threads and processes, and a mark that outlives the day."""
+"""The day's lock: one holder at a time among threads and processes, and a mark that outlives the day.
+
+Both where days are locked by ranges of shared files, and where each has a lock file of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from state.errors import StorageError
 from state.filesystem.folder import InTheWay
-from state.store.local import layout
 from state.store.local.day_lock import HighWater, day_lock, read_mark
+from state.store.local.root import open_store
 from state.store.local.store import LocalStore
-from tests.builders import DAY, DEADLINE, NAME, child, fail, heard, tell
+from tests.builders import DAY, DEADLINE, NAME, child, fail, heard, lock_path, no_range_locks, tell
 
 HOLD = """
 import os, signal, sys
@@ -36,8 +41,15 @@ sys.stdin.readline()
 """
 
 
-def _lock_path(root: LocalStore) -> Path:
-    return root.path / layout.lock_file(NAME, DAY)
+@pytest.fixture(params=["ranges", "files"])
+def root(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[LocalStore]:
+    """An empty output, whose days are locked in this way."""
+    with ExitStack() as stack:
+        if request.param == "files":
+            stack.enter_context(no_range_locks())
+        made = stack.enter_context(open_store(tmp_path / "out", create=True, remembered=False))
+        assert made.folder.lock_ranges == (request.param == "ranges")
+        yield made
 
 
 def _is_free(root: LocalStore, seconds: float = 0) -> bool:
@@ -99,7 +111,9 @@ def test_the_wait_ends_and_names_the_lock(root: LocalStore) -> None:
     with day_lock(root.folder, (NAME, DAY), 0):
         began = time.monotonic()
         with (
-            pytest.raises(StorageError, match=f"{NAME}/{DAY}.lock stayed locked"),
+            pytest.raises(
+                StorageError, match=f"{NAME} {DAY} stayed locked by .* in {lock_path(root).relative_to(root.path)}"
+            ),
             day_lock(root.folder, (NAME, DAY), 0.1),
         ):
             pass
@@ -151,12 +165,12 @@ def test_a_forked_child_does_not_keep_a_dead_holders_lock(root: LocalStore) -> N
 def test_the_lock_file_is_never_unlinked(root: LocalStore) -> None:
     """A name that came and went would have two holders: one of the old file, one of the new."""
     with day_lock(root.folder, (NAME, DAY), 0):
-        first = _lock_path(root).stat().st_ino
+        first = lock_path(root).stat().st_ino
     with pytest.raises(ValueError, match="inside"), day_lock(root.folder, (NAME, DAY), 0):
         raise ValueError("inside")
     with day_lock(root.folder, (NAME, DAY), 0):
-        assert _lock_path(root).stat().st_ino == first
-    assert _lock_path(root).stat().st_ino == first
+        assert lock_path(root).stat().st_ino == first
+    assert lock_path(root).stat().st_ino == first
 
 
 def test_no_descriptor_is_left(root: LocalStore) -> None:
@@ -199,12 +213,13 @@ def test_what_was_published_is_noted_behind_the_mark(root: LocalStore) -> None:
     assert (mark.generation, mark.published) == (7, 5)
 
 
-def test_a_lock_file_of_one_line_is_read_as_before(root: LocalStore) -> None:
+def test_a_lock_file_of_one_line_is_read_as_before(tmp_path: Path) -> None:
     """What earlier versions wrote: a mark, and no word of what was published."""
-    with day_lock(root.folder, (NAME, DAY), 0):
-        _lock_path(root).write_bytes(b"%020d\n" % 12)
-    mark = read_mark(root.folder, (NAME, DAY))
-    assert (mark.generation, mark.published) == (12, 0)
+    with no_range_locks(), open_store(tmp_path / "out", create=True, remembered=False) as root:
+        with day_lock(root.folder, (NAME, DAY), 0):
+            lock_path(root).write_bytes(b"%020d\n" % 12)
+        mark = read_mark(root.folder, (NAME, DAY))
+        assert (mark.generation, mark.published) == (12, 0)
 
 
 def test_a_note_that_cannot_be_written_is_no_failure(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +240,7 @@ def test_a_torn_mark_states_nothing(torn: bytes) -> None:
 def test_an_error_is_no_empty_mark(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Promise 5: a mark that cannot be read is not one that was never written."""
     assert _is_free(root)
-    fail(monkeypatch, "open", lambda path, *_: str(path).endswith(".lock"), errno.EACCES)
+    fail(monkeypatch, "open", lambda path, *_: ".lock" in str(path), errno.EACCES)
     with pytest.raises(PermissionError):
         read_mark(root.folder, (NAME, DAY))
 
@@ -233,10 +248,11 @@ def test_an_error_is_no_empty_mark(root: LocalStore, monkeypatch: pytest.MonkeyP
 def test_an_error_of_locking_is_no_lock(root: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system without locks raises at once: it neither waits for the deadline nor goes on unlocked."""
 
-    def flock(fd: int, operation: int) -> None:
+    def no_lock(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("fcntl.flock", flock)
+    monkeypatch.setattr("fcntl.flock", no_lock)
+    monkeypatch.setattr("fcntl.fcntl", no_lock)
     with pytest.raises(OSError, match="No locks available"), day_lock(root.folder, (NAME, DAY), DEADLINE):
         pass
 
@@ -244,7 +260,7 @@ def test_an_error_of_locking_is_no_lock(root: LocalStore, monkeypatch: pytest.Mo
 @pytest.mark.timeout(20)
 def test_a_pipe_in_the_place_of_a_lock_file_hangs_nobody(root: LocalStore) -> None:
     """Promise 12: the mark cannot be read, and that is said."""
-    path = root.path / layout.lock_file(NAME, DAY)
+    path = lock_path(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.mkfifo(path)
     with pytest.raises(InTheWay, match="is a pipe, expected a file: move it away"):

@@ -37,7 +37,11 @@ def test_a_missing_root_is_made_with_its_parents(tmp_path: Path) -> None:
         open_store(path, create=False, remembered=True) as again,
     ):
         assert first.id == again.id
-        assert json.loads((path / layout.MARKER).read_text()) == {"format": 1, "root": first.id}
+        assert json.loads((path / layout.MARKER).read_text()) == {
+            "format": 2,
+            "root": first.id,
+            "locks": "ranges",
+        }
     assert os.listdir(path / layout.STAGING) == []
 
 
@@ -90,7 +94,12 @@ def test_a_sweeper_does_not_disturb_a_first_run(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"null", b"[]", b"{}", b'{"format": 1}', b"\xff", b'{"format": 2, "root": "x"}', b'{"root": "x"}'],
+    [
+        *(b"", b"{", b"null", b"[]", b"{}", b'{"format": 1}', b"\xff", b'{"format": 2, "root": "x"}', b'{"root": "x"}'),
+        b'{"format": 3, "root": "%s"}' % (b"0" * 32),
+        b'{"format": 2, "root": "%s"}' % (b"0" * 32),
+        b'{"format": 2, "root": "%s", "locks": "leases"}' % (b"0" * 32),
+    ],
 )
 def test_a_marker_of_no_use_is_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     """A damaged or newer marker is nobody's to overwrite: the run refuses, and every byte stays."""

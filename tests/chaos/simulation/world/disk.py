@@ -26,7 +26,7 @@ class Opened:
 class Node:
     """A file or a folder: as every process sees it now, and as the device has it."""
 
-    __slots__ = ("content", "durable", "entries", "holder", "ino", "moved", "mtime", "stable")
+    __slots__ = ("content", "durable", "entries", "holder", "ino", "moved", "mtime", "ranges", "stable")
 
     def __init__(self, ino: int, *, folder: bool) -> None:
         self.ino = ino
@@ -36,7 +36,18 @@ class Node:
         self.durable: bytes | None = None
         self.mtime = 0
         self.holder: Opened | None = None
+        self.ranges: list[tuple[int, int, Opened]] = []
         self.moved = False
+
+    def holder_of(self, start: int, end: int) -> Opened | None:
+        """Who holds a part of a range; one of them."""
+        return next((one for first, last, one in self.ranges if first < end and start < last), None)
+
+    def free(self, opened: Opened) -> None:
+        """What was locked through an open file is locked no more."""
+        if self.holder is opened:
+            self.holder = None
+        self.ranges = [one for one in self.ranges if one[2] is not opened]
 
     def flush(self) -> None:
         """Bring it to the device."""
@@ -141,7 +152,7 @@ class Disk:
         if node.ino in done:
             return
         done.add(node.ino)
-        node.holder = None
+        node.holder, node.ranges = None, []
         if node.entries is None:
             if node.content != node.durable:
                 node.content = _survivor(node, rng)

@@ -100,6 +100,7 @@ class Storage:
     """Stands in for ``os``: the calls that the product makes, each a step of the schedule."""
 
     O_RDONLY, O_RDWR, O_CREAT, O_EXCL = real_os.O_RDONLY, real_os.O_RDWR, real_os.O_CREAT, real_os.O_EXCL
+    SEEK_SET = real_os.SEEK_SET
     O_WRONLY, O_APPEND = real_os.O_WRONLY, real_os.O_APPEND
     O_CLOEXEC, O_DIRECTORY = real_os.O_CLOEXEC, real_os.O_DIRECTORY
     O_NOFOLLOW, O_NONBLOCK = real_os.O_NOFOLLOW, real_os.O_NONBLOCK
@@ -181,8 +182,8 @@ class Storage:
         self.scheduler.current.descriptors.remove(fd)
         opened = self.table.pop(fd)
         opened.count -= 1
-        if not opened.count and opened.node.holder is opened:
-            opened.node.holder = None
+        if not opened.count:
+            opened.node.free(opened)
 
     def close_all(self, process: Process) -> None:
         """What the kernel does for a process that ends."""

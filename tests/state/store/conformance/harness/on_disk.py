@@ -66,7 +66,10 @@ class _OnDisk(Harness):
 
     def forget(self, partition: Partition) -> None:
         self.delete(partition)
-        (self._root / layout.lock_file(*partition)).unlink()
+        path, at = layout.lock_slot(*partition)
+        with (self._root / path).open("r+b") as file:
+            file.seek(at)
+            file.write(bytes(layout.SLOT))
 
     def readable(self) -> list[str]:
         return [str(path.relative_to(self._root)) for path in self._root.rglob("*.parquet")]
