@@ -181,6 +181,7 @@ CAMPAIGN = Campaign(
         "no high-water mark": _hunt(variants=("published and deleted",), with_redis=False),
         "no lock": _hunt(150, slow=False, **_REPUBLISHED),
         "lockf": _hunt(**_REPUBLISHED),
+        "a lock on the wrong range": _hunt(150, **_REPUBLISHED),
         "unlinked lock file": _hunt(**_REPUBLISHED),
         "deadline frees the lock": _hunt(**_REPUBLISHED),
         "unconditional publish": _hunt(**_REPUBLISHED),

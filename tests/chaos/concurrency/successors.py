@@ -82,7 +82,7 @@ class Meanwhile:
         for name in ("items_by_shop", "totals"):
             shutil.rmtree(self.scene.output / layout.day_folder(name, DAY), ignore_errors=True)
         if marks:  # emptied, not unlinked: an unlinked lock file locks nothing
-            for path in (self.scene.output / layout.LOCKS).rglob("*.lock"):
+            for path in (self.scene.output / layout.LOCKS).rglob("*.locks"):
                 path.write_bytes(b"")
         self.told.clear()
         self.untouched = False

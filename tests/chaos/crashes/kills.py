@@ -138,7 +138,7 @@ def _hunt(*situations: str, slow: bool = False) -> Hunt:
 
 CAMPAIGN = Campaign(
     "kills",
-    "SIGKILL at every system call of a real worker, in six situations",
+    f"SIGKILL at every system call of a real worker, in {len(SITUATIONS)} situations",
     "1, 2, 6, 7",
     attack,
     trials=5_100,  # some runs end before the call that a kill waits for
@@ -150,6 +150,7 @@ CAMPAIGN = Campaign(
         "drafts not swept": _hunt("changed day", slow=True),
         "damaged file overwritten": _hunt("damaged results", slow=True),
         "child keeps the lock": _hunt("first run", slow=True),
+        "marks are not taken over": _hunt("earlier version"),
         "lease blocks for ever": _hunt("changed day", slow=True),
         "Redis believed about done": _hunt("first run", "changed day", slow=True),
         "names from a footer believed": _hunt("damaged results", slow=True),

@@ -47,8 +47,8 @@ def _places(name: str, day: str) -> dict[str, str]:
         "a note": layout.run_note(NONCE),
         "a file among drafts": f"{layout.STAGING}/mine.tmp",
         "the folder of locks": layout.LOCKS,
-        "an aggregation's locks": os.path.dirname(layout.lock_file(name, day)),
-        "a lock": layout.lock_file(name, day),
+        "an aggregation's locks": layout.locks_folder(name),
+        "a lock": layout.lock_slot(name, day)[0],
         "the folder of what is set aside": layout.SET_ASIDE,
         "the folder of failures": layout.note_file("failed"),
         "a failure": layout.note_file(f"failed/{name}.{day}.json"),
@@ -282,7 +282,7 @@ def open_through_links(folder: Folder, path: str, flags: int = os.O_RDONLY) -> i
 
 def _through_links(real: Callable[..., int]) -> Callable[..., int]:
     def open_file(folder: Folder, path: str, *flags: int, lockable: bool = False) -> int:
-        if not path.endswith(".lock"):
+        if not path.endswith(".locks"):
             return real(folder, path, *flags, lockable=lockable)
         with patch("state.filesystem.folder.FILE", os.O_NONBLOCK | os.O_CLOEXEC):
             return real(folder, path, *flags, lockable=lockable)

@@ -12,7 +12,7 @@ from state.result.seal import broken_seal
 from state.store.local.layout import DATA
 from tests.chaos.harness.runs import Told
 from tests.chaos.harness.scene import Scene
-from tests.chaos.harness.situations import Base, Partition, Rows, kept
+from tests.chaos.harness.situations import Base, Partition, Rows, kept, marks
 from tests.chaos.harness.worker import Worker, mend_in_child
 
 MEND_SECONDS = 20.0
@@ -84,6 +84,10 @@ def look_and_mend(scene: Scene, base: Base, reported: Sequence[Publication], tol
     """The function of a worker after a fault: check the instant, run once more, and check the final state."""
     wrong = [f"at once: {one}" for one in whole(scene, base.old, base.new, base.harmed, reported)]
     wrong += [f"after one more run: {one}" for one in mend_in_child(scene, base.version, told)]
+    now = marks(scene)
+    wrong += [
+        f"the mark of {' '.join(one)} is lower than it was" for one, was in base.marks.items() if now.get(one, 0) < was
+    ]
     aside = kept(scene)
     wrong += [f"the damaged {name} {day} was not kept" for (name, day), was in base.harmed.items() if was not in aside]
     strange = [one for one in aside if one not in base.harmed.values()]

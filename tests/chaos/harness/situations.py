@@ -17,6 +17,9 @@ import redis
 
 from state.embedded.server import EmbeddedServer
 from state.store.local import layout
+from state.store.local.day_lock import read_mark
+from state.store.local.marker import Marker
+from state.store.local.root import find_store
 from tests.chaos.harness.scene import Row, Scene, settle
 from tests.chaos.harness.worker import call, run_in_child
 
@@ -44,6 +47,20 @@ def _leave_folders(scene: Scene) -> None:
         (scene.output / folder).mkdir(parents=True)
 
 
+def _of_an_earlier_version(scene: Scene) -> None:
+    """Give each day a lock file of its own, and the marker that goes with them."""
+    store = find_store(scene.output)
+    assert store is not None
+    with store:
+        for name, day, _ in scene.results():
+            mark = read_mark(store.folder, (name, day))
+            lines = b"%020d\n%020d\n" % (mark.generation, mark.published)
+            (scene.output / layout.lock_file(name, day)).write_bytes(lines)
+    for slots in (scene.output / layout.LOCKS).rglob("*.locks"):
+        slots.unlink()
+    (scene.output / layout.MARKER).write_bytes(Marker(store.id, lock_ranges=False).content())
+
+
 @dataclass(frozen=True)
 class Situation:
     """Sales when the output was built and sales now, the code's version now, and what damages the output."""
@@ -63,18 +80,28 @@ SITUATIONS = (
     Situation("damaged results", {DAY: (1, 2, 3)}, {DAY: (1, 2, 3)}, harm=_tear),
     Situation("outdated version", {DAY: (1, 2, 3)}, {DAY: (1, 2, 3)}, version=2),
     Situation("parents not flushed", {}, {DAY: (1, 2, 3)}, harm=_leave_folders),
+    Situation(
+        "earlier version",
+        {DAY: (1, 2, 3), NEXT_DAY: (4, 5)},
+        {DAY: (6, 7), NEXT_DAY: (4, 5)},
+        harm=_of_an_earlier_version,
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Base:
-    """A situation that was built: rows before (``old``) and after (``new``) a run, and damaged bytes (``harmed``)."""
+    """A situation that was built: rows before (``old``) and after (``new``) a run, and damaged bytes (``harmed``).
+
+    ``marks`` are the days' high-water marks.
+    """
 
     situation: Situation
     scene: Scene
     old: Rows
     new: Rows
     harmed: Mapping[Partition, bytes]
+    marks: Mapping[Partition, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -116,7 +143,7 @@ class Bases:
                 if (content := path.read_bytes()) != whole[name, day]
             }
             standing = {place: rows for place, rows in old.get(one.name, {}).items() if place not in harmed}
-            self.built[one.name] = Base(one, scene, standing, scene.expected(one.version), harmed)
+            self.built[one.name] = Base(one, scene, standing, scene.expected(one.version), harmed, marks(scene))
         return self
 
     @contextmanager
@@ -173,6 +200,15 @@ def bases(folder: Path, situations: Sequence[Situation] = SITUATIONS, *, with_re
         return
     with EmbeddedServer(folder / "redis") as server:
         yield Bases(folder, server.url, situations).build()
+
+
+def marks(scene: Scene) -> dict[Partition, int]:
+    """The high-water mark of each result that stands."""
+    store = find_store(scene.output)
+    if store is None:
+        return {}
+    with store:
+        return {(name, day): read_mark(store.folder, (name, day)).generation for name, day, _ in scene.results()}
 
 
 def kept(scene: Scene) -> list[bytes]:

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 from state.errors import StorageError
 from state.filesystem import file_locks as flocks
+from state.filesystem.file_locks import try_lock_range
 from state.filesystem.folder import Folder
 from state.partition import Partition
 from state.result.classify import Commit
@@ -47,13 +48,17 @@ class _Unmarked(DayLock):
         pass
 
 
-def _in_range(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
-    """``lockf`` in the place of ``flock``: it locks for the process, not for the descriptor."""
+def _of_process(fd: int, start: int, length: int) -> bool:
+    """``lockf`` in the place of F_OFD_SETLK: it locks for the process, not for the descriptor."""
     try:
-        fcntl.lockf(fd, kind | fcntl.LOCK_NB)
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def _elsewhere(fd: int, start: int, length: int) -> bool:
+    return try_lock_range(fd, start + os.getpid() * layout.LONGEST_LOCKS, length)
 
 
 @contextmanager
@@ -64,7 +69,7 @@ def _unlinked() -> Iterator[None]:
             with day_lock(folder, partition) as held:
                 yield held
         finally:
-            folder.unlink(layout.lock_file(*partition))
+            folder.unlink(locks.place_of(folder, partition).path)
 
     with patch("state.store.local.commit.day_lock", lock_and_unlink):
         yield
@@ -120,7 +125,11 @@ LOCKING: dict[str, Mutant] = {
     # Removes the day's lock; what is compared is still compared.
     "no lock": without({"state.store.local.day_lock._wait": nothing}),
     # Removes what keeps a second thread of one process out.
-    "lockf": without({"state.store.local.day_lock.try_lock": _in_range}),
+    "lockf": without({"state.store.local.day_lock.try_lock_range": _of_process}),
+    # Removes the agreement on which bytes are locked: each process has others.
+    "a lock on the wrong range": without({"state.store.local.day_lock.try_lock_range": _elsewhere}),
+    # Removes the marks of earlier versions, as an output is taken over.
+    "marks are not taken over": without({"state.store.local.takeover._copy_marks": nothing}),
     # Removes the lock file with the lock: two holders of one name.
     "unlinked lock file": _unlinked,
     # Removes the lock from who holds it too long, though its rename may still come.
