@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from state import clock
 from state.errors import StorageError
-from state.filesystem.durable import close, flush, read_at, write_at
+from state.filesystem.durable import close, flush, read_at, write_whole
 from state.filesystem.file_locks import close_lockable, excludes_by_range, knows_ranges, try_lock
 from state.filesystem.folder import READ_OR_CREATE, Folder, InTheWay
 from state.partition import Partition, is_aggregation_name
@@ -149,7 +149,7 @@ def _copy_into(root: Folder, path: str, partitions: list[Partition]) -> None:
         for partition, mark in marks.items():
             start = layout.lock_slot(*partition)[1]
             content = _with_mark(content, start, HighWater(mark))
-        write_at(fd, content, 0)  # always: what was written before a failed flush only seems to be there
+        write_whole(fd, content)  # always: what was written before a failed flush only seems to be there
         flush(fd)
     finally:
         close_lockable(fd)

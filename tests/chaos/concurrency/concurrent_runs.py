@@ -182,6 +182,7 @@ CAMPAIGN = Campaign(
         "no lock": _hunt(150, slow=False, **_REPUBLISHED),
         "lockf": _hunt(**_REPUBLISHED),
         "a lock on the wrong range": _hunt(150, **_REPUBLISHED),
+        "two slots in one": _hunt(8, with_redis=False),
         "unlinked lock file": _hunt(**_REPUBLISHED),
         "deadline frees the lock": _hunt(**_REPUBLISHED),
         "unconditional publish": _hunt(**_REPUBLISHED),

@@ -23,6 +23,8 @@ from state.store.local.lookup import identify
 from tests.chaos.campaign import Mutant, without
 from tests.chaos.mutants.publishing import nothing
 
+_lock_slot = layout.lock_slot
+
 
 @contextmanager
 def _number_only() -> Iterator[None]:
@@ -59,6 +61,10 @@ def _of_process(fd: int, start: int, length: int) -> bool:
 
 def _elsewhere(fd: int, start: int, length: int) -> bool:
     return try_lock_range(fd, start + os.getpid() * layout.LONGEST_LOCKS, length)
+
+
+def _first_slot(aggregation: str, day: str) -> tuple[str, int]:
+    return _lock_slot(aggregation, day)[0], 0
 
 
 @contextmanager
@@ -128,6 +134,9 @@ LOCKING: dict[str, Mutant] = {
     "lockf": without({"state.store.local.day_lock.try_lock_range": _of_process}),
     # Removes the agreement on which bytes are locked: each process has others.
     "a lock on the wrong range": without({"state.store.local.day_lock.try_lock_range": _elsewhere}),
+    # Removes the slots of all days but the first in a file: they share its lock and its mark. No result regresses by it,
+    # but days that are computed together supersede each other.
+    "two slots in one": without({"state.store.local.layout.lock_slot": _first_slot}),
     # Removes the marks of earlier versions, as an output is taken over.
     "marks are not taken over": without({"state.store.local.takeover._copy_marks": nothing}),
     # Removes the lock file with the lock: two holders of one name.

@@ -57,7 +57,7 @@ def _held(target: Any, **attributes: Any) -> Mutant:
 
 _identify, _lookup, _entries = lookup.identify, lookup.lookup, scan._entries
 _day_lock, _wait, _flush = locks.day_lock, locks._wait, Folder.flush
-_try_lock_range, _lock_slot = locks.try_lock_range, layout.lock_slot
+_try_lock_range = locks.try_lock_range
 
 
 def _by_number(folder: Folder, partition: Partition) -> Any:
@@ -176,10 +176,6 @@ def _elsewhere(fd: int, start: int, length: int) -> bool:
     return bool(_try_lock_range(fd, start + fd * layout.LONGEST_LOCKS, length))
 
 
-def _first_slot(aggregation: str, day: str) -> tuple[str, int]:
-    return _lock_slot(aggregation, day)[0], 0
-
-
 def _always(*_: object) -> bool:
     return True
 
@@ -212,8 +208,6 @@ MUTANTS: dict[str, Mutant] = {
     ),
     # The range depends on who locks it.
     "a lock on the wrong range": _patched(state__store__local__day_lock__try_lock_range=_elsewhere),
-    # All days of a file share its first slot.
-    "two slots in one": _patched(state__store__local__layout__lock_slot=_first_slot),
     "unlinked lock file": _patched(state__store__local__commit__day_lock=_unlinking),
     "deadline frees the lock": _patched(state__store__local__day_lock___wait=_impatient),
     "version differs": _patched(
