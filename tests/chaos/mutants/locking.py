@@ -134,8 +134,8 @@ LOCKING: dict[str, Mutant] = {
     "lockf": without({"state.store.local.day_lock.try_lock_range": _of_process}),
     # Removes the agreement on which bytes are locked: each process has others.
     "a lock on the wrong range": without({"state.store.local.day_lock.try_lock_range": _elsewhere}),
-    # Removes the slots of all days but the first in a file: they share its lock and its mark. No result regresses by it,
-    # but days that are computed together supersede each other.
+    # Removes the slots of all days but the first in a file: they share its lock and its mark. No result regresses, but
+    # days that are computed together supersede each other.
     "two slots in one": without({"state.store.local.layout.lock_slot": _first_slot}),
     # Removes the marks of earlier versions, as an output is taken over.
     "marks are not taken over": without({"state.store.local.takeover._copy_marks": nothing}),
