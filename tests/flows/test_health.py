@@ -195,12 +195,12 @@ def test_changed_code_is_a_warning_with_its_name(project: Project) -> None:
 def test_a_marker_of_newer_code_is_refused_and_not_offered_for_acceptance(project: Project) -> None:
     """It is not damaged, so nothing of ours may replace it: neither health nor --accept-output."""
     marker = project.output / "_noonmark/root.json"
-    marker.write_text('{"format": 2, "root": "r"}')
-    with pytest.raises(Refused, match="format 2"):
+    marker.write_text('{"format": 3, "root": "r"}')
+    with pytest.raises(Refused, match="format 3"):
         examined(project)
-    with pytest.raises(Refused, match="format 2"):
+    with pytest.raises(Refused, match="format 3"):
         mended(project, accept=True)
-    assert marker.read_text() == '{"format": 2, "root": "r"}'
+    assert marker.read_text() == '{"format": 3, "root": "r"}'
 
 
 def test_an_output_that_may_not_be_created_is_refused_before_its_days_are_called_new(project: Project) -> None:
