@@ -206,7 +206,6 @@ class DayInput:
     @cached_property
     def _sound(self) -> DaySound:
         """What is known of its files, by their bytes."""
-
         files, digesting = self.files.files, self.digesting  # not itself, which its private files would then outlive
 
         def digests() -> dict[str, bytes]:
