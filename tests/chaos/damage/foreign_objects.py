@@ -105,8 +105,11 @@ KINDS: Mapping[str, Put] = {
 
 
 _FILES = ("a text", "another program's Parquet file", "an empty file")
-_OURS = {"a draft": _FILES, "a note": _FILES, "a lock": ("an empty file",)}
-"""What is ours by its name: a private file without a lock is one whose writer died, whatever it holds."""
+_EMPTY = ("an empty file",)
+_OURS = {"a draft": _FILES, "a note": _FILES, "a lock": _EMPTY, "the sound files": _EMPTY}
+"""What is ours by its name: a private file without a lock is one whose writer died, whatever it holds, and a power cut
+leaves a file empty.
+"""
 
 
 def _root(place: Path) -> Path:
