@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
+from state import turns
+
 AT_ONCE = 8
 """How many flushes wait at once. More gain nothing: a journal takes what waits together into one commit."""
 
@@ -35,8 +37,9 @@ def flush_each(flush: Callable[[Thing], None], things: Sequence[Thing]) -> list[
     if shares == 1:
         flush_share(0)
         return failed
-    begun = [_threads().submit(flush_share, first) for first in range(shares)]
-    wait(begun)  # all of them, before one's error lets the caller close what others still flush
+    with turns.left():
+        begun = [_threads().submit(flush_share, first) for first in range(shares)]
+        wait(begun)  # all of them, before one's error lets the caller close what others still flush
     for one in begun:
         one.result()
     return failed

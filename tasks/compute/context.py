@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,8 +24,8 @@ from tasks.planning import planned
 from tasks.reading.references import ReadReferences
 from tasks.reading.sound_files import SoundFiles
 
-OPEN_STAGED = 128
-"""How many files a whole run's results have open at most, two each: a process may have 256 open, and needs others."""
+OPEN_STAGED = 512
+"""How many files a whole run's results have open at most, two each, where a process may have twice as many."""
 
 
 class AdaptiveBatchSize:
@@ -35,7 +36,7 @@ class AdaptiveBatchSize:
     WANTED_SECONDS = 0.5
 
     def __init__(self, workers: int = 1) -> None:
-        self._most = max(1, OPEN_STAGED // (2 * workers))
+        self._most = max(1, open_staged() // (2 * workers))
         self.results = min(4, self._most)
 
     def took(self, results: int, seconds: float) -> None:
@@ -44,6 +45,12 @@ class AdaptiveBatchSize:
             self.results = max(1, min(self.results, results) // 2)
         elif results >= self.results and seconds < self.WANTED_SECONDS / 2:
             self.results = min(2 * self.results, self._most)
+
+
+def open_staged() -> int:
+    """OPEN_STAGED, or half of what this process may have open: it needs others."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OPEN_STAGED if soft == resource.RLIM_INFINITY else min(OPEN_STAGED, soft // 2)
 
 
 class RunSpec(NamedTuple):

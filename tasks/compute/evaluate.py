@@ -14,6 +14,7 @@ from functools import partial
 import polars as pl
 from polars.exceptions import PolarsError
 
+from state import turns
 from state.errors import error_text, type_name
 from state.result.inferred import Types
 from state.result.readable import misnamed
@@ -216,7 +217,8 @@ class _Day:
 def _collect(days: Sequence[_Day], engine: Engine) -> None:
     """Run all queries in one call. Where that fails, halves show which day does not work, and of that which query."""
     asked = [(day, name) for day in days for name in day.queries]
-    frames = guarded_call(lambda: pl.collect_all([day.queries[name] for day, name in asked], engine=engine))
+    with turns.left():
+        frames = guarded_call(lambda: pl.collect_all([day.queries[name] for day, name in asked], engine=engine))
     if not isinstance(frames, Raised):
         for (day, name), frame in zip(asked, frames, strict=True):
             day.collected[name] = frame

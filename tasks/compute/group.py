@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 
-from state import clock
+from state import clock, turns
 from state.partition import Partition
 from state.planner.decide import Item
 from state.store.base import Staged
@@ -39,12 +39,8 @@ def compute(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
     failed: dict[Partition, Outcome] = {}
     while todo and not run.stopping.is_set():
         began = clock.monotonic()
-        group = _claimed(run, todo)
-        with DayInputs(run.listing, run.references, run.known_sound) as inputs:  # which are those after the tokens
-            group = _read(run, group, todo, inputs)
-            goes_on = [job for job in group if job.outcome is None]
-            with run.note.computing(job.partition for job in goes_on) if run.note else nullcontext():
-                _finish(run, goes_on, inputs)
+        with turns.taken():
+            group = _compute_some(run, todo)
         run.batch_size.took(len(group), clock.monotonic() - began)
         at_once = []
         for job in group:
@@ -59,6 +55,17 @@ def compute(run: RunContext, items: Sequence[Item]) -> Iterator[Outcome]:
                 yield job.outcome
         todo.extendleft(reversed(at_once))
     yield from failed.values()  # the run ends before their second attempt
+
+
+def _compute_some(run: RunContext, todo: deque[Job]) -> list[Job]:
+    """Take the next results through all of their steps; each has an outcome then."""
+    group = _claimed(run, todo)
+    with DayInputs(run.listing, run.references, run.known_sound) as inputs:  # which are those after the tokens
+        group = _read(run, group, todo, inputs)
+        goes_on = [job for job in group if job.outcome is None]
+        with run.note.computing(job.partition for job in goes_on) if run.note else nullcontext():
+            _finish(run, goes_on, inputs)
+    return group
 
 
 def _claimed(run: RunContext, todo: deque[Job]) -> list[Job]:

@@ -32,8 +32,10 @@ SINGLE_DAYS = 50
 """Up to so many pending days have a task run each: the nightly case, where a person wants to find one day."""
 DAYS = 30
 """About so many days share a task run in a longer run. A task run costs some 10 ms, as much as five small days."""
-TASKS = 60
-"""A longer run has about so many task runs at most. A server on SQLite takes in 60 to 200 of them a second."""
+TASKS = 30
+"""A longer run has about so many task runs at most, or TURNS for each worker. A server on SQLite takes in 60 to 200 of
+them a second, and days of one task run are computed together.
+"""
 TURNS = 4
 """A longer run has at least so many task runs for each worker, so that all have work until the end."""
 
@@ -71,7 +73,8 @@ def batches(items: Sequence[Item], workers: int) -> Iterator[list[Item]]:
     days = [list(some) for _, some in groupby(items, key=lambda item: item.day)]
     size = 1
     if len(days) > SINGLE_DAYS:
-        size = max(math.ceil(len(days) / TASKS), min(DAYS, math.ceil(len(days) / (TURNS * workers))))
+        least = TURNS * workers
+        size = max(math.ceil(len(days) / max(TASKS, least)), min(DAYS, math.ceil(len(days) / least)))
     for at in range(0, len(days), size):
         yield [item for day in days[at : at + size] for item in day]
 

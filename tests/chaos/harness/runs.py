@@ -89,5 +89,8 @@ def run(
 @contextmanager
 def without_prefect() -> Iterator[None]:
     """Run tasks where they are submitted, and all days in one group."""
-    with patch.object(batches, "ThreadPoolTaskRunner", _Direct), patch.multiple(batches, SINGLE_DAYS=0, TASKS=1):
+    with (
+        patch.object(batches, "ThreadPoolTaskRunner", _Direct),
+        patch.multiple(batches, SINGLE_DAYS=0, TASKS=1, TURNS=1),
+    ):
         yield

@@ -89,7 +89,7 @@ class Stage:
 
     def reset(self, scheduler: Scheduler, tick_ns: int, *, grouped: bool, lock_ranges: bool) -> None:
         """An empty world. ``grouped``: the days of a run are computed together. ``lock_ranges``: as in a marker."""
-        batches.SINGLE_DAYS, batches.TASKS = (0, 1) if grouped else (1, 100)
+        batches.SINGLE_DAYS, batches.TASKS, batches.TURNS = (0, 1, 1) if grouped else (1, 100, 4)
         self.lock_ranges = lock_ranges
         self.scheduler = self.clock.scheduler = self.threading.scheduler = scheduler
         self.nonces.count = 0
@@ -221,6 +221,7 @@ class Stage:
         classify = light.classify_with(lambda fd: storage.pread(fd, 1 << 20, 0), self._node)
         return found | {
             "state.clock.time": self.clock,
+            "state.turns.PATIENCE_SECONDS": 0,  # who has the turn may stand still in this world
             "state.result.verify.broken_seal": nothing,
             "state.threads.WORTH_A_THREAD_SECONDS": math.inf,
             "tasks.deep_check.edited_inputs": none_of,
@@ -240,6 +241,7 @@ class Stage:
             "tasks.compute.runner.ThreadPoolTaskRunner": Runner,
             "tasks.compute.runner.SINGLE_DAYS": None,  # each schedule has its own
             "tasks.compute.runner.TASKS": None,
+            "tasks.compute.runner.TURNS": None,
             "state.filesystem.flushing.AT_ONCE": 1,
             "tasks.compute.group.evaluate": light.evaluator(self._computed),
             "tasks.compute.job.arrow_table": lambda frame: frame,

@@ -35,7 +35,7 @@ from tasks.catalog.declare import aggregation, declared
 from tasks.catalog.source import Source
 from tasks.compute import group as compute_module
 from tasks.compute import job as jobs
-from tasks.compute.context import OPEN_STAGED, AdaptiveBatchSize, RunContext
+from tasks.compute.context import AdaptiveBatchSize, RunContext, open_staged
 from tasks.compute.evaluate import evaluate
 from tasks.compute.group import ATTEMPTS, compute
 from tasks.compute.outcomes import Committed, Failed, Outcome, Skipped
@@ -716,7 +716,7 @@ def test_the_pace_follows_the_time_that_groups_take() -> None:
     pace = AdaptiveBatchSize(workers=4)
     for _ in range(20):
         pace.took(pace.results, 0.01)
-    assert pace.results == OPEN_STAGED // 8
+    assert pace.results == open_staged() // 8
     for _ in range(20):
         pace.took(pace.results, 5.0)
     assert pace.results == 1
