@@ -65,7 +65,9 @@ def unpack_parquet(content: bytes, most: int) -> Unpacked | None:
     except (pa.ArrowException, OSError):
         return None
     size = max(len(content), values * _VALUE_BYTES)
-    return Unpacked(content, size, footer.num_rows) if size <= most else None
+    # Of a file whose row groups say otherwise, polars reads as many rows as the footer says, or all, as the query is.
+    rows = footer.num_rows if footer.num_rows == sum(group.num_rows for group in groups) else None
+    return Unpacked(content, size, rows) if size <= most else None
 
 
 def whole_text(content: bytes) -> bytes:

@@ -8,6 +8,7 @@ import zlib
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.formats.unpacking import unpack_parquet, unpack_text, whole_text
@@ -103,3 +104,17 @@ def test_parquet_counts_by_its_values(frame: pl.DataFrame) -> None:
 def test_broken_parquet_is_left_to_polars(broken: bytes) -> None:
     """Without a footer nobody knows what it holds."""
     assert unpack_parquet(broken, ENOUGH) is None
+
+
+def test_a_footer_that_contradicts_itself_is_not_believed() -> None:
+    """Of a file whose row groups have other rows than its footer says, nobody knows how many polars will read."""
+    content = _parquet(pl.DataFrame({"a": range(61)}))
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    at = content.index(b"\x16\x7a", footer)  # 61, as the number of rows of the whole file is written
+    lying = content[: at + 1] + b"\x02" + content[at + 2 :]
+    assert pq.read_metadata(io.BytesIO(lying)).num_rows == 1
+    unpacked, sound = unpack_parquet(lying, ENOUGH), unpack_parquet(content, ENOUGH)
+    assert unpacked is not None
+    assert unpacked.rows is None
+    assert sound is not None
+    assert sound.rows == 61
