@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from state import clock
@@ -76,8 +77,8 @@ class Place(Protocol):
     def read(self, fd: int) -> bytes:
         """The bytes of the mark; empty where none was ever written."""
 
-    def is_ours(self, fd: int, mark: bytes) -> bool:
-        """Whether the file that this mark was read from is one of locks, and no other program's."""
+    def require_ours(self, fd: int, mark: bytes, root: Path) -> None:
+        """Raise InTheWay where the file is another program's, StorageError where the mark is none of ours."""
 
     def raise_mark(self, fd: int, before: HighWater, generation: int) -> None:
         """Write that ``generation`` is about to be published."""
@@ -106,11 +107,19 @@ class Slot:
         content = read_at(fd, SLOT, self.start)
         return content.ljust(SLOT, b"\0") if content.strip(b"\0") else b""
 
-    def is_ours(self, fd: int, mark: bytes) -> bool:
-        """As ``Place.is_ours``: where the slot proves nothing, the others do."""
+    def require_ours(self, fd: int, mark: bytes, root: Path) -> None:
+        """As ``Place.require_ours``: where the slot proves nothing, the others do."""
         if slot_numbers(mark):
-            return True
-        return not mark.translate(None, _OF_SLOTS) and is_of_slots(read_at(fd, layout.LONGEST_LOCKS + 1))
+            return
+        if not is_of_slots(read_at(fd, layout.LONGEST_LOCKS + 1)):
+            raise InTheWay(self.path, "a file of something else", "a file of locks")
+        if mark.translate(None, _OF_SLOTS):
+            raise StorageError(
+                f"{self.path} holds {mark[:16]!r} in the {SLOT} bytes from {self.start} on, where this day's lock is; "
+                "expected two numbers and their checksum, or zeros: restore the file from a backup, or set the highest "
+                f"generation of this day alone to zero: dd if=/dev/zero of={root / self.path} bs={SLOT} "
+                f"seek={self.start // SLOT} count=1 conv=notrunc"
+            )
 
     def raise_mark(self, fd: int, before: HighWater, generation: int) -> None:
         """As ``Place.raise_mark``."""
@@ -139,9 +148,10 @@ class LockFile:
         """As ``Place.read``."""
         return read_at(fd, SLOT)
 
-    def is_ours(self, fd: int, mark: bytes) -> bool:  # noqa: ARG002 as ``Place``
-        """As ``Place.is_ours``."""
-        return is_of_lines(mark)
+    def require_ours(self, fd: int, mark: bytes, root: Path) -> None:  # noqa: ARG002 as ``Place``
+        """As ``Place.require_ours``."""
+        if not is_of_lines(mark):
+            raise InTheWay(self.path, "a file of something else", "a lock file")
 
     def raise_mark(self, fd: int, before: HighWater, generation: int) -> None:  # noqa: ARG002 as ``Place``
         """As ``Place.raise_mark``."""
@@ -160,12 +170,11 @@ def place_of(root: Folder, partition: Partition) -> Place:
 class DayLock:
     """A held lock. ``mark`` holds the bytes of the high-water mark."""
 
-    def __init__(self, fd: int, place: Place) -> None:
+    def __init__(self, fd: int, place: Place, root: Path) -> None:
         self._fd = fd
         self._place = place
         self.mark = place.read(fd)
-        if not place.is_ours(fd, self.mark):
-            raise InTheWay(place.path, "a file of something else", "a lock file")
+        place.require_ours(fd, self.mark, root)
 
     def raise_mark(self, generation: int) -> None:
         """Record that ``generation`` is about to be published. Must precede the rename. Raises OSError."""
@@ -207,7 +216,7 @@ def day_lock(root: Folder, partition: Partition, deadline_seconds: float | None 
     fd = _open(root, place.path)
     try:
         _wait(fd, place, partition, LOCK_DEADLINE_SECONDS if deadline_seconds is None else deadline_seconds)
-        yield DayLock(fd, place)
+        yield DayLock(fd, place, root.path)
     finally:
         try:
             place.unlock(fd)  # closing is not enough: a child that was just forked may share it

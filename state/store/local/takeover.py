@@ -48,7 +48,8 @@ def join(root: Folder) -> tuple[Marker, int]:
             if clock.monotonic() >= deadline:
                 raise StorageError(
                     f"{root.path / layout.OWN} stayed locked for {DEADLINE_SECONDS:g} s by a run that changes how days "
-                    "are locked"
+                    "are locked: it is stopped or hangs",
+                    hint="let that run go on, or kill it (lslocks shows its number), then run again",
                 )
             clock.sleep(_POLL_SECONDS)
         marker = read_marker(root)

@@ -207,11 +207,27 @@ def test_a_foreign_file_is_not_written(root: LocalStore, content: bytes, blocked
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     for day in ("2024-01-01", "2024-01-02", "2024-12-31"):
-        expected = r"2024\.locks is a file of something else, expected a lock file: move it away"
-        foreign = pytest.raises(InTheWay, match=expected) if day in blocked else nullcontext()
+        whole = len(blocked) > 1
+        expected = "is a file of something else, expected a file of locks: move it away" if whole else "dd if=/dev/zero"
+        error = InTheWay if whole else StorageError
+        foreign = pytest.raises(error, match=rf"2024\.locks .*{expected}") if day in blocked else nullcontext()
         with foreign, day_lock(root.folder, (NAME, day), 0):
             pass
     assert path.read_bytes() == content
+
+
+def test_the_advice_for_a_foreign_slot_mends_it_alone(root: LocalStore) -> None:
+    """The command that the message ends with, as it stands there, gives up that day's mark and no other."""
+    path = lock_path(root, day="2024-01-01")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(slot(7, 7) + b"dear somebody".ljust(SLOT) + slot(8, 8))
+    with pytest.raises(StorageError, match="dd if=") as told, day_lock(root.folder, (NAME, "2024-01-02"), 0):
+        pass
+    command = told.value.message[told.value.message.index("dd if=") :]
+    subprocess.run(command.split(), check=True, stderr=subprocess.DEVNULL)
+    with day_lock(root.folder, (NAME, "2024-01-02"), 0) as lock:
+        assert lock.mark == b""
+    assert [read_mark(root.folder, (NAME, f"2024-01-0{day}")).generation for day in (1, 2, 3)] == [7, 0, 8]
 
 
 def test_an_error_while_a_mark_is_raised_leaves_the_last_good_commit(
