@@ -1,8 +1,9 @@
-"""Many small tasks on few threads, where threads help: what never waits long is done in turn.
+"""Work on other threads: one thing in the background, and many small tasks where threads help.
 
-Threads that read small files from memory spend their time handing over Python's lock: two of them took 1.15 s for
-10,000 results of 2 kB, one took 0.45 s. On a slow device, or with large files, every thread counts. A few tasks in turn
-show which it is, again and again: a pause or a cold start says nothing of all that is left.
+What never waits long is done in turn. Threads that read small files from memory spend their time handing over Python's
+lock: two of them took 1.15 s for 10,000 results of 2 kB, one took 0.45 s. On a slow device, or with large files, every
+thread counts. A few tasks in turn show which it is, again and again: a pause or a cold start says nothing of all that
+is left.
 """
 
 from __future__ import annotations

@@ -181,10 +181,10 @@ class _Day:
 
     def _tell_repeated(self, source: Source) -> None:
         """Warn of rows that neighbouring files share: the day counts each of them."""
-        one, tally = self._inputs[source], self._tally(source)
-        if not one.events or isinstance(tally, BaseException):
-            return
+        one = self._inputs[source]
         events = one.events
+        if not events or isinstance(tally := self._tally(source), BaseException):
+            return
         found = guarded_call(lambda: events.repeated(tally, self._engine))
         if isinstance(found, Raised):
             log.warning(

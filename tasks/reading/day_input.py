@@ -50,9 +50,9 @@ class DayInput:
     ``digesting`` gives their digests; of a file on disk it may go on while polars reads it too. ``stat_proves``: their
     times are old enough, so that the same listing proves the same contents. ``buffers`` are their bytes as polars is
     given them, or None where it reads from disk. ``unpacked`` is about how many bytes of memory their rows take, where
-    that is moderate. None: polars has to stream them.
-    ``file_rows`` has the number of rows of each file, where all of them say it. ``unused`` are the places of files that
-    are checked like the others and not read, because an equal one is.
+    that is moderate. None: polars has to stream them. ``file_rows`` has the number of rows of each file, where all of
+    them say it. ``unused`` are the places of files that are checked like the others and not read, because an equal one
+    is.
     """
 
     source: Source

@@ -72,13 +72,13 @@ class SoundFiles:
 class DaySound:
     """What is known of one day's files of a source, each by its path.
 
-    ``digests`` gives those of their bytes; it is called where there is anything to know.
+    ``digests`` gives those of their bytes; it is called once, where there is anything to know.
     """
 
     def __init__(self, files: SoundFiles, source: Source, digests: Callable[[], Mapping[str, bytes]]) -> None:
         self._files = files
         self._source = source
-        self._digests = digests
+        self._digests = cache(digests)
         self._unproven: dict[str, _Columns] = {}
 
     def known(self, kind: Kind, path: str) -> Checked | None:

@@ -26,7 +26,7 @@ from tasks.reading import declared as structure
 from tasks.reading import iso_times, sound_files
 from tasks.reading.day_input import DayInput, read_day
 from tasks.reading.declared import NotAsDeclared
-from tasks.reading.sound_files import SoundFiles
+from tasks.reading.sound_files import DaySound, SoundFiles
 from tasks.strict.check import check_file
 from tasks.strict.times import are_iso
 from tests.builders import DAY
@@ -293,3 +293,18 @@ def test_the_note_has_an_end(root: LocalStore, monkeypatch: pytest.MonkeyPatch) 
     known.save()
     known = SoundFiles(root)
     assert [at for at in range(40) if known.known(f"{at:032}")] == [25, 26, 27, 28]
+
+
+def test_the_digests_of_a_day_are_asked_for_once() -> None:
+    """A day may have thousands of files: what has the digests of all of them is not made for each of them again."""
+    asked = []
+
+    def digests() -> dict[str, bytes]:
+        asked.append(1)
+        return {f"{number}.csv": bytes([number]) for number in range(9)}
+
+    sound = DaySound(SoundFiles(), Source("{day}/*.csv"), digests)
+    assert not asked
+    for number in range(9):
+        sound.known("structure", f"{number}.csv")
+    assert len(asked) == 1
